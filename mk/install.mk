@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+# make install DESTDIR=/tmp/root PREFIX=/usr sysconfdir=/etc
+
+DESTDIR     ?=
+PREFIX      ?= /usr/local
+bindir      ?= $(PREFIX)/bin
+sbindir     ?= $(PREFIX)/sbin
+datadir     ?= $(PREFIX)/share
+mandir      ?= $(datadir)/man
+sysconfdir  ?= /etc
+unitdir     ?= $(PREFIX)/lib/systemd/system
+sysusersdir ?= $(PREFIX)/lib/sysusers.d
+tmpfilesdir ?= $(PREFIX)/lib/tmpfiles.d
+INSTALL     ?= install
+
+# The files of packaging/ and the manuals name the paths of a distribution's package; these are the ones of this installation.
+INSTALL_PATHS := sed -e 's|/usr/share/tipstaff|$(datadir)/tipstaff|g' -e 's|/usr/sbin/tipstaffd|$(sbindir)/tipstaffd|g' \
+	-e 's|/etc/tipstaff|$(sysconfdir)/tipstaff|g'
+MAN_PAGES := $(wildcard docs/man/*.[158])
+RULE_FILES = $(wildcard rules/*.yaml)
+
+.PHONY: install
+install: all ## install below DESTDIR and PREFIX (/usr/local)
+	$(INSTALL) -d $(addprefix $(DESTDIR),$(bindir) $(sbindir) $(unitdir) $(sysusersdir) $(tmpfilesdir) \
+		$(datadir)/tipstaff/rules $(datadir)/bash-completion/completions $(datadir)/zsh/site-functions \
+		$(mandir)/man1 $(mandir)/man5 $(mandir)/man8)
+	$(INSTALL) -d -m 0750 $(DESTDIR)$(sysconfdir)/tipstaff
+	$(INSTALL) -d -m 0750 $(DESTDIR)$(sysconfdir)/tipstaff/entries
+	$(INSTALL) -m 0755 $(BUILD)/tipstaff $(DESTDIR)$(bindir)/tipstaff
+	$(INSTALL) -m 0755 $(BUILD)/tipstaffd $(DESTDIR)$(sbindir)/tipstaffd
+	$(if $(RULE_FILES),$(INSTALL) -m 0644 $(RULE_FILES) $(DESTDIR)$(datadir)/tipstaff/rules/)
+	@# A configuration that somebody has edited is never replaced.
+	$(INSTALL_PATHS) packaging/tipstaff.yaml > $(DESTDIR)$(sysconfdir)/tipstaff/tipstaff.yaml.new
+	cd $(DESTDIR)$(sysconfdir)/tipstaff && chmod 0640 tipstaff.yaml.new && \
+		if [ -e tipstaff.yaml ]; then cmp -s tipstaff.yaml tipstaff.yaml.new && rm tipstaff.yaml.new || \
+		echo "kept $(sysconfdir)/tipstaff/tipstaff.yaml; the shipped one is beside it as tipstaff.yaml.new"; \
+		else mv tipstaff.yaml.new tipstaff.yaml; fi
+	$(INSTALL_PATHS) packaging/tipstaffd.service > $(DESTDIR)$(unitdir)/tipstaffd.service
+	$(INSTALL) -m 0644 packaging/tipstaff.sysusers.conf $(DESTDIR)$(sysusersdir)/tipstaff.conf
+	$(INSTALL) -m 0644 packaging/tipstaff.tmpfiles.conf $(DESTDIR)$(tmpfilesdir)/tipstaff.conf
+	for page in $(MAN_PAGES); do section=$${page##*.}; \
+		$(INSTALL_PATHS) $$page > $(DESTDIR)$(mandir)/man$$section/$${page##*/}; done
+	$(BUILD)/tipstaff completion bash > $(DESTDIR)$(datadir)/bash-completion/completions/tipstaff
+	$(BUILD)/tipstaff completion zsh > $(DESTDIR)$(datadir)/zsh/site-functions/_tipstaff
+	chmod 0644 $(DESTDIR)$(unitdir)/tipstaffd.service $(DESTDIR)$(mandir)/man[158]/tipstaff* \
+		$(DESTDIR)$(datadir)/bash-completion/completions/tipstaff $(DESTDIR)$(datadir)/zsh/site-functions/_tipstaff
+
+.PHONY: uninstall
+uninstall: ## remove what install put there; configuration and state stay
+	rm -f $(addprefix $(DESTDIR),$(bindir)/tipstaff $(sbindir)/tipstaffd $(unitdir)/tipstaffd.service \
+		$(sysusersdir)/tipstaff.conf $(tmpfilesdir)/tipstaff.conf \
+		$(datadir)/bash-completion/completions/tipstaff $(datadir)/zsh/site-functions/_tipstaff \
+		$(foreach p,$(MAN_PAGES),$(mandir)/man$(subst .,,$(suffix $(p)))/$(notdir $(p))))
+	rm -rf $(DESTDIR)$(datadir)/tipstaff
+
+.PHONY: run
+run: ## install what is missing, build, run on this node with the shipped configuration (root)
+	@BUILD=$(BUILD) tools/install-deps build
+	@+$(MAKE) --no-print-directory all
+	@BUILD=$(BUILD) tools/run-node

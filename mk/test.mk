@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+# tests/unit/ROOM/test_X.c -> build/unit/ROOM/test_X, linked with that room and what it may include from, under ASan + UBSan.
+
+UNIT_SRC := $(sort $(wildcard tests/unit/*/test_*.c))
+UNIT_BIN := $(UNIT_SRC:tests/unit/%.c=$(BUILD)/unit/%)
+unit_room = $(word 1,$(subst /, ,$(patsubst tests/unit/%,%,$(1))))
+
+define UNIT_RULE
+$(1:tests/unit/%.c=$(BUILD)/unit/%): $(1) $(call archives,san,$(call unit_room,$(1)))
+	@mkdir -p $$(@D)
+	$$(CC) $$(CPPFLAGS) $$(CFLAGS_ALL) $$(SAN) -o $$@ $$< -Wl,--start-group $$(filter %.a,$$^) -Wl,--end-group $$(LIBS) -lcmocka
+endef
+$(foreach t,$(UNIT_SRC),$(eval $(call UNIT_RULE,$(t))))
+
+# `make unit-detect`: build and run one room's tests.
+.PHONY: unit $(LIBROOMS:%=unit-%)
+$(LIBROOMS:%=unit-%): unit-%:
+	@$(MAKE) --no-print-directory $(filter $(BUILD)/unit/$*/%,$(UNIT_BIN))
+	@set -e; for t in $(filter $(BUILD)/unit/$*/%,$(UNIT_BIN)); do echo "== $$t"; $$t; done
+
+unit: $(UNIT_BIN) ## unit tests (cmocka, ASan + UBSan)
+	@tools/run-unit $(UNIT_BIN)
+
+# tests/fuzz/ROOM/fuzz_X.c -> libFuzzer targets; seeds in tests/fuzz/ROOM/X/
+FUZZ_SRC := $(sort $(wildcard tests/fuzz/*/fuzz_*.c))
+FUZZ_BIN := $(FUZZ_SRC:tests/fuzz/%.c=$(BUILD)/fuzz/%)
+FUZZ_SECONDS ?= 60
+FUZZ_FLAGS := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
+fuzz_room = $(word 1,$(subst /, ,$(patsubst tests/fuzz/%,%,$(1))))
+
+$(BUILD)/fuzzobj/%.o: userspace/%.c | $(PROTO_H) $(BUILD)/gen/tipstaff.skel.h
+	@mkdir -p $(@D)
+	$(CLANG) $(CPPFLAGS) -std=gnu17 $(FUZZ_FLAGS) -MMD -MP -c $< -o $@
+$(BUILD)/fuzzobj/gen/%.o: $(BUILD)/gen/%.c
+	@mkdir -p $(@D)
+	$(CLANG) $(CPPFLAGS) -std=gnu17 $(FUZZ_FLAGS) -c $< -o $@
+$(foreach r,$(LIBROOMS),$(eval $(BUILD)/fuzzobj/$(r).a: $(SRC_$(r):userspace/%.c=$(BUILD)/fuzzobj/%.o)))
+$(BUILD)/fuzzobj/proto.a: $(PROTO_C:$(BUILD)/gen/%.c=$(BUILD)/fuzzobj/gen/%.o)
+
+define FUZZ_RULE
+$(1:tests/fuzz/%.c=$(BUILD)/fuzz/%): $(1) $(call archives,fuzzobj,$(call fuzz_room,$(1)))
+	@mkdir -p $$(@D)
+	$$(CLANG) $$(CPPFLAGS) -std=gnu17 -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -o $$@ $$< \
+		-Wl,--start-group $$(filter %.a,$$^) -Wl,--end-group $$(LIBS)
+endef
+$(foreach t,$(FUZZ_SRC),$(eval $(call FUZZ_RULE,$(t))))
+-include $(wildcard $(BUILD)/fuzzobj/*/*.d)
+
+.PHONY: fuzz fuzz-seeds
+fuzz: $(FUZZ_BIN) ## every fuzz target, FUZZ_SECONDS (60) each
+	@BUILD=$(BUILD) tools/run-fuzz $(FUZZ_SECONDS) $(FUZZ_BIN)
+
+fuzz-seeds: $(FUZZ_BIN) ## replay the seeds of the fuzz targets
+	@BUILD=$(BUILD) tools/run-fuzz seeds $(FUZZ_BIN)
+
+# tests/attacks/X.c -> build/attacks/X: static, so that nothing stands between an attack and the kernel.
+ATTACK_SRC := $(filter-out tests/attacks/attack.c,$(sort $(wildcard tests/attacks/*.c)))
+ATTACK_BIN := $(ATTACK_SRC:tests/attacks/%.c=$(BUILD)/attacks/%)
+$(BUILD)/attacks/%: tests/attacks/%.c tests/attacks/attack.c tests/attacks/attack.h
+	@mkdir -p $(@D)
+	$(CC) -std=gnu17 -D_GNU_SOURCE $(WARN) -O2 -g -static -o $@ $< tests/attacks/attack.c -pthread
+
+# tools/bench-X.c -> build/bench/X
+BENCH_BIN := $(patsubst tools/bench-%.c,$(BUILD)/bench/%,$(sort $(wildcard tools/bench-*.c)))
+$(BUILD)/bench/%: tools/bench-%.c tests/attacks/attack.c tests/attacks/attack.h
+	@mkdir -p $(@D)
+	$(CC) -std=gnu17 -D_GNU_SOURCE $(WARN) -O2 -g -static -o $@ $< tests/attacks/attack.c
+
+# Everything below runs the built daemon from outside. PYTEST='-k quarantine -x' chooses.
+PYTHON_ENV := BUILD=$(BUILD) PYTHONPATH=tools PYTHONDONTWRITEBYTECODE=1
+RUN_PYTEST = $(PYTHON_ENV) $(BUILD)/venv/bin/python -m pytest -c tests/pytest.ini --rootdir=tests $(PYTEST)
+
+.PHONY: integration interop attacks
+attacks: $(ATTACK_BIN)
+integration: all attacks ## integration tests (pytest, root) against the built daemon
+	@$(RUN_PYTEST) tests/integration
+interop: all attacks ## interop tests (pytest, root): py-spiffe, grpcio, openssl
+	@$(RUN_PYTEST) tests/interop
+
+.PHONY: lint
+lint: $(PROTO_H) $(BUILD)/gen/tipstaff.skel.h ## format, clang-tidy, cppcheck, shellcheck, padding, the house
+	@BUILD=$(BUILD) LLVM=$(LLVM) LINT_CPPFLAGS='$(CPPFLAGS)' tools/lint $(LINT)
+
+# A run under sudo leaves build/ to the one who called sudo: a later build needs no root.
+GIVE_BACK = if [ -n "$${SUDO_UID:-}" ] && [ "$$(id -u)" = 0 ]; then \
+	chown -R "$$SUDO_UID:$${SUDO_GID:-$$SUDO_UID}" $(BUILD); fi
+# With nothing said, use every processor.
+PARALLEL = $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(shell nproc))
+
+.PHONY: deps test demo bench
+deps: ## install what the build needs (Debian 12)
+	@tools/install-deps build
+test: ## install what is missing; lint, unit, fuzz seeds, integration, interop (root)
+	@BUILD=$(BUILD) tools/install-deps test
+	@MAKE='$(MAKE) $(PARALLEL)' BUILD=$(BUILD) tools/run-tests all lint unit fuzz-seeds integration interop; \
+		status=$$?; $(GIVE_BACK); exit $$status
+demo: ## install what is missing, build, and act out six scenes (root)
+	@BUILD=$(BUILD) tools/install-deps demo
+	@+$(MAKE) --no-print-directory $(PARALLEL) all
+	@$(PYTHON_ENV) tools/demo; status=$$?; $(GIVE_BACK); exit $$status
+bench: all ## measure the cost, with and without the daemon (root)
+	@BUILD=$(BUILD) tools/install-deps demo
+	@+$(MAKE) --no-print-directory $(BENCH_BIN) $(BUILD)/attacks/ask
+	@$(PYTHON_ENV) tools/bench $(BENCH); status=$$?; $(GIVE_BACK); exit $$status

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef TIP_BASE_FILE_H
+#define TIP_BASE_FILE_H
+
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "base/buf.h"
+#include "base/error.h"
+
+/* Reads a whole regular file of at most `max` bytes into `out` (appended). 0, or -1 with `err`. */
+int tip_file_read(const char *path, size_t max, struct tip_buf *out, struct tip_error *err);
+int tip_file_read_at(int dirfd, const char *name, size_t max, struct tip_buf *out,
+		     struct tip_error *err);
+
+/*
+ * Replaces a file atomically: writes `path`.tmp with `mode`, fsyncs, renames, fsyncs the
+ * directory. 0, or -1 with `err`.
+ */
+int tip_file_write(const char *path, const void *data, size_t len, mode_t mode,
+		   struct tip_error *err);
+
+/* mkdir -p with `mode` for what is missing. 0, or -1 with `err`. */
+int tip_mkdir_p(const char *path, mode_t mode, struct tip_error *err);
+
+/*
+ * The regular files below a folder with one of the endings (NULL-terminated list; NULL: all),
+ * sorted by name, not recursive; or `path` itself if it is a file. Returned strings and the array
+ * are the caller's. Count, or -1 with `err`.
+ */
+int tip_file_list(const char *path, const char *const *endings, char ***out, struct tip_error *err);
+void tip_strings_free(char **list, size_t count);
+
+#endif
