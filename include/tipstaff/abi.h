@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#ifndef TIPSTAFF_ABI_H
+#define TIPSTAFF_ABI_H
+
+/*
+ * What crosses the border between the kernel programs (bpf/) and the keeper:
+ * map keys, map values, ring records. Fixed-size types, no padding holes
+ * (lint compiles this file with -Wpadded -Werror). The includer provides
+ * __u8 .. __u64 and __s32, __s64 (linux/types.h or bpf/lib/types.h).
+ */
+
+/*
+ * The layout's version. It is part of the pin directory's name: a daemon never
+ * adopts maps of another layout.
+ */
+#define TIP_ABI_VERSION 1
+
+/* ---- identity ---------------------------------------------------------- */
+
+/* Identity numbers. Real ones start at TIP_ID_FIRST; the keeper assigns them. */
+#define TIP_ID_PENDING 0 /* not resolved yet; the default of everything absent */
+#define TIP_ID_NONE    1 /* resolved: no registration entry matches */
+#define TIP_ID_ANY     2 /* in policy keys only: whatever the identity */
+#define TIP_ID_FIRST   16
+
+#define TIP_SPIFFE_ID_MAX 2048 /* bytes without the NUL (SPIFFE-ID 2.3) */
+
+/* Names a process for its life, also across exec: key of `procs`. */
+struct tip_proc_key {
+	__u64 start_ns; /* start_boottime of the thread-group leader */
+	__u32 tgid;     /* in the initial pid namespace */
+	__u32 zero;
+};
+
+#define TIP_PROC_IN_SCOPE (1u << 0) /* its cgroup lies in scope.cgroups */
+#define TIP_PROC_INIT_USERNS_MNT                                                                   \
+	(1u << 1) /* its mount namespace is owned by the initial user ns                           \
+		   */
+#define TIP_PROC_EXE_MEMFD   (1u << 2)
+#define TIP_PROC_EXE_DELETED (1u << 3) /* unlinked when it was executed */
+#define TIP_PROC_FORKED      (1u << 4) /* no exec of its own yet: it runs its parent's image */
+#define TIP_PROC_PREEXISTING (1u << 5) /* found by the iterator, not seen being born */
+
+/* Value of `procs`: written only by kernel programs. */
+struct tip_proc {
+	__u64 exec_id;        /* unique since boot; a fork gets its own, an exec a new one */
+	__u64 parent_exec_id; /* exec id of the parent when it forked */
+	__u64 cgroup_id;      /* in the cgroup2 hierarchy */
+	__u64 exe_ino;
+	__u32 exe_dev;              /* kernel encoding: major << 20 | minor */
+	__u32 epoch;                /* +1 at every change of credentials or cgroup */
+	__u32 uid, gid, euid, egid; /* of the initial user namespace */
+	__u32 mntns;                /* inode number of the mount namespace */
+	__u32 flags;                /* TIP_PROC_* */
+};
+
+/*
+ * Value of `bindings`, keyed by exec id: what the keeper answered. The kernel creates it (pending
+ * or inherited) and deletes it with the exec id; the keeper replaces it with BPF_EXIST. A binding
+ * whose epoch is not the process's is pending.
+ */
+struct tip_binding {
+	__u32 current; /* identity number of this exec */
+	__u32 origin;  /* the last identity that its lineage held before */
+	__u32 epoch;
+	__u32 zero;
+};
+
+/* Value of `quarantine`, keyed by identity number. */
+#define TIP_QUARANTINE_CONNECT (1u << 0) /* refuse new connections */
+
+/* Key of `open_kill` (an LPM trie); data is number then path. */
+#define TIP_KILL_PATH 240
+struct tip_kill_key {
+	__u32 prefixlen; /* bits: 32 + 8 * (path length, plus 1 for the NUL of an exact path) */
+	__u32 number;    /* identity that is concerned (current or origin), or TIP_ID_ANY */
+	char path[TIP_KILL_PATH];
+};
+
+struct tip_kill_value {
+	__u32 rule;      /* number of the rule, reported in the event */
+	__u32 access;    /* TIP_ACCESS_*: the kinds of open that are concerned */
+	__u32 prefixlen; /* its key's, filled in by the sensor: where to look for the next shorter
+			    one */
+	__u32 zero;
+};
+#define TIP_ACCESS_READ  1u
+#define TIP_ACCESS_WRITE 2u
+
+/* Key of `kill_except`: this identity (current) is spared by that rule. */
+struct tip_except_key {
+	__u32 rule;
+	__u32 number;
+};
+
+/* ---- Workload API connections ------------------------------------------- */
+
+/* Who connected: value of `unix_peers`, keyed by the server-side sock's address. */
+struct tip_unix_peer {
+	struct tip_proc_key proc;
+	__u64 exec_id;
+	__u64 client_sk;  /* the connecting sock's address ... */
+	__u64 client_ino; /* ... and socket inode: together unique for one connect */
+	__u32 epoch;
+	__u32 uid; /* effective ones of the thread that connected, as SO_PEERCRED has them */
+	__u32 gid;
+	__u32 zero;
+};
+
+/* Value of `accepted`, keyed by the keeper's fd number: what accept() just returned. */
+struct tip_accepted {
+	__u64 server_sk; /* key into `unix_peers`; the two below must agree with the record */
+	__u64 client_sk;
+	__u64 client_ino;
+};
+
+/* ---- configuration of the kernel side ----------------------------------- */
+
+#define TIP_SCOPE_MAX 16
+struct tip_scope {
+	__u64 cgroup_id;
+	__u32 level; /* depth of that cgroup below the cgroup2 root (root = 0) */
+	__u32 zero;
+};
+
+/*
+ * Value of `settings` (array of one). Replaced whole by the keeper; each
+ * program run reads it once.
+ */
+struct tip_settings {
+	struct tip_scope scope[TIP_SCOPE_MAX];
+	__u64 event_mask;      /* 1 << TIP_EV_*: activity that some rule wants */
+	__u64 build;           /* which build of the programs acts; others stand by */
+	__u64 workload_ino;    /* inode of the Workload API socket file, 0: none */
+	__u32 workload_dev;    /* its device, kernel encoding */
+	__u32 keeper_tgid;     /* whose accept() consumes records; initial pid namespace */
+	__u32 nscope;          /* 0: the whole node */
+	__u32 enforce;         /* 0: kill rules and quarantine are ignored */
+	__u32 want_real_path;  /* 1: some rule reads fd.path.real */
+	__u32 open_kill_count; /* entries in open_kill: 0 skips the walk */
+};
+
+/* ---- events --------------------------------------------------------------- */
+
+enum tip_event_type {
+	/* lifecycle: always sent, through the ring `lifecycle` */
+	TIP_EV_EXEC = 1,
+	TIP_EV_FORK = 2,
+	TIP_EV_EXIT = 3,
+	TIP_EV_CRED = 4,   /* uid or gid changed (setuid family) */
+	TIP_EV_CGROUP = 5, /* moved to another cgroup */
+	/* activity: sent when a rule wants them, through the ring `activity` */
+	TIP_EV_OPEN = 8,
+	TIP_EV_CONNECT = 9,
+	TIP_EV_ACCEPT = 10,
+	TIP_EV_BIND = 11,
+	TIP_EV_LISTEN = 12,
+	TIP_EV_DENIED_CONNECT =
+		13, /* the connect hook refused: quarantine. Never filtered by mask */
+	TIP_EV_MAX
+};
+
+#define TIP_EVF_KILLED    (1u << 0) /* a kill rule fired: `rule` of the payload says which */
+#define TIP_EVF_TRUNCATED (1u << 1) /* some string did not fit */
+#define TIP_EVF_COMPAT    (1u << 2) /* 32-bit syscall */
+#define TIP_EVF_SNAPSHOT                                                                           \
+	(1u << 3) /* EXEC told by the iterator about a process that already ran                    \
+		   */
+
+/* Every record starts with this; `len` bytes in all. */
+struct tip_hdr {
+	__u16 type;  /* enum tip_event_type */
+	__u16 flags; /* TIP_EVF_* */
+	__u32 len;
+	__u64 time_ns; /* CLOCK_BOOTTIME */
+	struct tip_proc_key proc;
+	__u64 exec_id;
+	__u64 cgroup_id;
+	__u32 epoch;
+	__u32 tid;
+	__u32 current; /* identity as the kernel knew it */
+	__u32 origin;
+	__u32 uid, gid;
+	__s64 ret; /* result of the syscall, -errno on failure */
+	char comm[16];
+};
+
+/* Strings follow the payload in the order of the *_len members, NUL not counted but present. */
+#define TIP_PATH_MAX 4096
+#define TIP_ARGS_MAX 4096
+
+struct tip_ev_exec {
+	struct tip_proc_key parent;
+	__u64 old_exec_id; /* what it was before this exec (0 in a snapshot) */
+	__u64 parent_exec_id;
+	__u64 exe_ino;
+	__u64 exe_ctime_ns; /* ctime and mtime of the executable, ns since the epoch */
+	__u64 exe_mtime_ns;
+	__u64 cap_permitted, cap_effective, cap_inheritable;
+	__u32 exe_dev;
+	__u32 proc_flags; /* TIP_PROC_* */
+	__u32 euid, egid;
+	__u32 loginuid;
+	__u32 tty;         /* tty device number as /proc/PID/stat shows it, 0: none */
+	__u32 sid, pgid;   /* session and process group, initial pid namespace */
+	__u32 vpid, vpgid; /* in the innermost pid namespace */
+	__u32 mntns, pidns;
+	__u32 exe_mode;     /* st_mode of the executable */
+	__u16 syscall;      /* 1: execveat of or below a descriptor; 0: execve */
+	__u16 filename_len; /* what was passed to exec */
+	__u16 exe_path_len; /* dentry walk up to the mount namespace's root */
+	__u16 cwd_len;
+	__u16 args_len; /* argv as in memory, NUL between */
+	__u16 zero;
+};
+
+struct tip_ev_fork { /* header: the parent */
+	struct tip_proc_key child;
+	__u64 child_exec_id;
+	__u32 child_pid_in_ns;
+	__u32 child_flags; /* TIP_PROC_* */
+	__u64 child_cgroup_id;
+	__u32 child_current; /* what it inherited; TIP_ID_PENDING if that must be asked for */
+	__u32 child_origin;
+};
+
+struct tip_ev_exit {
+	__s32 code; /* as wait() would show it */
+	__u32 zero;
+};
+
+struct tip_ev_cred { /* header: uid and gid are the new ones, epoch too */
+	__u32 euid, egid;
+	__u32 old_uid, old_gid;
+};
+
+struct tip_ev_cgroup { /* header: cgroup_id and epoch are the new ones */
+	__u64 old_cgroup_id;
+	__u32 proc_flags; /* TIP_PROC_IN_SCOPE may have changed */
+	__u32 zero;
+};
+
+/* Which syscall an open came through. */
+#define TIP_OPEN_OPEN    0
+#define TIP_OPEN_OPENAT  1
+#define TIP_OPEN_OPENAT2 2
+#define TIP_OPEN_CREAT   3
+
+struct tip_ev_open { /* header.ret: the fd, or -errno */
+	__u64 ino;
+	__u64 resolve; /* openat2 */
+	__u32 dev;
+	__u32 oflags; /* O_* as given */
+	__u32 mode;
+	__s32 dirfd;
+	__u32 rule;     /* with TIP_EVF_KILLED */
+	__u16 syscall;  /* TIP_OPEN_* */
+	__u16 name_len; /* the raw argument */
+	__u16 base_len; /* folder that a relative name starts from (cwd or dirfd), "" if absolute */
+	__u16 real_len; /* what was really opened, "" when failed or not wanted */
+	__u32 file_mode; /* st_mode of the opened file, 0 when failed */
+};
+
+struct tip_ev_sock {    /* connect, accept, bind, listen, denied connect; header.ret: result */
+	__u8 laddr[16]; /* IPv4 in the first four bytes; network order */
+	__u8 raddr[16];
+	__u64 netns_cookie; /* 0: unknown */
+	__u64 sock_ino;
+	__u32 netns; /* inode number */
+	__s32 fd;
+	__u16 family;    /* AF_* */
+	__u16 sock_type; /* SOCK_STREAM ... */
+	__u16 protocol;
+	__u16 lport; /* host order */
+	__u16 rport;
+	__u16 path_len; /* AF_UNIX: path, an abstract one with a leading '@' */
+	__u32 backlog;  /* listen */
+};
+
+/* ---- counters -------------------------------------------------------------- */
+
+/* Indexes into `counters` (per-CPU array of __u64). */
+enum tip_counter {
+	TIP_CTR_LIFECYCLE_SENT,
+	TIP_CTR_LIFECYCLE_DROPPED, /* ring full */
+	TIP_CTR_ACTIVITY_SENT,
+	TIP_CTR_ACTIVITY_DROPPED,
+	TIP_CTR_FILTERED,   /* an event that no rule wants, or out of scope */
+	TIP_CTR_PROCS_FULL, /* a process that found no place in `procs`: it stays pending */
+	TIP_CTR_KILLS,
+	TIP_CTR_CONNECT_DENIED,
+	TIP_CTR_PEERS_FULL,
+	TIP_CTR_MAX
+};
+
+/* ---- names under the pin directory -------------------------------------------- */
+
+/*
+ * /sys/fs/bpf/tipstaff/<instance>/v<TIP_ABI_VERSION>/ holds every map that outlives an upgrade
+ * under its own name, and one folder for each build of the programs, named by its hash in hex. In
+ * that: "link_<program>", for cgroup hooks "link_<program>_<cgroup id>", "prog_<program>", and the
+ * map "handlers".
+ */
+#define TIP_PIN_ROOT "/sys/fs/bpf/tipstaff"
+
+/* Value of `identity_names`, keyed by number: survives together with the pins that use it. */
+struct tip_identity_name {
+	__u32 len;
+	char name[TIP_SPIFFE_ID_MAX];
+};
+
+#endif
