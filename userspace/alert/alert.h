@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef TIP_ALERT_ALERT_H
+#define TIP_ALERT_ALERT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "detect/detect.h"
+
+/*
+ * Formats alerts as Falco does and hands them to sinks. Formatting happens on
+ * the caller's thread; writing on a thread of its own behind a bounded queue, so that a slow sink
+ * never stops the sensor. What does not fit is counted per sink.
+ */
+struct tip_alerts;
+
+struct tip_alerts_config {
+	bool stdout_enabled;
+	bool stdout_json; /* false: Falco's text form */
+	const char *file; /* NULL or "": none; appended, created 0600, reopened by
+			     tip_alerts_reopen() */
+	bool file_json;
+	size_t queue;         /* alerts that may wait per sink, default 4096 */
+	size_t recent;        /* alerts kept for the control socket, default 256 */
+	const char *hostname; /* NULL or "": the kernel's */
+	bool message; /* Falco's json_include_message_property: the text without its prefix, too */
+};
+
+/* NULL with `err` when the file cannot be opened. */
+struct tip_alerts *tip_alerts_new(const struct tip_alerts_config *config, struct tip_error *err);
+/* Waits up to two seconds for the queues to drain; what a stuck reader has not taken by then is
+ * lost. */
+void tip_alerts_free(struct tip_alerts *a);
+/* Opens the file anew (after a rotation); the lines that wait go to the new one. -1: the old one
+ * stays in use. */
+int tip_alerts_reopen(struct tip_alerts *a, struct tip_error *err);
+
+/* A rule matched. `action_done`: NULL, or what enforcement did ("killed"): output field
+ * tipstaff.action. */
+void tip_alert_rule(struct tip_alerts *a, const struct tip_rule *rule, struct tip_matcher *m,
+		    const struct tip_match_input *in, const char *action_done);
+
+/*
+ * One of our own alerts (source "tipstaff"; the list is docs/alerts.md). `fields` are name/value
+ * string pairs; a NULL value becomes null. Keys are sorted on output.
+ */
+struct tip_alert_field {
+	const char *name;
+	const char *value;
+};
+void tip_alert_own(struct tip_alerts *a, const char *rule, enum tip_priority priority,
+		   const struct tip_alert_field *fields, size_t nfields, const char *fmt, ...)
+	__attribute__((format(printf, 6, 7)));
+
+/*
+ * Subscribers (the control socket): called on the caller's thread with one JSON line without
+ * newline for each alert. `recent`: the last N are replayed first. Returns an id for unsubscribing.
+ */
+int tip_alerts_subscribe(struct tip_alerts *a, size_t recent,
+			 void (*fn)(void *ctx, const char *json, size_t len), void *ctx);
+void tip_alerts_unsubscribe(struct tip_alerts *a, int id);
+
+struct tip_alerts_stats {
+	uint64_t total; /* since the start; a line counts as written once the kernel has taken all
+			   of it */
+	uint64_t by_priority[TIP_PRIO_DEBUG + 1];
+	uint64_t written_stdout, dropped_stdout;
+	uint64_t written_file, dropped_file;
+};
+void tip_alerts_stats(struct tip_alerts *a, struct tip_alerts_stats *out);
+
+#endif
