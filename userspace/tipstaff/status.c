@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "tipstaff/out.h"
+#include "tipstaff/tipstaff.h"
+
+#define WIDTH 13
+
+static uint64_t get_count(json_t *obj, const char *key)
+{
+	long long n = get_int(obj, key);
+
+	return n > 0 ? (uint64_t)n : 0;
+}
+
+static void put_head(json_t *s)
+{
+	char up[32];
+
+	out_print("%stipstaffd ", out_on(stdout, OUT_BOLD));
+	out_puts_safe(get_string(s, "version", "?"));
+	out_print("%s, instance ", out_off(stdout));
+	out_puts_safe(get_string(s, "instance", "?"));
+	out_print(", trust domain ");
+	out_puts_safe(get_string(s, "trust_domain", "?"));
+	out_print("\nup %s%s\n\n", out_duration(get_count(s, "uptime_s"), up, sizeof(up)),
+		  get_bool(s, "adopted") ? "; took over the pins of the daemon before it" : "");
+}
+
+static void put_processes(json_t *s)
+{
+	json_t *keeper = json_object_get(s, "keeper"), *front = json_object_get(s, "front");
+	char rss[32];
+
+	out_field(WIDTH, "keeper", "pid %lld, %s", get_int(keeper, "pid"),
+		  out_bytes(get_count(keeper, "rss_kb") * 1024, rss, sizeof(rss)));
+	if (get_bool(front, "running"))
+		out_field(WIDTH, "front", "pid %lld as %s (uid %lld), %s, %lld restart%s",
+			  get_int(front, "pid"), get_string(front, "user", "?"),
+			  get_int(front, "uid"),
+			  out_bytes(get_count(front, "rss_kb") * 1024, rss, sizeof(rss)),
+			  get_int(front, "restarts"), get_int(front, "restarts") == 1 ? "" : "s");
+	else
+		out_field(WIDTH, "front", "not running (%lld restarts): no SVID is served now",
+			  get_int(front, "restarts"));
+}
+
+static void put_scope(json_t *s)
+{
+	json_t *scope = json_object_get(s, "scope"), *path;
+	size_t i;
+
+	if (json_array_size(scope) == 0)
+		out_field(WIDTH, "scope", "the whole node");
+	json_array_foreach (scope, i, path)
+		out_field(WIDTH, i ? "" : "scope", "%s", json_string_value(path));
+}
+
+static void put_enforcement(json_t *s)
+{
+	json_t *e = json_object_get(s, "enforcement");
+
+	if (json_is_string(e))
+		out_field(WIDTH, "enforcement", "%s", json_string_value(e));
+	else
+		out_field(WIDTH, "enforcement", "%s",
+			  json_is_true(e) ? "on" : "off: kill rules and quarantine do nothing");
+}
+
+static void put_config(json_t *s)
+{
+	put_scope(s);
+	put_enforcement(s);
+	out_field(WIDTH, "pins", "%s", get_string(s, "pins", "none"));
+	out_field(WIDTH, "SVID cache", "%s",
+		  get_string(s, "cache", get_bool(s, "sealed") ? "sealed" : "not sealed"));
+}
+
+static void put_work(json_t *s)
+{
+	json_t *rules = json_object_get(s, "rules"), *alerts = json_object_get(s, "alerts");
+	json_t *procs = json_object_get(s, "processes"), *id = json_object_get(s, "identity");
+	uint64_t lost = get_count(alerts, "dropped_stdout") + get_count(alerts, "dropped_file");
+	char a[32], b[32], c[32];
+
+	out_field(WIDTH, "rules", "%lld (%lld enabled) from %lld files", get_int(rules, "count"),
+		  get_int(rules, "enabled"), get_int(rules, "files"));
+	out_field(WIDTH, "alerts", "%s%s%s%s", out_count(get_count(alerts, "total"), a, sizeof(a)),
+		  lost ? ", " : "", lost ? out_count(lost, b, sizeof(b)) : "",
+		  lost ? " lost because a sink was too slow" : "");
+	out_field(WIDTH, "processes", "%s alive, %s known, %s evicted, %s unknown",
+		  out_count(get_count(procs, "living"), a, sizeof(a)),
+		  out_count(get_count(procs, "count"), b, sizeof(b)),
+		  out_count(get_count(procs, "evictions"), c, sizeof(c)),
+		  out_count(get_count(procs, "unknown"), (char[32]){0}, 32));
+	out_field(WIDTH, "identities",
+		  "%lld entries, %lld SVIDs, %lld processes known to the front",
+		  get_int(id, "entries"), get_int(id, "svids"), get_int(id, "execs"));
+	out_field(WIDTH, "Workload API", "%lld open, %lld streaming, %s calls, %s denied",
+		  get_int(id, "connections"), get_int(id, "streams"),
+		  out_count(get_count(id, "calls"), a, sizeof(a)),
+		  out_count(get_count(id, "denied"), b, sizeof(b)));
+	if (get_int(id, "foreign_writers") > 0)
+		out_field(WIDTH, "", "%lld closed because another process wrote to the connection",
+			  get_int(id, "foreign_writers"));
+	out_field(WIDTH, "quarantined", "%lld", get_int(s, "quarantined"));
+}
+
+static void put_kernel(json_t *s)
+{
+	json_t *bpf = json_object_get(s, "bpf");
+	char a[32], b[32], c[32];
+
+	out_field(WIDTH, "programs", "%lld attached, %s of maps", get_int(bpf, "programs"),
+		  out_bytes(get_count(bpf, "map_bytes"), a, sizeof(a)));
+	out_field(WIDTH, "trouble", "%s recursion misses, %s malformed records",
+		  out_count(get_count(bpf, "recursion_misses"), b, sizeof(b)),
+		  out_count(get_count(bpf, "malformed"), c, sizeof(c)));
+}
+
+static void put_events(json_t *s)
+{
+	json_t *value;
+	const char *key;
+	char n[32];
+	int width = 0;
+
+	json_object_foreach (json_object_get(s, "events"), key, value)
+		width = (int)strlen(key) > width ? (int)strlen(key) : width;
+	json_object_foreach (json_object_get(s, "events"), key, value) {
+		uint64_t count = (uint64_t)json_integer_value(value);
+
+		out_print("  %s%-*s%s  %12s\n", out_on(stdout, OUT_DIM), width, key,
+			  out_off(stdout), out_count(count, n, sizeof(n)));
+	}
+}
+
+static void put_tiers(json_t *s)
+{
+	struct out_table *t = out_table_new("  CONCERN,TIER,HOW");
+	json_t *tier;
+	size_t i;
+
+	json_array_foreach (json_object_get(s, "tiers"), i, tier) {
+		out_cell(t, OUT_PLAIN, "  %s", get_string(tier, "concern", "?"));
+		out_cell(t, OUT_BOLD, "%s", get_string(tier, "tier", "?"));
+		out_cell(t, OUT_PLAIN, "%s", get_string(tier, "detail", ""));
+	}
+	out_table_end(t, "  none");
+}
+
+static void put_capabilities(json_t *s)
+{
+	struct out_table *t = out_table_new("  CAPABILITY,WORKS,TRIED");
+	json_t *cap;
+	size_t i;
+
+	json_array_foreach (json_object_get(s, "capabilities"), i, cap) {
+		bool works = get_bool(cap, "works");
+
+		out_cell(t, OUT_PLAIN, "  %s", get_string(cap, "name", "?"));
+		out_cell(t, works ? OUT_GREEN : OUT_DIM, "%s", out_sign(works ? OUT_YES : OUT_NO));
+		out_cell(t, OUT_PLAIN, "%s", get_string(cap, "detail", ""));
+	}
+	out_table_end(t, "  none");
+}
+
+static int do_status(const struct cli_args *args)
+{
+	json_t *s = cli_call("status", NULL);
+
+	if (!s)
+		return CLI_FAIL;
+	if (cli.json) {
+		out_json(s);
+		goto out;
+	}
+	put_head(s);
+	put_processes(s);
+	put_config(s);
+	out_heading("Work");
+	put_work(s);
+	out_heading("Kernel side");
+	put_kernel(s);
+	put_events(s);
+	out_heading("Tiers");
+	put_tiers(s);
+	out_heading("What this kernel gives");
+	put_capabilities(s);
+out:
+	json_decref(s);
+	return CLI_OK;
+}
+
+const struct cli_command cmd_status = {
+	.name = "status",
+	.help = "what the daemon runs, sees and serves, and what this kernel gives",
+	.run = do_status,
+};
