@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "detect/defs.h"
+#include "detect/program.h"
+
+/* Trees to programs: tests are laid down from the last to the first, so every target is known. */
+
+#define TESTS_MAX 65536
+
+/* For which events an expression may be true, and for which it may be false. */
+struct reach {
+	uint32_t yes, no;
+	struct tip_event_set yes_names, no_names;
+};
+
+struct compiler {
+	struct tip_rules *set;
+	struct tip_program *program;
+	struct tip_compiled *out;
+	struct tip_cond_error *err;
+	bool used;
+	size_t visited;
+};
+
+int64_t tip_rules_slot(struct tip_rules *r, const char *name, const char *arg, bool used, char *why,
+		       size_t size)
+{
+	struct tip_field_ref ref;
+	char *text = arg ? tip_sprintf("%s[%s]", name, arg) : tip_strdup(name);
+	intptr_t slot = (intptr_t)tip_map_gets(r->slots, text);
+
+	if (!slot) {
+		if (tip_field_find(name, arg, &ref, why, size) < 0) {
+			free(text);
+			return -1;
+		}
+		ref.text = tip_arena_strdup(r->arena, text);
+		/* the names belong to the trees, which go when the rules are loaded */
+		if (arg)
+			ref.arg = tip_arena_strdup(r->arena, arg);
+		else if (ref.arg)
+			ref.arg = ref.text + (ref.arg - name);
+		r->refs = tip_realloc(r->refs, r->nrefs + 1, sizeof(*r->refs));
+		r->refs[r->nrefs++] = ref;
+		slot = (intptr_t)r->nrefs;
+		tip_map_puts(r->slots, text, (void *)slot);
+	}
+	free(text);
+	if (used)
+		r->refs[slot - 1].used = true;
+	return slot - 1;
+}
+
+static int too_large(struct compiler *c, const struct tip_ast *n)
+{
+	if (++c->visited <= TIP_CONDITION_NODES)
+		return 0;
+	tip_cond_fail(c->err, n->text, n->pos, "the condition is too large with its macros");
+	return -1;
+}
+
+/* ---- evt.type: decided when the rules are loaded ----------------------------------------------
+ */
+
+static bool is_event_type(const struct tip_ast *n)
+{
+	return strcmp(n->name, "evt.type") == 0 || strcmp(n->name, "syscall.type") == 0;
+}
+
+/* Tries the test on every name of the language; one of our events may answer to several. */
+static void event_test(struct tip_test *t, struct tip_event_set *names)
+{
+	struct tip_scratch scratch = {0};
+	struct tip_test_env env = {.scratch = &scratch};
+	uint32_t hit = 0, miss = 0;
+
+	memset(names, 0, sizeof(*names));
+	env.match = pcre2_match_context_create(NULL);
+	env.data = pcre2_match_data_create(1, NULL);
+	if (!env.match || !env.data)
+		abort();
+	for (int i = 0; i < tip_event_name_count(); i++) {
+		struct tip_value v = {0};
+
+		tip_value_str(&v, tip_event_name(i));
+		if (tip_test_value(t, &v, &env)) {
+			names->w[i / 64] |= 1ull << (i % 64);
+			hit |= tip_event_codes(i);
+		} else {
+			miss |= tip_event_codes(i);
+		}
+	}
+	/* what differs must differ from all of its names */
+	t->codes = t->op == TIP_OP_NE ? hit & ~miss : hit;
+	t->on_codes = true;
+	pcre2_match_data_free(env.data);
+	pcre2_match_context_free(env.match);
+	tip_scratch_free(&scratch);
+}
+
+/* ---- one check ----------------------------------------------------------------------------------
+ */
+
+static int check_operator(struct compiler *c, const struct tip_ast *n,
+			  const struct tip_field_ref *ref)
+{
+	if (tip_op_fits(n->op, ref->type) && (!ref->field->list || n->op == TIP_OP_IN ||
+					      n->op == TIP_OP_INTERSECTS || n->op == TIP_OP_EXISTS))
+		return 0;
+	tip_cond_fail(c->err, n->text, n->op_pos, "field '%s' is %s, which has no operator '%s'",
+		      n->name, tip_type_name(ref->type), tip_op_name(n->op));
+	return -1;
+}
+
+static int check_events(struct compiler *c, const struct tip_ast *n)
+{
+	for (size_t i = 0; i < n->nvalues; i++) {
+		if (tip_event_number(n->values[i].s) >= 0)
+			continue;
+		c->out->unknown_field = true;
+		tip_cond_fail(c->err, n->text, n->values[i].pos, "there is no event type '%s'",
+			      n->values[i].s);
+		return -1;
+	}
+	return 0;
+}
+
+/* Fills `t` and says what it can mean for which event. */
+static int check(struct compiler *c, const struct tip_ast *n, struct tip_test *t, struct reach *r)
+{
+	const struct tip_field_ref *ref;
+	char why[160];
+	int64_t slot;
+
+	slot = tip_rules_slot(c->set, n->name, n->arg, c->used, why, sizeof(why));
+	if (slot < 0) {
+		c->out->unknown_field = true;
+		tip_cond_fail(c->err, n->text, n->pos, "%s", why);
+		return -1;
+	}
+	ref = &c->set->refs[slot];
+	if (check_operator(c, n, ref) < 0)
+		return -1;
+	if (ref->field->deprecated && !c->out->deprecated) {
+		c->out->deprecated = ref->field->deprecated;
+		c->out->deprecated_at = n;
+	}
+	*t = (struct tip_test){
+		.op = n->op, .type = ref->type, .modifier = n->modifier, .slot = (uint32_t)slot};
+	if (is_event_type(n) && check_events(c, n) < 0)
+		return -1;
+	if (tip_test_compile(t, n, c->set->arena, c->err) < 0) {
+		tip_test_free(t);
+		return -1;
+	}
+	memset(r, 0, sizeof(*r));
+	memset(&r->yes_names, 0xff, sizeof(r->yes_names));
+	memset(&r->no_names, 0xff, sizeof(r->no_names));
+	r->no = TIP_CODES_ALL;
+	/* a field that an event does not have is unset there, and unset is false */
+	r->yes = ref->field->get ? ref->field->codes : 0;
+	if (is_event_type(n)) {
+		event_test(t, &r->yes_names);
+		r->yes = t->codes;
+		r->no = TIP_CODES_ALL & ~t->codes;
+		for (size_t i = 0; i < TIP_ARRAY_SIZE(r->no_names.w); i++)
+			r->no_names.w[i] = ~r->yes_names.w[i];
+	} else if (n->op != TIP_OP_EXISTS && n->nvalues == 0) {
+		r->yes = 0; /* `in ()` */
+		memset(&r->yes_names, 0, sizeof(r->yes_names));
+	}
+	return 0;
+}
+
+static void names_and(struct tip_event_set *a, const struct tip_event_set *b)
+{
+	for (size_t i = 0; i < TIP_ARRAY_SIZE(a->w); i++)
+		a->w[i] &= b->w[i];
+}
+
+static void names_or(struct tip_event_set *a, const struct tip_event_set *b)
+{
+	for (size_t i = 0; i < TIP_ARRAY_SIZE(a->w); i++)
+		a->w[i] |= b->w[i];
+}
+
+static void combine(struct reach *r, const struct reach *kid, bool conjunction)
+{
+	if (conjunction) {
+		r->yes &= kid->yes;
+		r->no |= kid->no;
+		names_and(&r->yes_names, &kid->yes_names);
+		names_or(&r->no_names, &kid->no_names);
+	} else {
+		r->yes |= kid->yes;
+		r->no &= kid->no;
+		names_or(&r->yes_names, &kid->yes_names);
+		names_and(&r->no_names, &kid->no_names);
+	}
+}
+
+/* Lays down `n`: goes on at `yes` or `no`. `*entry` is where it starts. */
+static int lay(struct compiler *c, const struct tip_ast *n, uint32_t yes, uint32_t no,
+	       uint32_t *entry, struct reach *r)
+{
+	struct tip_program *p = c->program;
+	bool conjunction = n->kind == TIP_AST_AND;
+	struct reach kid;
+	struct tip_test t;
+	uint32_t at;
+
+	if (too_large(c, n) < 0)
+		return -1;
+	switch (n->kind) {
+	case TIP_AST_MACRO: return lay(c, n->kids[0], yes, no, entry, r);
+	case TIP_AST_NOT:
+		if (lay(c, n->kids[0], no, yes, entry, &kid) < 0)
+			return -1;
+		*r = (struct reach){.yes = kid.no,
+				    .no = kid.yes,
+				    .yes_names = kid.no_names,
+				    .no_names = kid.yes_names};
+		return 0;
+	case TIP_AST_AND:
+	case TIP_AST_OR:
+		at = conjunction ? yes : no;
+		for (size_t i = n->nkids; i-- > 0;) {
+			if (lay(c, n->kids[i], conjunction ? at : yes, conjunction ? no : at, &at,
+				i + 1 == n->nkids ? r : &kid) < 0)
+				return -1;
+			if (i + 1 < n->nkids)
+				combine(r, &kid, conjunction);
+		}
+		*entry = at;
+		return 0;
+	case TIP_AST_CHECK:
+	default: break;
+	}
+	if (check(c, n, &t, r) < 0)
+		return -1;
+	/* what no event can make true is folded away (`in ()`, a field that nothing feeds) */
+	if (!r->yes || (t.on_codes && t.codes == TIP_CODES_ALL)) {
+		*entry = r->yes ? yes : no;
+		tip_test_free(&t);
+		return 0;
+	}
+	if (p->count >= TESTS_MAX) {
+		tip_test_free(&t);
+		tip_cond_fail(c->err, n->text, n->pos, "the condition has too many tests");
+		return -1;
+	}
+	t.yes = yes;
+	t.no = no;
+	if (p->count == p->cap) {
+		p->cap = p->cap ? p->cap * 2 : 8;
+		p->tests = tip_realloc(p->tests, p->cap, sizeof(*p->tests));
+	}
+	*entry = p->count;
+	p->tests[p->count++] = t;
+	return 0;
+}
+
+static void names_trim(struct tip_event_set *s)
+{
+	for (int i = tip_event_name_count(); i < TIP_EVENT_NAMES_MAX; i++)
+		s->w[i / 64] &= ~(1ull << (i % 64));
+}
+
+int tip_compile(struct tip_rules *set, const struct tip_ast *ast, bool used,
+		struct tip_program *program, struct tip_compiled *out, struct tip_cond_error *err)
+{
+	struct compiler c = {.set = set, .program = program, .out = out, .err = err, .used = used};
+	struct reach r;
+
+	*out = (struct tip_compiled){0};
+	if (lay(&c, ast, TIP_GOTO_MATCH, TIP_GOTO_FAIL, &program->entry, &r) < 0)
+		return -1;
+	names_trim(&r.yes_names);
+	out->codes = r.yes;
+	out->names = r.yes_names;
+	out->unsatisfiable = tip_event_set_count(&r.yes_names) == 0;
+	return 0;
+}
+
+void tip_program_free(struct tip_program *p)
+{
+	for (uint32_t i = 0; i < p->count; i++)
+		tip_test_free(&p->tests[i]);
+	free(p->tests);
+	*p = (struct tip_program){0};
+}

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef TIP_DETECT_DETECT_H
+#define TIP_DETECT_DETECT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/error.h"
+#include "process/process.h"
+
+/*
+ * The Falco rule language: lexer -> parser -> resolver -> compiler -> matcher, and
+ * the loader of rule files. This room never sees a BPF map and keeps no global state.
+ */
+
+enum tip_priority {
+	TIP_PRIO_EMERGENCY,
+	TIP_PRIO_ALERT,
+	TIP_PRIO_CRITICAL,
+	TIP_PRIO_ERROR,
+	TIP_PRIO_WARNING,
+	TIP_PRIO_NOTICE,
+	TIP_PRIO_INFORMATIONAL,
+	TIP_PRIO_DEBUG
+};
+const char *tip_priority_name(enum tip_priority p); /* "Warning" */
+
+/* What a rule asks for beside the alert (our key `action`, which Falco ignores with a warning). */
+enum tip_action { TIP_ACTION_NONE, TIP_ACTION_KILL, TIP_ACTION_DENY };
+
+struct tip_rules; /* a compiled, immutable set */
+struct tip_rule;  /* one rule of a set */
+
+/* One rule file's text. */
+struct tip_rule_source {
+	const char *name; /* as shown in errors: the path */
+	const char *text;
+	size_t len;
+};
+
+/* A warning or error of the loader, in Falco's terms. */
+struct tip_load_message {
+	const char *code; /* "LOAD_ERR_VALIDATE" */
+	bool is_error;
+	struct tip_error at;   /* one-based place and text */
+	const char *item_type; /* "rule", "macro", "list" or "" */
+	const char *item_name;
+	const char *snippet; /* the offending text, "" if none */
+	int caret;           /* zero-based offset of the caret in the snippet, -1: none */
+};
+
+struct tip_load_result {
+	struct tip_load_message *messages;
+	size_t count;
+	struct tip_arena *arena;
+};
+void tip_load_result_free(struct tip_load_result *r);
+
+/*
+ * Loads files in order into one set. NULL when any file has an error; the set that ran before is
+ * untouched because sets are immutable. `result` gets warnings and errors either way (first error
+ * of a file ends that file).
+ */
+struct tip_rules *tip_rules_load(const struct tip_rule_source *sources, size_t count,
+				 struct tip_load_result *result);
+void tip_rules_free(struct tip_rules *r);
+
+size_t tip_rules_count(const struct tip_rules *r);
+const struct tip_rule *tip_rules_get(const struct tip_rules *r, size_t i);
+
+struct tip_rule_info {
+	const char *name, *desc, *condition, *output, *source; /* source: event source, "syscall" */
+	const char *file; /* which tip_rule_source it came from, and where */
+	int line;
+	enum tip_priority priority;
+	enum tip_action action;
+	const char *const *tags; /* sorted */
+	size_t ntags;
+	bool enabled;
+	uint64_t event_mask; /* 1 << TIP_EV_*: events that its condition can match */
+	uint32_t index;      /* position in the set; what the kernel reports as `rule` */
+};
+const struct tip_rule_info *tip_rule_info(const struct tip_rule *rule);
+
+/* Event types that some enabled rule wants: for the prefilter. */
+uint64_t tip_rules_event_mask(const struct tip_rules *r);
+/* True when some enabled rule (condition or output) reads that field, e.g. "fd.path.real" or a
+ * prefix "spiffe." */
+bool tip_rules_use_field(const struct tip_rules *r, const char *prefix);
+
+/*
+ * What a kernel kill rule needs, when the condition is one that the kernel can decide whole: a
+ * conjunction of
+ *  - evt.type = / in  open types, and optionally evt.is_open_read|evt.is_open_write = true
+ *  - fd.path.real = / in / startswith   absolute paths (at most TIP_KILL_PATH - 1 bytes)
+ *  - spiffe.id / spiffe.origin.id  = / in,  or `not spiffe.id =/in ...` ("only X may")
+ * A rule with `action: kill|deny` whose condition is anything else is refused at load, with its
+ * place.
+ */
+struct tip_kill_spec {
+	const char *const *paths;
+	const bool *prefix; /* per path: startswith */
+	size_t npaths;
+	uint32_t access; /* TIP_ACCESS_* */
+	bool any;        /* concerns every identity but those in `ids` ("only X may") */
+	const char *const *ids;
+	size_t nids;
+};
+/* The rule's spec, or NULL for a rule without action. */
+const struct tip_kill_spec *tip_rule_kill_spec(const struct tip_rule *rule);
+
+/* ---- matching ---------------------------------------------------------------- */
+
+/* One event with its surroundings: all that a field extractor may look at. */
+struct tip_match_input {
+	const struct tip_event *ev;
+	struct tip_process *proc;        /* may be NULL: then proc.* is unset */
+	struct tip_process_table *table; /* for ancestors */
+	uint64_t evt_num;
+	uint64_t time_ns; /* wall clock, ns since the epoch */
+	const char *hostname;
+};
+
+struct tip_matcher; /* scratch memory for one thread; reused for every event */
+struct tip_matcher *tip_matcher_new(void);
+void tip_matcher_free(struct tip_matcher *m);
+/* Regex matches that were given up at their limit so far (they count as no match). */
+uint64_t tip_matcher_regex_limits(const struct tip_matcher *m);
+
+/*
+ * Evaluates the enabled rules that want this event's type, in load order; calls `hit` for the first
+ * that matches (or for every one, with `all`). Number of hits. No allocation in the steady state.
+ */
+int tip_rules_match(const struct tip_rules *r, struct tip_matcher *m,
+		    const struct tip_match_input *in, bool all,
+		    void (*hit)(void *ctx, const struct tip_rule *rule,
+				const struct tip_match_input *in),
+		    void *ctx);
+
+/*
+ * Renders a matched rule's output template as text (without Falco's time prefix) into `text`, and
+ * the JSON members of output_fields ("\"fd.name\":\"/etc/shadow\",..." sorted by key, without
+ * braces, without evt.time) into `fields`.
+ */
+void tip_rule_render(const struct tip_rule *rule, struct tip_matcher *m,
+		     const struct tip_match_input *in, struct tip_buf *text,
+		     struct tip_buf *fields);
+
+/* ---- the field catalogue ---------------------------------------------------------- */
+
+struct tip_field_info {
+	const char *name; /* "proc.aname" */
+	const char *type; /* Falco's: CHARBUF, INT64, UINT32, BOOL, IPADDR ... */
+	const char *desc;
+	bool takes_arg;
+};
+/* Every field, sorted by name; `*count` of them. */
+const struct tip_field_info *tip_fields(size_t *count);
+
+#endif

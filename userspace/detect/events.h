@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef TIP_DETECT_EVENTS_H
+#define TIP_DETECT_EVENTS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "sensor/sensor.h"
+
+/*
+ * Our events as the language tells them apart. One event may answer to several names: the sensor
+ * does not say whether it was accept or accept4.
+ */
+enum tip_code {
+	TIP_CODE_OPEN,
+	TIP_CODE_OPENAT,
+	TIP_CODE_OPENAT2,
+	TIP_CODE_CREAT,
+	TIP_CODE_EXECVE,
+	TIP_CODE_EXECVEAT,
+	TIP_CODE_CLONE,
+	TIP_CODE_PROCEXIT,
+	TIP_CODE_SETUID,
+	TIP_CODE_SETGID,
+	TIP_CODE_CGROUP,
+	TIP_CODE_CONNECT,
+	TIP_CODE_ACCEPT,
+	TIP_CODE_BIND,
+	TIP_CODE_LISTEN,
+	TIP_CODE_MAX
+};
+#define TIP_CODES_ALL  ((1u << TIP_CODE_MAX) - 1)
+#define TIP_CODES_OPEN 0x000fu
+#define TIP_CODES_EXEC (1u << TIP_CODE_EXECVE | 1u << TIP_CODE_EXECVEAT)
+#define TIP_CODES_CRED (1u << TIP_CODE_SETUID | 1u << TIP_CODE_SETGID)
+#define TIP_CODES_SOCK                                                                             \
+	(1u << TIP_CODE_CONNECT | 1u << TIP_CODE_ACCEPT | 1u << TIP_CODE_BIND |                    \
+	 1u << TIP_CODE_LISTEN)
+
+/* Event names of the language, by number. */
+#define TIP_EVENT_NAMES_MAX 640
+int tip_event_name_count(void);
+const char *tip_event_name(int number);
+/* The number of a name, -1: not known. */
+int tip_event_number(const char *name);
+/* Codes (1 << TIP_CODE_*) that answer to the name. */
+uint32_t tip_event_codes(int number);
+
+struct tip_event_set {
+	uint64_t w[TIP_EVENT_NAMES_MAX / 64];
+};
+int tip_event_set_count(const struct tip_event_set *s);
+
+/* The code of an event, or TIP_CODE_MAX for one that no rule sees. */
+enum tip_code tip_event_code(const struct tip_event *ev);
+/* The name under which an event of that code is shown. */
+const char *tip_code_name(enum tip_code code);
+/* Bits 1 << TIP_EV_* of the records that may carry one of the codes. */
+uint64_t tip_codes_to_events(uint32_t codes);
+
+#endif

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef TIP_DETECT_FIELD_H
+#define TIP_DETECT_FIELD_H
+
+#include <pthread.h>
+
+#include "detect/detect.h"
+#include "detect/events.h"
+#include "detect/value.h"
+
+/* Ancestors are looked for at most this far up. */
+#define TIP_ANCESTORS_MAX 32
+
+enum tip_field_arg {
+	TIP_ARG_NONE,
+	TIP_ARG_INDEX,     /* optional number: proc.aname[2] */
+	TIP_ARG_INDEX_REQ, /* required number */
+	TIP_ARG_NAME,      /* optional name: proc.env[PATH] */
+	TIP_ARG_NAME_REQ,
+	TIP_ARG_EVENT, /* evt.arg.NAME or evt.arg[NAME] */
+};
+
+struct tip_field_ref;
+struct tip_extract;
+
+/* Sets `out` (zeroed before); leaves it unset where the event has no such thing. */
+typedef void (*tip_extract_fn)(struct tip_extract *x, const struct tip_field_ref *ref,
+			       struct tip_value *out);
+
+struct tip_field {
+	const char *name;
+	enum tip_type type;
+	enum tip_field_arg arg;
+	uint32_t codes;     /* events that can have it, 1 << TIP_CODE_* */
+	tip_extract_fn get; /* NULL: known to the language, no source for it yet: always unset */
+	uint32_t a, b;      /* for `get`: what a family of fields shares one function with */
+	const char *desc;
+	bool list; /* several values at once: only in, intersects, exists */
+	const char *deprecated;
+};
+
+/* One line of a table. */
+#define TIP_FIELD(name_, type_, arg_, codes_, get_, a_, b_, desc_)                                 \
+	{.name = (name_),                                                                          \
+	 .type = (type_),                                                                          \
+	 .arg = (arg_),                                                                            \
+	 .codes = (codes_),                                                                        \
+	 .get = (get_),                                                                            \
+	 .a = (a_),                                                                                \
+	 .b = (b_),                                                                                \
+	 .desc = (desc_)}
+
+/* A field as a rule names it. */
+struct tip_field_ref {
+	const struct tip_field *field;
+	const char *text;   /* "proc.aname[2]": key of output_fields */
+	const char *arg;    /* NULL: none */
+	int64_t index;      /* numeric argument, -1: none */
+	enum tip_type type; /* of this use: evt.arg.NAME has the argument's */
+	bool used;          /* by an enabled rule */
+};
+
+/* Memory for one event: given back all at once, so that matching does not allocate. */
+struct tip_scratch_block;
+struct tip_scratch {
+	struct tip_scratch_block *first, *current;
+};
+void *tip_scratch_alloc(struct tip_scratch *s, size_t size);
+void tip_scratch_reset(struct tip_scratch *s);
+void tip_scratch_free(struct tip_scratch *s);
+
+struct tip_users;
+
+/* What extractors may look at. */
+struct tip_extract {
+	const struct tip_match_input *in;
+	enum tip_code code;
+	struct tip_scratch *scratch;
+	struct tip_users *users;
+};
+
+/* One table for each family; tip_field_find() sees them as one. */
+struct tip_field_table {
+	const struct tip_field *fields;
+	size_t count;
+};
+extern const struct tip_field_table tip_fields_evt;
+extern const struct tip_field_table tip_fields_proc;
+extern const struct tip_field_table tip_fields_fd;
+extern const struct tip_field_table tip_fields_user;
+extern const struct tip_field_table tip_fields_unserved;
+
+/*
+ * Finds `name` with `arg` (NULL: none) and fills `ref` except text and used. 0, or -1 with the
+ * reason in `why`.
+ */
+int tip_field_find(const char *name, const char *arg, struct tip_field_ref *ref, char *why,
+		   size_t size);
+/* Length of the longest field name that `s` starts with, 0: none. evt.arg.NAME counts whole. */
+size_t tip_field_prefix(const char *s, size_t len);
+
+/* ---- for extractors ------------------------------------------------------------------ */
+
+void tip_value_str(struct tip_value *v, const char *s);
+void tip_value_strn(struct tip_value *v, const char *s, size_t len);
+void tip_value_int(struct tip_value *v, int64_t i);
+/* A string in scratch memory. */
+void tip_value_fmt(struct tip_extract *x, struct tip_value *v, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+/* Puts `cur` (its `items` may be added to) as one more of several values. */
+struct tip_value *tip_value_items(struct tip_extract *x, struct tip_value *v, uint32_t count);
+
+/* The n-th ancestor (0: the process itself), NULL when it is not known. */
+const struct tip_process *tip_extract_ancestor(struct tip_extract *x, int64_t n);
+void tip_extract_exec_flags(struct tip_extract *x, struct tip_value *out);
+void tip_extract_caps(struct tip_extract *x, uint64_t caps, struct tip_value *out);
+/* argv[0], and the rest joined by blanks. */
+void tip_extract_args(struct tip_extract *x, const struct tip_process *p, struct tip_value *out);
+void tip_extract_fd_name(struct tip_extract *x, struct tip_value *out);
+/* "SUCCESS" or the name of -ret. */
+const char *tip_errno_name(int64_t ret);
+
+/* evt.arg.NAME: its type, and whether any event of the language has such an argument. */
+bool tip_event_arg_known(const char *name, enum tip_type *type, uint32_t *codes);
+void tip_extract_event_arg(struct tip_extract *x, const char *name, struct tip_value *out);
+/* "a=1 b=2": evt.args. */
+void tip_extract_event_args(struct tip_extract *x, struct tip_value *out);
+
+/* ---- /etc/passwd and /etc/group, read without NSS, again when they change ----------------- */
+
+struct tip_users *tip_users_new(const char *passwd, const char *group);
+void tip_users_free(struct tip_users *u);
+struct tip_user {
+	const char *name, *home, *shell;
+};
+/* NULL: unknown. Valid until the next call. `now_ns`: the files are looked at once a second. */
+const struct tip_user *tip_user_by_uid(struct tip_users *u, uint32_t uid, uint64_t now_ns);
+const char *tip_group_by_gid(struct tip_users *u, uint32_t gid, uint64_t now_ns);
+
+#endif

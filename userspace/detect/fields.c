@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "detect/field.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+/* ---- the tables as one catalogue --------------------------------------------------------- */
+
+#define FIELDS_MAX 512
+static const struct tip_field *by_name[FIELDS_MAX];
+static struct tip_field_info infos[FIELDS_MAX];
+static size_t nfields;
+static pthread_once_t sorted = PTHREAD_ONCE_INIT;
+
+static int cmp_name(const void *a, const void *b)
+{
+	return strcmp((*(const struct tip_field *const *)a)->name,
+		      (*(const struct tip_field *const *)b)->name);
+}
+
+static void sort_fields(void)
+{
+	static const struct tip_field_table *const tables[] = {&tip_fields_evt, &tip_fields_proc,
+							       &tip_fields_fd, &tip_fields_user,
+							       &tip_fields_unserved};
+
+	for (size_t t = 0; t < TIP_ARRAY_SIZE(tables); t++)
+		for (size_t i = 0; i < tables[t]->count && nfields < FIELDS_MAX; i++)
+			by_name[nfields++] = &tables[t]->fields[i];
+	qsort(by_name, nfields, sizeof(by_name[0]), cmp_name);
+	for (size_t i = 0; i < nfields; i++)
+		infos[i] = (struct tip_field_info){.name = by_name[i]->name,
+						   .type = tip_type_name(by_name[i]->type),
+						   .desc = by_name[i]->desc,
+						   .takes_arg = by_name[i]->arg != TIP_ARG_NONE};
+}
+
+const struct tip_field_info *tip_fields(size_t *count)
+{
+	pthread_once(&sorted, sort_fields);
+	*count = nfields;
+	return infos;
+}
+
+static const struct tip_field *lookup(const char *name)
+{
+	struct tip_field key = {.name = name};
+	const struct tip_field *k = &key, **found;
+
+	pthread_once(&sorted, sort_fields);
+	found = bsearch(&k, by_name, nfields, sizeof(by_name[0]), cmp_name);
+	return found ? *found : NULL;
+}
+
+static bool event_arg(const char *name)
+{
+	return strncmp(name, "evt.arg.", 8) == 0 || strncmp(name, "evt.rawarg.", 11) == 0;
+}
+
+static int parse_index(const char *arg, int64_t *index)
+{
+	*index = 0;
+	if (!*arg || strlen(arg) > 9)
+		return -1;
+	for (; *arg; arg++) {
+		if (!isdigit((unsigned char)*arg))
+			return -1;
+		*index = *index * 10 + (*arg - '0');
+	}
+	return 0;
+}
+
+static int find_event_arg(const struct tip_field *f, struct tip_field_ref *ref, char *why,
+			  size_t size)
+{
+	uint32_t codes;
+
+	if (ref->index < 0 && !tip_event_arg_known(ref->arg, &ref->type, &codes)) {
+		snprintf(why, size, "no event has an argument '%s' (in %s)", ref->arg, f->name);
+		return -1;
+	}
+	return 0;
+}
+
+int tip_field_find(const char *name, const char *arg, struct tip_field_ref *ref, char *why,
+		   size_t size)
+{
+	const struct tip_field *f = lookup(name);
+	const char *dot = NULL;
+
+	*ref = (struct tip_field_ref){.arg = arg, .index = -1};
+	if (!f && event_arg(name)) {
+		dot = strchr(name + 4, '.');
+		if (arg) {
+			snprintf(why, size, "field '%s' takes no second argument", name);
+			return -1;
+		}
+		ref->arg = dot + 1;
+		f = lookup(name[4] == 'a' ? "evt.arg" : "evt.rawarg");
+	}
+	if (!f) {
+		snprintf(why, size, "there is no field '%s'", name);
+		return -1;
+	}
+	ref->field = f;
+	ref->type = f->type;
+	if (!ref->arg) {
+		if (f->arg != TIP_ARG_INDEX_REQ && f->arg != TIP_ARG_NAME_REQ &&
+		    f->arg != TIP_ARG_EVENT)
+			return 0;
+		snprintf(why, size, "field '%s' needs an argument: %s[...]", name, name);
+		return -1;
+	}
+	switch (f->arg) {
+	case TIP_ARG_NONE: snprintf(why, size, "field '%s' takes no argument", name); return -1;
+	case TIP_ARG_INDEX:
+	case TIP_ARG_INDEX_REQ:
+		if (parse_index(ref->arg, &ref->index) == 0)
+			return 0;
+		snprintf(why, size, "the argument of '%s' must be a number, not '%s'", name,
+			 ref->arg);
+		return -1;
+	case TIP_ARG_EVENT:
+		if (dot || parse_index(ref->arg, &ref->index) < 0)
+			ref->index = -1;
+		return find_event_arg(f, ref, why, size);
+	case TIP_ARG_NAME:
+	case TIP_ARG_NAME_REQ:
+	default: return 0;
+	}
+}
+
+size_t tip_field_prefix(const char *s, size_t len)
+{
+	char name[96];
+	size_t n = 0, dots = 0;
+
+	while (n < len && n < sizeof(name) - 1 &&
+	       (isalnum((unsigned char)s[n]) || s[n] == '_' || s[n] == '.')) {
+		name[n] = s[n];
+		n++;
+	}
+	if (!n)
+		return 0;
+	name[n] = '\0';
+	/* an argument of an event runs to the next dot: "%evt.arg.flags." ends a sentence */
+	if (event_arg(name)) {
+		for (size_t i = 0; i < n; i++)
+			if (name[i] == '.' && ++dots == 3)
+				n = i;
+		return n;
+	}
+	for (; n; n--) {
+		name[n] = '\0';
+		if (lookup(name))
+			return n;
+	}
+	return 0;
+}
+
+/* ---- memory of one event ------------------------------------------------------------------- */
+
+#define BLOCK_SIZE 32768u
+
+struct tip_scratch_block {
+	struct tip_scratch_block *next;
+	size_t size, used;
+	_Alignas(16) char data[];
+};
+
+void *tip_scratch_alloc(struct tip_scratch *s, size_t size)
+{
+	struct tip_scratch_block *b, **link;
+	void *p;
+
+	size = (size + 15) & ~(size_t)15;
+	/* blocks stay linked between events: after a while there is always one that fits */
+	for (b = s->current; b && b->size - b->used < size; b = b->next)
+		;
+	if (!b) {
+		size_t room = size > BLOCK_SIZE ? size : BLOCK_SIZE;
+
+		b = tip_alloc(sizeof(*b) + room);
+		b->size = room;
+		for (link = &s->first; *link; link = &(*link)->next)
+			;
+		*link = b;
+	}
+	s->current = b;
+	p = b->data + b->used;
+	b->used += size;
+	return p;
+}
+
+void tip_scratch_reset(struct tip_scratch *s)
+{
+	for (struct tip_scratch_block *b = s->first; b && b->used; b = b->next)
+		b->used = 0;
+	s->current = s->first;
+}
+
+void tip_scratch_free(struct tip_scratch *s)
+{
+	struct tip_scratch_block *b, *next;
+
+	for (b = s->first; b; b = next) {
+		next = b->next;
+		free(b);
+	}
+	*s = (struct tip_scratch){0};
+}
+
+/* ---- for extractors ----------------------------------------------------------------------------
+ */
+
+void tip_value_strn(struct tip_value *v, const char *s, size_t len)
+{
+	v->set = true;
+	v->str.s = s;
+	v->str.len = len;
+}
+
+void tip_value_str(struct tip_value *v, const char *s)
+{
+	tip_value_strn(v, s, strlen(s));
+}
+
+void tip_value_int(struct tip_value *v, int64_t i)
+{
+	v->set = true;
+	v->i = i;
+}
+
+void tip_value_fmt(struct tip_extract *x, struct tip_value *v, const char *fmt, ...)
+{
+	char *p;
+	va_list ap;
+	int n;
+
+	va_start(ap, fmt);
+	n = vsnprintf(NULL, 0, fmt, ap);
+	va_end(ap);
+	if (n < 0)
+		return;
+	p = tip_scratch_alloc(x->scratch, (size_t)n + 1);
+	va_start(ap, fmt);
+	vsnprintf(p, (size_t)n + 1, fmt, ap);
+	va_end(ap);
+	tip_value_strn(v, p, (size_t)n);
+}
+
+struct tip_value *tip_value_items(struct tip_extract *x, struct tip_value *v, uint32_t count)
+{
+	struct tip_value *items = tip_scratch_alloc(x->scratch, count * sizeof(*items));
+
+	memset(items, 0, count * sizeof(*items));
+	v->set = count > 0;
+	v->count = count;
+	v->items = items;
+	return items;
+}
+
+const char *tip_errno_name(int64_t ret)
+{
+	const char *name;
+
+	if (ret >= 0)
+		return "SUCCESS";
+	name = ret > -4096 ? strerrorname_np((int)-ret) : NULL;
+	return name ? name : "E_UNKNOWN";
+}

@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "detect/field.h"
+
+/* evt.*: the event itself. */
+
+static void evt_num(struct tip_extract *x, const struct tip_field_ref *ref, struct tip_value *out)
+{
+	tip_value_int(out, (int64_t)x->in->evt_num);
+}
+
+enum { CLOCK_HMS, CLOCK_HMS_S, CLOCK_ISO, CLOCK_DATE, CLOCK_DATE_S };
+
+static void evt_time(struct tip_extract *x, const struct tip_field_ref *ref, struct tip_value *out)
+{
+	static const char *const formats[] = {[CLOCK_HMS] = "%H:%M:%S",
+					      [CLOCK_HMS_S] = "%H:%M:%S",
+					      [CLOCK_DATE] = "%Y-%m-%d %H:%M:%S",
+					      [CLOCK_DATE_S] = "%Y-%m-%d %H:%M:%S"};
+	time_t sec = (time_t)(x->in->time_ns / TIP_NSEC_PER_SEC);
+	unsigned int nsec = (unsigned int)(x->in->time_ns % TIP_NSEC_PER_SEC);
+	char stamp[48];
+	struct tm tm;
+
+	if (ref->field->a == CLOCK_ISO) {
+		tip_value_fmt(x, out, "%s",
+			      tip_clock_iso8601(x->in->time_ns, stamp, sizeof(stamp)));
+		return;
+	}
+	localtime_r(&sec, &tm);
+	strftime(stamp, sizeof(stamp), formats[ref->field->a], &tm);
+	if (ref->field->a == CLOCK_HMS || ref->field->a == CLOCK_DATE)
+		tip_value_fmt(x, out, "%s.%09u", stamp, nsec);
+	else
+		tip_value_fmt(x, out, "%s", stamp);
+}
+
+enum { RAW_ALL, RAW_S, RAW_NS };
+
+static void evt_rawtime(struct tip_extract *x, const struct tip_field_ref *ref,
+			struct tip_value *out)
+{
+	uint64_t t = x->in->time_ns;
+
+	switch (ref->field->a) {
+	case RAW_S: t /= TIP_NSEC_PER_SEC; break;
+	case RAW_NS: t %= TIP_NSEC_PER_SEC; break;
+	default: break;
+	}
+	tip_value_int(out, (int64_t)t);
+}
+
+static void evt_text(struct tip_extract *x, const struct tip_field_ref *ref, struct tip_value *out)
+{
+	static const char *const texts[] = {"syscall", "<"};
+
+	tip_value_str(out, texts[ref->field->a]);
+}
+
+static void evt_hostname(struct tip_extract *x, const struct tip_field_ref *ref,
+			 struct tip_value *out)
+{
+	if (x->in->hostname)
+		tip_value_str(out, x->in->hostname);
+}
+
+static void evt_type(struct tip_extract *x, const struct tip_field_ref *ref, struct tip_value *out)
+{
+	if (ref->field->a && x->code == TIP_CODE_PROCEXIT)
+		return; /* syscall.type: a process ends without a call */
+	tip_value_str(out, tip_code_name(x->code));
+}
+
+static void evt_type_is(struct tip_extract *x, const struct tip_field_ref *ref,
+			struct tip_value *out)
+{
+	int number = tip_event_number(ref->arg);
+
+	tip_value_int(out, number >= 0 && (tip_event_codes(number) & 1u << x->code));
+}
+
+static void evt_category(struct tip_extract *x, const struct tip_field_ref *ref,
+			 struct tip_value *out)
+{
+	uint32_t bit = 1u << x->code;
+
+	tip_value_str(out, bit & TIP_CODES_OPEN   ? "file"
+			   : bit & TIP_CODES_SOCK ? "net"
+			   : bit & TIP_CODES_CRED ? "user"
+						  : "process");
+}
+
+static int64_t event_ret(const struct tip_extract *x)
+{
+	if (x->code == TIP_CODE_CLONE)
+		return x->in->ev->fork->child.tgid;
+	return x->in->ev->hdr->ret;
+}
+
+enum { RES_NAME, RES_RAW, RES_FAILED, RES_COUNT_ERROR };
+
+static void evt_res(struct tip_extract *x, const struct tip_field_ref *ref, struct tip_value *out)
+{
+	int64_t ret = event_ret(x);
+
+	switch (ref->field->a) {
+	case RES_NAME: tip_value_str(out, tip_errno_name(ret)); break;
+	case RES_RAW: tip_value_int(out, ret); break;
+	case RES_COUNT_ERROR:
+		if (ret < 0)
+			tip_value_int(out, 1);
+		break;
+	default: tip_value_int(out, ret < 0);
+	}
+}
+
+static void evt_one(struct tip_extract *x, const struct tip_field_ref *ref, struct tip_value *out)
+{
+	tip_value_int(out, ref->field->a);
+}
+
+enum { OPEN_READ, OPEN_WRITE, OPEN_EXEC, OPEN_CREATE };
+
+static void evt_is_open(struct tip_extract *x, const struct tip_field_ref *ref,
+			struct tip_value *out)
+{
+	const struct tip_ev_open *o;
+	unsigned int access;
+
+	/* asked of another event, the answer is no rather than nothing */
+	if (!(TIP_CODES_OPEN & 1u << x->code)) {
+		tip_value_int(out, 0);
+		return;
+	}
+	o = x->in->ev->open.data;
+	access = o->oflags & O_ACCMODE;
+	switch (ref->field->a) {
+	case OPEN_READ: tip_value_int(out, access == O_RDONLY || access == O_RDWR); break;
+	case OPEN_WRITE: tip_value_int(out, access == O_WRONLY || access == O_RDWR); break;
+	case OPEN_EXEC:
+		tip_value_int(out, (o->oflags & (O_CREAT | __O_TMPFILE)) && (o->mode & 0111));
+		break;
+	case OPEN_CREATE:
+		/* without O_EXCL only the kernel knows whether the file was there before */
+		if ((o->oflags & (O_CREAT | O_EXCL)) == O_CREAT && x->in->ev->hdr->ret >= 0)
+			return;
+		tip_value_int(out, (o->oflags & O_CREAT) && x->in->ev->hdr->ret >= 0);
+		break;
+	default: break;
+	}
+}
+
+static void evt_arg(struct tip_extract *x, const struct tip_field_ref *ref, struct tip_value *out)
+{
+	if (ref->index < 0)
+		tip_extract_event_arg(x, ref->arg, out);
+}
+
+static void evt_args(struct tip_extract *x, const struct tip_field_ref *ref, struct tip_value *out)
+{
+	tip_extract_event_args(x, out);
+}
+
+#define ALL TIP_CODES_ALL
+
+static const struct tip_field fields[] = {
+	TIP_FIELD("evt.num", TIP_T_UINT, 0, ALL, evt_num, 0, 0, "number of the event"),
+	TIP_FIELD("evt.time", TIP_T_STRING, 0, ALL, evt_time, CLOCK_HMS, 0,
+		  "local time with nanoseconds"),
+	TIP_FIELD("evt.time.s", TIP_T_STRING, 0, ALL, evt_time, CLOCK_HMS_S, 0,
+		  "local time, seconds"),
+	TIP_FIELD("evt.time.iso8601", TIP_T_STRING, 0, ALL, evt_time, CLOCK_ISO, 0,
+		  "UTC time, ISO 8601"),
+	TIP_FIELD("evt.datetime", TIP_T_STRING, 0, ALL, evt_time, CLOCK_DATE, 0,
+		  "local date and time"),
+	TIP_FIELD("evt.datetime.s", TIP_T_STRING, 0, ALL, evt_time, CLOCK_DATE_S, 0,
+		  "local date and time, seconds"),
+	TIP_FIELD("evt.rawtime", TIP_T_ABSTIME, 0, ALL, evt_rawtime, RAW_ALL, 0,
+		  "ns since the epoch"),
+	TIP_FIELD("evt.rawtime.s", TIP_T_ABSTIME, 0, ALL, evt_rawtime, RAW_S, 0,
+		  "its whole seconds"),
+	TIP_FIELD("evt.rawtime.ns", TIP_T_ABSTIME, 0, ALL, evt_rawtime, RAW_NS, 0,
+		  "its nanoseconds"),
+	TIP_FIELD("evt.source", TIP_T_STRING, 0, ALL, evt_text, 0, 0,
+		  "source of the event: syscall"),
+	{.name = "evt.dir",
+	 .type = TIP_T_STRING,
+	 .codes = ALL,
+	 .get = evt_text,
+	 .a = 1,
+	 .desc = "always '<': there are exit events only",
+	 .deprecated = "there are exit events only: evt.dir is always '<'"},
+	TIP_FIELD("evt.hostname", TIP_T_STRING, 0, ALL, evt_hostname, 0, 0, "name of this host"),
+	TIP_FIELD("evt.type", TIP_T_STRING, 0, ALL, evt_type, 0, 0,
+		  "name of the event: openat, execve, ..."),
+	TIP_FIELD("syscall.type", TIP_T_STRING, 0, ALL, evt_type, 1, 0, "name of the system call"),
+	TIP_FIELD("evt.type.is", TIP_T_UINT, TIP_ARG_NAME_REQ, ALL, evt_type_is, 0, 0,
+		  "1 if the event has that name"),
+	TIP_FIELD("evt.category", TIP_T_STRING, 0, ALL, evt_category, 0, 0,
+		  "file, net, process or user"),
+	TIP_FIELD("evt.res", TIP_T_STRING, 0, ALL, evt_res, RES_NAME, 0,
+		  "SUCCESS or the errno's name"),
+	TIP_FIELD("evt.rawres", TIP_T_INT, 0, ALL, evt_res, RES_RAW, 0, "result as a number"),
+	TIP_FIELD("evt.failed", TIP_T_BOOL, 0, ALL, evt_res, RES_FAILED, 0, "the call failed"),
+	TIP_FIELD("evt.count", TIP_T_UINT, 0, ALL, evt_one, 1, 0, "always 1"),
+	TIP_FIELD("evt.count.error", TIP_T_UINT, 0, ALL, evt_res, RES_COUNT_ERROR, 0,
+		  "1 if the call failed"),
+	TIP_FIELD("evt.is_async", TIP_T_BOOL, 0, ALL, evt_one, 0, 0,
+		  "false: no event is asynchronous"),
+	TIP_FIELD("evt.is_io", TIP_T_BOOL, 0, ALL, evt_one, 0, 0,
+		  "false: reads and writes are not sensed"),
+	TIP_FIELD("evt.is_io_read", TIP_T_BOOL, 0, ALL, evt_one, 0, 0, "false"),
+	TIP_FIELD("evt.is_io_write", TIP_T_BOOL, 0, ALL, evt_one, 0, 0, "false"),
+	TIP_FIELD("evt.is_wait", TIP_T_BOOL, 0, ALL, evt_one, 0, 0, "false"),
+	TIP_FIELD("evt.is_syslog", TIP_T_BOOL, 0, ALL, evt_one, 0, 0, "false"),
+	TIP_FIELD("evt.is_open_read", TIP_T_BOOL, 0, ALL, evt_is_open, OPEN_READ, 0,
+		  "open for reading"),
+	TIP_FIELD("evt.is_open_write", TIP_T_BOOL, 0, ALL, evt_is_open, OPEN_WRITE, 0,
+		  "open for writing"),
+	TIP_FIELD("evt.is_open_exec", TIP_T_BOOL, 0, ALL, evt_is_open, OPEN_EXEC, 0,
+		  "creates a file with execute permission"),
+	TIP_FIELD("evt.is_open_create", TIP_T_BOOL, 0, ALL, evt_is_open, OPEN_CREATE, 0,
+		  "creates the file (unset where the kernel does not say)"),
+	TIP_FIELD("evt.arg", TIP_T_STRING, TIP_ARG_EVENT, ALL, evt_arg, 0, 0,
+		  "an argument of the event by name"),
+	TIP_FIELD("evt.rawarg", TIP_T_STRING, TIP_ARG_EVENT, ALL, evt_arg, 1, 0,
+		  "an argument of the event by name"),
+	TIP_FIELD("evt.args", TIP_T_STRING, 0, ALL, evt_args, 0, 0, "all arguments of the event"),
+	TIP_FIELD("evt.info", TIP_T_STRING, 0, ALL, evt_args, 0, 0, "all arguments of the event"),
+};
+
+const struct tip_field_table tip_fields_evt = {fields, TIP_ARRAY_SIZE(fields)};

@@ -1,0 +1,386 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include "base/mem.h"
+#include "detect/field.h"
+
+/* fd.*: the file or the socket that the event is about. */
+
+#define OPEN TIP_CODES_OPEN
+#define SOCK TIP_CODES_SOCK
+#define FD   (OPEN | SOCK)
+/* EINPROGRESS: a non-blocking connect that is under way */
+#define CONNECTING(ret) ((ret) == 0 || (ret) == -EINPROGRESS)
+
+static bool is_open(const struct tip_extract *x)
+{
+	return OPEN & 1u << x->code;
+}
+
+static bool is_sock(const struct tip_extract *x)
+{
+	return SOCK & 1u << x->code;
+}
+
+static const struct tip_ev_sock *sock(const struct tip_extract *x)
+{
+	return x->in->ev->sock.data;
+}
+
+/* ---- paths ------------------------------------------------------------------------------- */
+
+/*
+ * Makes `base` + `name` absolute and takes out ".", ".." and doubled slashes by the letter:
+ * symbolic links are not followed, so the result is what was asked for. `out` has room for both and
+ * a slash.
+ */
+static size_t normalise(const char *base, const char *name, char *out)
+{
+	const char *parts[2] = {name[0] == '/' ? "" : base, name};
+	size_t n = 0;
+
+	for (int i = 0; i < 2; i++) {
+		const char *p = parts[i];
+
+		while (*p) {
+			size_t len;
+
+			while (*p == '/')
+				p++;
+			len = strcspn(p, "/");
+			if (len == 2 && p[0] == '.' && p[1] == '.') {
+				while (n && out[--n] != '/')
+					;
+			} else if (len && !(len == 1 && p[0] == '.')) {
+				out[n++] = '/';
+				memcpy(out + n, p, len);
+				n += len;
+			}
+			p += len;
+		}
+	}
+	if (!n)
+		out[n++] = '/';
+	out[n] = '\0';
+	return n;
+}
+
+static void open_path(struct tip_extract *x, struct tip_value *out)
+{
+	const char *name = x->in->ev->open.name, *base = x->in->ev->open.base;
+	char *s;
+
+	/* a relative name whose folder the kernel could not tell stays as it is: better than a lie
+	 */
+	if (!name[0] || (name[0] != '/' && !base[0])) {
+		tip_value_str(out, name);
+		return;
+	}
+	s = tip_scratch_alloc(x->scratch, strlen(name) + strlen(base) + 3);
+	tip_value_strn(out, s, normalise(base, name, s));
+}
+
+static void tuple(struct tip_extract *x, struct tip_value *out)
+{
+	const struct tip_ev_sock *s = sock(x);
+	char l[INET6_ADDRSTRLEN] = "", r[INET6_ADDRSTRLEN] = "";
+	bool server = x->code == TIP_CODE_ACCEPT;
+
+	if (s->family == AF_UNIX) {
+		tip_value_str(out, x->in->ev->sock.path);
+		return;
+	}
+	if (s->family != AF_INET && s->family != AF_INET6)
+		return;
+	inet_ntop(s->family, s->laddr, l, sizeof(l));
+	inet_ntop(s->family, s->raddr, r, sizeof(r));
+	if (x->code == TIP_CODE_BIND || x->code == TIP_CODE_LISTEN)
+		tip_value_fmt(x, out, "%s:%u", l, s->lport);
+	else if (server)
+		tip_value_fmt(x, out, "%s:%u->%s:%u", r, s->rport, l, s->lport);
+	else
+		tip_value_fmt(x, out, "%s:%u->%s:%u", l, s->lport, r, s->rport);
+}
+
+void tip_extract_fd_name(struct tip_extract *x, struct tip_value *out)
+{
+	if (is_open(x))
+		open_path(x, out);
+	else if (is_sock(x))
+		tuple(x, out);
+}
+
+enum { NAME_FULL, NAME_RAW, NAME_DIRECTORY, NAME_FILE, NAME_REAL };
+
+static void fd_name(struct tip_extract *x, const struct tip_field_ref *ref, struct tip_value *out)
+{
+	struct tip_value full = {0};
+	const char *slash;
+
+	switch (ref->field->a) {
+	case NAME_FULL: tip_extract_fd_name(x, out); return;
+	case NAME_RAW:
+		if (is_open(x))
+			tip_value_str(out, x->in->ev->open.name);
+		return;
+	case NAME_REAL:
+		if (is_open(x) && x->in->ev->open.real[0])
+			tip_value_str(out, x->in->ev->open.real);
+		return;
+	default: break;
+	}
+	if (!is_open(x))
+		return;
+	open_path(x, &full);
+	slash = memrchr(full.str.s, '/', full.str.len);
+	if (!slash)
+		return;
+	if (ref->field->a == NAME_FILE) {
+		tip_value_str(out, slash + 1);
+	} else {
+		size_t len = slash == full.str.s ? 1 : (size_t)(slash - full.str.s);
+
+		tip_value_fmt(x, out, "%.*s", (int)len, full.str.s);
+	}
+}
+
+/* ---- numbers and kinds --------------------------------------------------------------------- */
+
+static void fd_num(struct tip_extract *x, const struct tip_field_ref *ref, struct tip_value *out)
+{
+	if (is_open(x))
+		tip_value_int(out, x->in->ev->hdr->ret < 0 ? -1 : x->in->ev->hdr->ret);
+	else if (is_sock(x))
+		tip_value_int(out, sock(x)->fd);
+}
+
+enum { TYPE_NAME, TYPE_CHAR, TYPE_FAMILY, TYPE_L4 };
+
+static const char *file_type(const struct tip_extract *x, bool name)
+{
+	uint32_t mode = x->in->ev->open.data->file_mode;
+
+	/* a failed open has no mode: what was asked for was a file */
+	if (S_ISDIR(mode))
+		return name ? "directory" : "d";
+	if (S_ISFIFO(mode))
+		return name ? "pipe" : "p";
+	return name ? "file" : "f";
+}
+
+static const char *l4proto(const struct tip_ev_sock *s)
+{
+	if (s->family != AF_INET && s->family != AF_INET6)
+		return NULL;
+	switch (s->protocol) {
+	case IPPROTO_TCP: return "tcp";
+	case IPPROTO_UDP: return "udp";
+	case IPPROTO_ICMP:
+	case IPPROTO_ICMPV6: return "icmp";
+	default: break;
+	}
+	return s->sock_type == SOCK_STREAM  ? "tcp"
+	       : s->sock_type == SOCK_DGRAM ? "udp"
+	       : s->sock_type == SOCK_RAW   ? "raw"
+					    : "<NA>";
+}
+
+static void fd_type(struct tip_extract *x, const struct tip_field_ref *ref, struct tip_value *out)
+{
+	static const struct {
+		uint16_t family;
+		const char *name, *ch, *sockfamily;
+	} families[] = {{AF_INET, "ipv4", "4", "ip"},
+			{AF_INET6, "ipv6", "6", "ip"},
+			{AF_UNIX, "unix", "u", "unix"},
+			{AF_NETLINK, "netlink", "n", NULL}};
+	uint32_t what = ref->field->a;
+	const char *text = NULL;
+
+	if (is_open(x)) {
+		if (what == TYPE_NAME || what == TYPE_CHAR)
+			tip_value_str(out, file_type(x, what == TYPE_NAME));
+		return;
+	}
+	if (!is_sock(x))
+		return;
+	if (what == TYPE_L4) {
+		text = l4proto(sock(x));
+	} else {
+		for (size_t i = 0; i < TIP_ARRAY_SIZE(families); i++)
+			if (families[i].family == sock(x)->family)
+				text = what == TYPE_NAME   ? families[i].name
+				       : what == TYPE_CHAR ? families[i].ch
+							   : families[i].sockfamily;
+	}
+	if (text)
+		tip_value_str(out, text);
+}
+
+enum { FILE_DEV, FILE_MAJOR, FILE_MINOR, FILE_INO };
+
+static void fd_file(struct tip_extract *x, const struct tip_field_ref *ref, struct tip_value *out)
+{
+	const struct tip_ev_open *o;
+
+	if (!is_open(x) || x->in->ev->hdr->ret < 0)
+		return;
+	o = x->in->ev->open.data;
+	switch (ref->field->a) {
+	case FILE_DEV: tip_value_int(out, o->dev); break;
+	case FILE_MAJOR: tip_value_int(out, o->dev >> 20); break;
+	case FILE_MINOR: tip_value_int(out, o->dev & 0xfffff); break;
+	default: tip_value_int(out, (int64_t)o->ino);
+	}
+}
+
+/* ---- addresses ------------------------------------------------------------------------------ */
+
+/* Which end: local and remote are the socket's, client and server the connection's. */
+enum { END_ANY, END_LOCAL, END_REMOTE, END_CLIENT, END_SERVER };
+
+/* 1: the remote end, 0: the local one, -1: that end does not exist (a listener has no client). */
+static int which_end(const struct tip_extract *x, uint32_t end)
+{
+	bool alone = x->code == TIP_CODE_BIND || x->code == TIP_CODE_LISTEN;
+	bool server = alone || x->code == TIP_CODE_ACCEPT;
+
+	switch (end) {
+	case END_LOCAL: return 0;
+	case END_SERVER: return server ? 0 : 1;
+	case END_REMOTE: return alone ? -1 : 1;
+	default: return alone ? -1 : server ? 1 : 0;
+	}
+}
+
+static bool inet(const struct tip_extract *x)
+{
+	return is_sock(x) && (sock(x)->family == AF_INET || sock(x)->family == AF_INET6);
+}
+
+static void ip_value(const struct tip_extract *x, int remote, struct tip_value *out)
+{
+	const struct tip_ev_sock *s = sock(x);
+	bool v4 = s->family == AF_INET;
+
+	out->set = true;
+	out->ip.family = (uint8_t)s->family;
+	out->ip.bits = v4 ? 32 : 128;
+	memset(out->ip.addr, 0, sizeof(out->ip.addr));
+	memcpy(out->ip.addr, remote ? s->raddr : s->laddr, v4 ? 4 : 16);
+}
+
+static void fd_ip(struct tip_extract *x, const struct tip_field_ref *ref, struct tip_value *out)
+{
+	int end;
+
+	if (!inet(x))
+		return;
+	if (ref->field->a == END_ANY && which_end(x, END_REMOTE) == 1) {
+		struct tip_value *items = tip_value_items(x, out, 2);
+
+		ip_value(x, 0, &items[0]);
+		ip_value(x, 1, &items[1]);
+		return;
+	}
+	end = ref->field->a == END_ANY ? 0 : which_end(x, ref->field->a);
+	if (end >= 0)
+		ip_value(x, end, out);
+}
+
+static void fd_port(struct tip_extract *x, const struct tip_field_ref *ref, struct tip_value *out)
+{
+	int end;
+
+	if (!inet(x))
+		return;
+	if (ref->field->a == END_ANY && which_end(x, END_REMOTE) == 1) {
+		struct tip_value *items = tip_value_items(x, out, 2);
+
+		tip_value_int(&items[0], sock(x)->lport);
+		tip_value_int(&items[1], sock(x)->rport);
+		return;
+	}
+	end = ref->field->a == END_ANY ? 0 : which_end(x, ref->field->a);
+	if (end >= 0)
+		tip_value_int(out, end ? sock(x)->rport : sock(x)->lport);
+}
+
+enum { STATE_SERVER, STATE_CONNECTED, STATE_RENAMED };
+
+static void fd_state(struct tip_extract *x, const struct tip_field_ref *ref, struct tip_value *out)
+{
+	int64_t ret = x->in->ev->hdr->ret;
+
+	if (!is_sock(x))
+		return;
+	switch (ref->field->a) {
+	case STATE_SERVER: tip_value_int(out, x->code != TIP_CODE_CONNECT); break;
+	case STATE_CONNECTED:
+		tip_value_int(out, x->code == TIP_CODE_ACCEPT
+					   ? ret >= 0
+					   : x->code == TIP_CODE_CONNECT && CONNECTING(ret));
+		break;
+	default: tip_value_int(out, x->code == TIP_CODE_CONNECT && CONNECTING(ret));
+	}
+}
+
+static const struct tip_field fields[] = {
+	TIP_FIELD("fd.num", TIP_T_INT, 0, FD, fd_num, 0, 0,
+		  "number of the descriptor, -1: the open failed"),
+	TIP_FIELD("fd.name", TIP_T_PATH, 0, FD, fd_name, NAME_FULL, 0,
+		  "absolute path as asked for (links not followed), or the connection"),
+	TIP_FIELD("fd.nameraw", TIP_T_PATH, 0, OPEN, fd_name, NAME_RAW, 0,
+		  "the path as it was given"),
+	TIP_FIELD("fd.directory", TIP_T_PATH, 0, OPEN, fd_name, NAME_DIRECTORY, 0,
+		  "folder part of fd.name"),
+	TIP_FIELD("fd.filename", TIP_T_PATH, 0, OPEN, fd_name, NAME_FILE, 0,
+		  "last component of fd.name"),
+	TIP_FIELD("fd.path.real", TIP_T_PATH, 0, OPEN, fd_name, NAME_REAL, 0,
+		  "path that the kernel really opened"),
+	TIP_FIELD("fd.type", TIP_T_STRING, 0, FD, fd_type, TYPE_NAME, 0,
+		  "file, directory, ipv4, ipv6, unix"),
+	TIP_FIELD("fd.typechar", TIP_T_STRING, 0, FD, fd_type, TYPE_CHAR, 0,
+		  "f, d, p, 4, 6, u or n"),
+	TIP_FIELD("fd.sockfamily", TIP_T_STRING, 0, SOCK, fd_type, TYPE_FAMILY, 0, "ip or unix"),
+	TIP_FIELD("fd.l4proto", TIP_T_STRING, 0, SOCK, fd_type, TYPE_L4, 0,
+		  "tcp, udp, icmp or raw"),
+	TIP_FIELD("fd.dev", TIP_T_INT, 0, OPEN, fd_file, FILE_DEV, 0, "device of the file"),
+	TIP_FIELD("fd.dev.major", TIP_T_INT, 0, OPEN, fd_file, FILE_MAJOR, 0, "its major number"),
+	TIP_FIELD("fd.dev.minor", TIP_T_INT, 0, OPEN, fd_file, FILE_MINOR, 0, "its minor number"),
+	TIP_FIELD("fd.ino", TIP_T_INT, 0, OPEN, fd_file, FILE_INO, 0, "inode of the file"),
+	TIP_FIELD("fd.ip", TIP_T_IPADDR, 0, SOCK, fd_ip, END_ANY, 0, "either address"),
+	TIP_FIELD("fd.cip", TIP_T_IPADDR, 0, SOCK, fd_ip, END_CLIENT, 0, "address of the client"),
+	TIP_FIELD("fd.sip", TIP_T_IPADDR, 0, SOCK, fd_ip, END_SERVER, 0, "address of the server"),
+	TIP_FIELD("fd.lip", TIP_T_IPADDR, 0, SOCK, fd_ip, END_LOCAL, 0, "local address"),
+	TIP_FIELD("fd.rip", TIP_T_IPADDR, 0, SOCK, fd_ip, END_REMOTE, 0, "remote address"),
+	TIP_FIELD("fd.net", TIP_T_IPNET, 0, SOCK, fd_ip, END_ANY, 0,
+		  "either address, against a network"),
+	TIP_FIELD("fd.cnet", TIP_T_IPNET, 0, SOCK, fd_ip, END_CLIENT, 0,
+		  "the client's, against a network"),
+	TIP_FIELD("fd.snet", TIP_T_IPNET, 0, SOCK, fd_ip, END_SERVER, 0,
+		  "the server's, against a network"),
+	TIP_FIELD("fd.lnet", TIP_T_IPNET, 0, SOCK, fd_ip, END_LOCAL, 0,
+		  "the local one, against a network"),
+	TIP_FIELD("fd.rnet", TIP_T_IPNET, 0, SOCK, fd_ip, END_REMOTE, 0,
+		  "the remote one, against a network"),
+	TIP_FIELD("fd.port", TIP_T_PORT, 0, SOCK, fd_port, END_ANY, 0, "either port"),
+	TIP_FIELD("fd.cport", TIP_T_PORT, 0, SOCK, fd_port, END_CLIENT, 0, "port of the client"),
+	TIP_FIELD("fd.sport", TIP_T_PORT, 0, SOCK, fd_port, END_SERVER, 0, "port of the server"),
+	TIP_FIELD("fd.lport", TIP_T_PORT, 0, SOCK, fd_port, END_LOCAL, 0, "local port"),
+	TIP_FIELD("fd.rport", TIP_T_PORT, 0, SOCK, fd_port, END_REMOTE, 0, "remote port"),
+	TIP_FIELD("fd.is_server", TIP_T_BOOL, 0, SOCK, fd_state, STATE_SERVER, 0,
+		  "this end is the server"),
+	TIP_FIELD("fd.connected", TIP_T_BOOL, 0, SOCK, fd_state, STATE_CONNECTED, 0,
+		  "connected, or about to"),
+	TIP_FIELD("fd.name_changed", TIP_T_BOOL, 0, SOCK, fd_state, STATE_RENAMED, 0,
+		  "the event gave the socket a new peer"),
+};
+
+const struct tip_field_table tip_fields_fd = {fields, TIP_ARRAY_SIZE(fields)};

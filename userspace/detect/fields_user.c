@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stddef.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "detect/field.h"
+
+/* user.*, group.*, container.* and our own spiffe.*: who the process is. */
+
+#define LOGINUID_UNSET UINT32_MAX
+
+static void user_uid(struct tip_extract *x, const struct tip_field_ref *ref, struct tip_value *out)
+{
+	tip_value_int(out, x->in->ev->hdr->uid);
+}
+
+enum { USER_NAME, USER_HOME, USER_SHELL };
+
+static void user_text(struct tip_extract *x, const struct tip_field_ref *ref, struct tip_value *out)
+{
+	const struct tip_user *u = tip_user_by_uid(x->users, x->in->ev->hdr->uid, x->in->time_ns);
+
+	if (u)
+		tip_value_str(out, ref->field->a == USER_NAME   ? u->name
+				   : ref->field->a == USER_HOME ? u->home
+								: u->shell);
+}
+
+static void loginuid(struct tip_extract *x, const struct tip_field_ref *ref, struct tip_value *out)
+{
+	if (x->in->proc)
+		tip_value_int(out, x->in->proc->loginuid == LOGINUID_UNSET
+					   ? -1
+					   : (int64_t)x->in->proc->loginuid);
+}
+
+static void loginname(struct tip_extract *x, const struct tip_field_ref *ref, struct tip_value *out)
+{
+	const struct tip_user *u = NULL;
+
+	if (!x->in->proc)
+		return;
+	/* the text stands for "nobody logged in"; rules test for it */
+	if (x->in->proc->loginuid == LOGINUID_UNSET) {
+		tip_value_str(out, "<NA>");
+		return;
+	}
+	u = tip_user_by_uid(x->users, x->in->proc->loginuid, x->in->time_ns);
+	if (u)
+		tip_value_str(out, u->name);
+}
+
+static void group_gid(struct tip_extract *x, const struct tip_field_ref *ref, struct tip_value *out)
+{
+	tip_value_int(out, x->in->ev->hdr->gid);
+}
+
+static void group_name(struct tip_extract *x, const struct tip_field_ref *ref,
+		       struct tip_value *out)
+{
+	const char *name = tip_group_by_gid(x->users, x->in->ev->hdr->gid, x->in->time_ns);
+
+	if (name)
+		tip_value_str(out, name);
+}
+
+enum { CONTAINER_ID, CONTAINER_FULL, CONTAINER_HOST };
+
+static void container(struct tip_extract *x, const struct tip_field_ref *ref, struct tip_value *out)
+{
+	const struct tip_process *p = x->in->proc;
+
+	if (!p)
+		return;
+	if (!p->container_id[0]) {
+		if (ref->field->a != CONTAINER_FULL)
+			tip_value_str(out, "host");
+	} else if (ref->field->a == CONTAINER_ID) {
+		tip_value_fmt(x, out, "%.12s", p->container_id);
+	} else if (ref->field->a == CONTAINER_FULL) {
+		tip_value_str(out, p->container_id);
+	}
+}
+
+enum { SPIFFE_ID, SPIFFE_ORIGIN, SPIFFE_DOMAIN };
+
+static void spiffe(struct tip_extract *x, const struct tip_field_ref *ref, struct tip_value *out)
+{
+	const struct tip_process *p = x->in->proc;
+	const char *id, *host, *slash;
+
+	if (!p)
+		return;
+	id = ref->field->a == SPIFFE_ORIGIN ? p->origin_id : p->spiffe_id;
+	/* a lineage that has had one identity only: that is where it comes from */
+	if (!id && ref->field->a == SPIFFE_ORIGIN)
+		id = p->spiffe_id;
+	if (!id)
+		return;
+	if (ref->field->a != SPIFFE_DOMAIN) {
+		tip_value_str(out, id);
+		return;
+	}
+	if (strncmp(id, "spiffe://", 9) != 0)
+		return;
+	host = id + 9;
+	slash = strchrnul(host, '/');
+	tip_value_fmt(x, out, "%.*s", (int)(slash - host), host);
+}
+
+#define ALL TIP_CODES_ALL
+
+static const struct tip_field fields[] = {
+	TIP_FIELD("user.uid", TIP_T_UINT, 0, ALL, user_uid, 0, 0, "user ID"),
+	TIP_FIELD("user.name", TIP_T_STRING, 0, ALL, user_text, USER_NAME, 0,
+		  "user name, from /etc/passwd"),
+	TIP_FIELD("user.homedir", TIP_T_STRING, 0, ALL, user_text, USER_HOME, 0, "home directory"),
+	TIP_FIELD("user.shell", TIP_T_STRING, 0, ALL, user_text, USER_SHELL, 0, "login shell"),
+	TIP_FIELD("user.loginuid", TIP_T_INT, 0, ALL, loginuid, 0, 0,
+		  "user who logged in, -1: none"),
+	TIP_FIELD("user.loginname", TIP_T_STRING, 0, ALL, loginname, 0, 0,
+		  "its name, '<NA>' for none"),
+	TIP_FIELD("group.gid", TIP_T_UINT, 0, ALL, group_gid, 0, 0, "group ID"),
+	TIP_FIELD("group.name", TIP_T_STRING, 0, ALL, group_name, 0, 0,
+		  "group name, from /etc/group"),
+	TIP_FIELD("container.id", TIP_T_STRING, 0, ALL, container, CONTAINER_ID, 0,
+		  "first 12 characters of the container ID, 'host' outside"),
+	TIP_FIELD("container.full_id", TIP_T_STRING, 0, ALL, container, CONTAINER_FULL, 0,
+		  "the whole container ID"),
+	TIP_FIELD("container.name", TIP_T_STRING, 0, ALL, container, CONTAINER_HOST, 0,
+		  "'host' outside of containers"),
+	TIP_FIELD("container.type", TIP_T_STRING, 0, ALL, container, CONTAINER_HOST, 0,
+		  "'host' outside of containers"),
+	TIP_FIELD("spiffe.id", TIP_T_STRING, 0, ALL, spiffe, SPIFFE_ID, 0,
+		  "SPIFFE ID of the process, unset when it has none"),
+	TIP_FIELD("spiffe.origin.id", TIP_T_STRING, 0, ALL, spiffe, SPIFFE_ORIGIN, 0,
+		  "the last SPIFFE ID that the lineage held before, or the present one if it is "
+		  "the first"),
+	TIP_FIELD("spiffe.trust_domain", TIP_T_STRING, 0, ALL, spiffe, SPIFFE_DOMAIN, 0,
+		  "trust domain of spiffe.id"),
+};
+
+const struct tip_field_table tip_fields_user = {fields, TIP_ARRAY_SIZE(fields)};

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "detect/program.h"
+
+/*
+ * Limits for one regex on one value: far above what a sane pattern needs on a path or a command
+ * line, and still only milliseconds for one that backtracks without end.
+ */
+#define REGEX_MATCH_LIMIT 200000
+#define REGEX_DEPTH_LIMIT 20000
+#define REGEX_HEAP_KB     2048
+
+struct cached {
+	uint64_t event; /* of which event `value` is */
+	struct tip_value value;
+};
+
+struct tip_matcher {
+	struct tip_scratch scratch;
+	struct tip_users *users;
+	struct tip_test_env env;
+	struct tip_extract x;
+	const struct tip_rules *rules; /* whose slots these are; NULL: no event at hand */
+	struct cached *slots;
+	size_t nslots;
+	uint64_t event;
+};
+
+struct tip_matcher *tip_matcher_new(void)
+{
+	struct tip_matcher *m = tip_alloc(sizeof(*m));
+
+	m->users = tip_users_new("/etc/passwd", "/etc/group");
+	m->env.scratch = &m->scratch;
+	m->env.match = pcre2_match_context_create(NULL);
+	m->env.data = pcre2_match_data_create(1, NULL);
+	if (!m->env.match || !m->env.data)
+		abort();
+	pcre2_set_match_limit(m->env.match, REGEX_MATCH_LIMIT);
+	pcre2_set_depth_limit(m->env.match, REGEX_DEPTH_LIMIT);
+	pcre2_set_heap_limit(m->env.match, REGEX_HEAP_KB);
+	return m;
+}
+
+void tip_matcher_free(struct tip_matcher *m)
+{
+	if (!m)
+		return;
+	tip_scratch_free(&m->scratch);
+	tip_users_free(m->users);
+	pcre2_match_data_free(m->env.data);
+	pcre2_match_context_free(m->env.match);
+	free(m->slots);
+	free(m);
+}
+
+uint64_t tip_matcher_regex_limits(const struct tip_matcher *m)
+{
+	return m->env.regex_limits;
+}
+
+void tip_matcher_begin(struct tip_matcher *m, const struct tip_rules *r,
+		       const struct tip_match_input *in, enum tip_code code)
+{
+	if (r->nrefs > m->nslots) {
+		m->slots = tip_realloc(m->slots, r->nrefs, sizeof(*m->slots));
+		memset(m->slots + m->nslots, 0, (r->nrefs - m->nslots) * sizeof(*m->slots));
+		m->nslots = r->nrefs;
+	}
+	/* one number a event makes all that is cached stale at once */
+	m->event++;
+	m->rules = r;
+	m->x = (struct tip_extract){
+		.in = in, .code = code, .scratch = &m->scratch, .users = m->users};
+	tip_scratch_reset(&m->scratch);
+}
+
+const struct tip_value *tip_matcher_value(struct tip_matcher *m, uint32_t slot)
+{
+	struct cached *c = &m->slots[slot];
+	const struct tip_field_ref *ref = &m->rules->refs[slot];
+
+	if (c->event == m->event)
+		return &c->value;
+	c->event = m->event;
+	c->value = (struct tip_value){0};
+	if (ref->field->get && (ref->field->codes & 1u << m->x.code))
+		ref->field->get(&m->x, ref, &c->value);
+	return &c->value;
+}
+
+bool tip_matcher_holds(const struct tip_matcher *m, const struct tip_rules *r,
+		       const struct tip_match_input *in)
+{
+	return m->rules == r && m->x.in == in;
+}
+
+static bool run(const struct tip_program *p, struct tip_matcher *m)
+{
+	uint32_t at = p->entry;
+
+	while (at < p->count) {
+		const struct tip_test *t = &p->tests[at];
+		bool yes;
+
+		if (t->on_codes)
+			yes = t->codes & 1u << m->x.code;
+		else
+			yes = tip_test_value(t, tip_matcher_value(m, t->slot), &m->env);
+		at = yes ? t->yes : t->no;
+	}
+	return at == TIP_GOTO_MATCH;
+}
+
+int tip_rules_match(const struct tip_rules *r, struct tip_matcher *m,
+		    const struct tip_match_input *in, bool all,
+		    void (*hit)(void *ctx, const struct tip_rule *rule,
+				const struct tip_match_input *in),
+		    void *ctx)
+{
+	enum tip_code code = tip_event_code(in->ev);
+	int hits = 0;
+
+	if (code >= TIP_CODE_MAX || !r->nby_code[code])
+		return 0;
+	tip_matcher_begin(m, r, in, code);
+	for (size_t i = 0; i < r->nby_code[code]; i++) {
+		const struct tip_rule *rule = &r->rules[r->by_code[code][i]];
+
+		if (!run(&rule->program, m))
+			continue;
+		hits++;
+		hit(ctx, rule, in);
+		if (!all)
+			break;
+	}
+	/* `in` is the caller's and may be gone or refilled when we are asked again */
+	m->rules = NULL;
+	return hits;
+}
