@@ -33,13 +33,13 @@ struct tip_proc_key {
 };
 
 #define TIP_PROC_IN_SCOPE (1u << 0) /* its cgroup lies in scope.cgroups */
-#define TIP_PROC_INIT_USERNS_MNT                                                                   \
-	(1u << 1) /* its mount namespace is owned by the initial user ns                           \
-		   */
-#define TIP_PROC_EXE_MEMFD   (1u << 2)
-#define TIP_PROC_EXE_DELETED (1u << 3) /* unlinked when it was executed */
-#define TIP_PROC_FORKED      (1u << 4) /* no exec of its own yet: it runs its parent's image */
-#define TIP_PROC_PREEXISTING (1u << 5) /* found by the iterator, not seen being born */
+/* The executable's mount lies in a namespace of the initial user ns: its path is root's word. */
+#define TIP_PROC_EXE_INIT_MNT (1u << 1)
+#define TIP_PROC_EXE_MEMFD    (1u << 2)
+#define TIP_PROC_EXE_DELETED  (1u << 3) /* unlinked when it was executed */
+#define TIP_PROC_EXE_FLAGS    (TIP_PROC_EXE_INIT_MNT | TIP_PROC_EXE_MEMFD | TIP_PROC_EXE_DELETED)
+#define TIP_PROC_FORKED       (1u << 4) /* no exec of its own yet: it runs its parent's image */
+#define TIP_PROC_PREEXISTING  (1u << 5) /* found by the iterator, not seen being born */
 
 /* Value of `procs`: written only by kernel programs. */
 struct tip_proc {

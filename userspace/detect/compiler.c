@@ -209,7 +209,7 @@ static int lay(struct compiler *c, const struct tip_ast *n, uint32_t yes, uint32
 {
 	struct tip_program *p = c->program;
 	bool conjunction = n->kind == TIP_AST_AND;
-	struct reach kid;
+	struct reach kid = {0};
 	struct tip_test t;
 	uint32_t at;
 
@@ -274,7 +274,7 @@ int tip_compile(struct tip_rules *set, const struct tip_ast *ast, bool used,
 		struct tip_program *program, struct tip_compiled *out, struct tip_cond_error *err)
 {
 	struct compiler c = {.set = set, .program = program, .out = out, .err = err, .used = used};
-	struct reach r;
+	struct reach r = {0};
 
 	*out = (struct tip_compiled){0};
 	if (lay(&c, ast, TIP_GOTO_MATCH, TIP_GOTO_FAIL, &program->entry, &r) < 0)

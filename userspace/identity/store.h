@@ -58,7 +58,8 @@ struct tip_exec_facts {
 	uint64_t exec_id;
 	uint32_t epoch;
 	uint32_t pid;
-	/* Its origin is quarantined: whatever it matches, it gets nothing. The keeper knows lineages. */
+	/* Its origin is quarantined: whatever it matches, it gets nothing. The keeper knows
+	 * lineages. */
 	bool withheld;
 	struct tip_attested attested;
 };

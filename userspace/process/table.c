@@ -353,9 +353,14 @@ static void sweep(struct tip_process_table *t, size_t nbuckets, uint64_t now_ns)
 
 void tip_process_expire(struct tip_process_table *t, uint64_t now_boot_ns)
 {
-	while (t->ended.first &&
-	       now_boot_ns > t->ended.first->p.exit_time_ns + TIP_PROCESS_GRACE_NS)
-		entry_free(t, t->ended.first);
+	struct proc_entry *next;
+
+	/* In the order in which they ended. */
+	for (struct proc_entry *e = t->ended.first;
+	     e && now_boot_ns > e->p.exit_time_ns + TIP_PROCESS_GRACE_NS; e = next) {
+		next = e->next;
+		entry_free(t, e);
+	}
 	sweep(t, SWEEP_BUCKETS, now_boot_ns);
 }
 

@@ -35,7 +35,8 @@ static void write_journal(const char *text)
 {
 	FILE *f = fopen(journal, "w");
 
-	assert_non_null(f);
+	if (!f)
+		fail_msg("%s cannot be written", journal);
 	fputs(text, f);
 	fclose(f);
 }
@@ -45,7 +46,8 @@ static void read_journal(char *buf, size_t size)
 	FILE *f = fopen(journal, "r");
 	size_t n;
 
-	assert_non_null(f);
+	if (!f)
+		fail_msg("%s cannot be read", journal);
 	n = fread(buf, 1, size - 1, f);
 	buf[n] = '\0';
 	fclose(f);

@@ -315,7 +315,6 @@ static void many(void **state)
 	struct tip_buf b = {0};
 	struct tip_error err;
 	char path[32], cgroup[32];
-	uint64_t t;
 	size_t n = 0;
 
 	for (int i = 0; i < 5000; i++) {
@@ -345,7 +344,6 @@ static void many(void **state)
 	assert_int_equal(n, 5000);
 	tip_store_set_entries(w.store, list, n);
 	start();
-	t = tip_clock_monotonic();
 	for (int i = 0; i < 1000; i++) {
 		struct tip_attested a = {
 			.uid = (uint32_t)i, .gid = 7, .path = path, .cgroup = cgroup};
@@ -361,20 +359,13 @@ static void many(void **state)
 				best = &list[k];
 		assert_string_equal(w.resolved_as, best ? best->spiffe_id : "");
 	}
-	t = tip_clock_monotonic();
+	/* New credentials, then a new set of entries: every exec is answered again each time. */
 	for (int i = 0; i < 1000; i++) {
 		snprintf(path, sizeof(path), "/bin/p%d", i);
 		snprintf(cgroup, sizeof(cgroup), "/k/c%d/x", i);
 		exec((uint64_t)i + 1, 1, (uint32_t)i, path, cgroup);
 	}
-	t = tip_clock_monotonic() - t;
-	print_message("1,000 execs against 5,000 entries: %.1f us each\n", (double)t / 1e6);
-	assert_in_range(t, 0, 2 * SEC);
-	t = tip_clock_monotonic();
 	tip_store_set_entries(w.store, list, n);
-	t = tip_clock_monotonic() - t;
-	print_message("5,000 entries replaced under 1,000 execs: %.1f ms\n", (double)t / 1e6);
-	assert_in_range(t, 0, 5 * SEC);
 	free(list);
 }
 

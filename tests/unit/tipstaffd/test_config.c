@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "tipstaffd/config.h"
+
+static struct tip_config *parse(const char *text, struct tip_error *err)
+{
+	return tip_config_parse("t.yaml", text, strlen(text), err);
+}
+
+static void defaults_are_what_the_manual_says(void **state)
+{
+	struct tip_error err;
+	struct tip_config *c = parse("trust_domain: example.org\n", &err);
+
+	assert_non_null(c);
+	assert_string_equal(c->trust_domain, "example.org");
+	assert_string_equal(c->instance, "default");
+	assert_string_equal(c->run_dir, "/run/tipstaff");
+	assert_string_equal(c->state_dir, "/var/lib/tipstaff");
+	assert_string_equal(c->front_user, "");
+	assert_string_equal(c->alerts_file, "");
+	assert_true(c->alerts_stdout && c->alerts_json && c->enforcement);
+	assert_false(c->match_all);
+	assert_int_equal(c->x509_ttl, 3600);
+	assert_int_equal(c->nscope, 0);
+	assert_int_equal(c->nrequire, 0);
+	tip_config_free(c);
+}
+
+static void every_key_arrives(void **state)
+{
+	struct tip_error err;
+	struct tip_config *c = parse("trust_domain: td.test\n"
+				     "instance: a-1\n"
+				     "run_dir: /r\n"
+				     "state_dir: /s\n"
+				     "enforcement: off\n"
+				     "log: {level: debug}\n"
+				     "front: {user: daemon}\n"
+				     "scope: {cgroups: [/a, /b/c]}\n"
+				     "rules: {files: [/x, /y], matching: all}\n"
+				     "alerts: {stdout: false, file: /f, format: text}\n"
+				     "identity:\n"
+				     "  authority: {x509_ttl: 90s, ca_ttl: 2h}\n"
+				     "  entries: [/e]\n"
+				     "traffic: {files: []}\n"
+				     "require: [btf, lsm]\n"
+				     "limits:\n"
+				     "  processes: 2048\n"
+				     "  lifecycle_ring_kib: 128\n"
+				     "  activity_ring_kib: 256\n"
+				     "  connections: 10\n"
+				     "  connections_per_uid: 5\n",
+				     &err);
+
+	assert_non_null(c);
+	assert_string_equal(c->instance, "a-1");
+	assert_string_equal(c->run_dir, "/r");
+	assert_string_equal(c->state_dir, "/s");
+	assert_false(c->enforcement);
+	assert_int_equal(c->log_level, TIP_LOG_DEBUG);
+	assert_string_equal(c->front_user, "daemon");
+	assert_int_equal(c->nscope, 2);
+	assert_string_equal(c->scope[1], "/b/c");
+	assert_int_equal(c->nrules_files, 2);
+	assert_string_equal(c->rules_files[0], "/x");
+	assert_true(c->match_all);
+	assert_false(c->alerts_stdout || c->alerts_json);
+	assert_string_equal(c->alerts_file, "/f");
+	assert_int_equal(c->x509_ttl, 90);
+	assert_int_equal(c->ca_ttl, 7200);
+	assert_string_equal(c->entries[0], "/e");
+	assert_int_equal(c->nrequire, 2);
+	assert_int_equal(c->require[1], TIP_CAP_LSM);
+	assert_int_equal(c->max_processes, 2048);
+	assert_int_equal(c->lifecycle_ring, 128 * 1024);
+	assert_int_equal(c->activity_ring, 256 * 1024);
+	assert_int_equal(c->max_connections, 10);
+	assert_int_equal(c->max_connections_per_uid, 5);
+	tip_config_free(c);
+}
+
+static void mistakes_are_told_with_their_place(void **state)
+{
+	static const struct {
+		const char *text;
+		int line, column;
+		const char *says;
+	} cases[] = {
+		{"instance: a\n", 1, 1, "trust_domain: is missing"},
+		{"trust_domain: Example.org\n", 1, 15, "trust_domain"},
+		{"trust_domain: a\ncolour: red\n", 2, 1,
+		 "unknown key \"colour\"; there are: trust_domain"},
+		{"trust_domain: a\nalerts:\n  stdut: true\n", 3, 3,
+		 "unknown key \"alerts.stdut\"; there are: stdout, file, format"},
+		{"trust_domain: a\nalerts:\n  stdout: 7\n", 3, 11, "must be true or false"},
+		{"trust_domain: a\nalerts: [x]\n", 2, 9, "keys and values"},
+		{"trust_domain: a\nrun_dir: run\n", 2, 10, "absolute"},
+		{"trust_domain: a\nrules: {files: /x}\n", 2, 16, "a list is wanted"},
+		{"trust_domain: a\nrules: {files: [x]}\n", 2, 17, "absolute"},
+		{"trust_domain: a\nrules: {matching: some}\n", 2, 19, "\"first\" or \"all\""},
+		{"trust_domain: a\nscope: {cgroups: [/a/../b]}\n", 2, 19, "/../"},
+		{"trust_domain: a\nrequire: [warp]\n", 2, 11, "no capability \"warp\""},
+		{"trust_domain: a\nlimits: {processes: 3}\n", 2, 21, "between 1024"},
+		{"trust_domain: a\nlimits: {activity_ring_kib: 100}\n", 2, 29, "power of two"},
+		{"trust_domain: a\nidentity: {authority: {x509_ttl: 5s}}\n", 2, 34, "between 10"},
+		{"trust_domain: a\nidentity: {authority: {x509_ttl: soon}}\n", 2, 34, "a duration"},
+		{"trust_domain: a\nidentity: {authority: {x509_ttl: 9h, ca_ttl: 1h}}\n", 2, 11,
+		 "shorter"},
+		{"trust_domain: a\ninstance: A\n", 2, 11, "[a-z0-9-]"},
+		{"trust_domain: a\ntraffic: {files: [/t]}\n", 2, 10, "not part of this version"},
+		{"trust_domain: a\ntrust_domain: b\n", 2, 1, ""},
+		{"trust_domain: [\n", 2, 1, ""},
+		{"trust_domain: a\n---\ntrust_domain: b\n", 1, 1, "one YAML document"},
+		{"- a\n", 1, 1, "keys and values"},
+	};
+
+	for (size_t i = 0; i < TIP_ARRAY_SIZE(cases); i++) {
+		struct tip_error err = {0};
+		struct tip_config *c = parse(cases[i].text, &err);
+
+		if (c || err.line != cases[i].line || err.column != cases[i].column ||
+		    !strstr(err.text, cases[i].says))
+			fail_msg("case %zu: %s: got %d:%d %s", i, cases[i].text, err.line,
+				 err.column, err.text);
+		assert_string_equal(err.file, "t.yaml");
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(defaults_are_what_the_manual_says),
+		cmocka_unit_test(every_key_arrives),
+		cmocka_unit_test(mistakes_are_told_with_their_place),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

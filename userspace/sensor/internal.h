@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef TIP_SENSOR_INTERNAL_H
+#define TIP_SENSOR_INTERNAL_H
+
+/* Shared by the files of this room only. */
+
+#include <limits.h>
+
+#include "sensor/sensor.h"
+
+struct ring_buffer;
+
+/* The maps that this process keeps open. The first ones outlive an upgrade, the others belong to a
+ * generation. */
+enum tip_sensor_map {
+	TIP_MAP_PROCS,
+	TIP_MAP_BINDINGS,
+	TIP_MAP_SEQUENCE,
+	TIP_MAP_SETTINGS,
+	TIP_MAP_COUNTERS,
+	TIP_MAP_QUARANTINE,
+	TIP_MAP_OPEN_KILL,
+	TIP_MAP_KILL_EXCEPT,
+	TIP_MAP_IDENTITY_NAMES,
+	TIP_MAP_UNIX_PEERS,
+	TIP_MAP_ACCEPTED,
+	TIP_MAP_STATE_END,
+	TIP_MAP_LIFECYCLE = TIP_MAP_STATE_END,
+	TIP_MAP_ACTIVITY,
+	TIP_MAP_HANDLERS,
+	TIP_MAP_SCRATCH,
+	TIP_MAP_END
+};
+extern const char *const tip_map_names[TIP_MAP_END];
+
+/* Programs that are attached or run by themselves; the handlers of system calls are only jumped to.
+ */
+enum tip_sensor_prog {
+	TIP_PROG_EXEC,
+	TIP_PROG_FORK,
+	TIP_PROG_EXIT,
+	TIP_PROG_CGROUP,
+	TIP_PROG_SYS_EXIT,
+	TIP_PROG_TRACING_END,
+	TIP_PROG_CONNECT4 = TIP_PROG_TRACING_END,
+	TIP_PROG_CONNECT6,
+	TIP_PROG_SENDMSG4,
+	TIP_PROG_SENDMSG6,
+	TIP_PROG_TASKS,
+	TIP_PROG_END
+};
+#define TIP_CGROUP_HOOKS (TIP_PROG_TASKS - TIP_PROG_CONNECT4)
+extern const char *const tip_prog_names[TIP_PROG_END];
+
+/* A cgroup at which the hooks are attached. */
+struct tip_hooked {
+	uint64_t cgroup_id;
+	int links[TIP_CGROUP_HOOKS];
+};
+
+struct tip_sensor {
+	struct tip_sensor_ops ops;
+	bool pinned;
+	bool adopted;
+	uint64_t generation; /* settings.build of our programs */
+	char dir[128];       /* where the state maps are pinned */
+	char gen_dir[160];   /* where this generation is */
+	int lock;            /* the instance folder, locked while this process has the sensor */
+	int maps[TIP_MAP_END];
+	int progs[TIP_PROG_END];
+	int links[TIP_PROG_TRACING_END];
+	struct tip_hooked *hooked;
+	size_t nhooked;
+	struct tip_settings settings; /* what is in the map */
+	struct ring_buffer *rings[2]; /* lifecycle, activity */
+	int epoll;
+	int batch; /* activity records still welcome in this batch */
+	uint64_t malformed;
+};
+
+/* ---- load.c ---- */
+
+/* The build of the programs in this binary: a hash of the object, lowest bit zero. */
+uint64_t tip_build_id(void);
+
+/*
+ * Loads the programs as generation `s->generation` over the maps that are open in s->maps (-1: make
+ * one), and fills s->maps and s->progs. Nothing is attached yet.
+ */
+int tip_load(struct tip_sensor *s, const struct tip_sensor_config *config, struct tip_error *err);
+
+/* Attaches the tracing programs. */
+int tip_attach(struct tip_sensor *s, struct tip_error *err);
+
+/* This process's id in the initial pid namespace, as kernel programs see it; 0 if that cannot be
+ * had. */
+uint32_t tip_own_tgid(void);
+
+/* ---- hooks.c ---- */
+
+/* Opens the scope's cgroups and puts them into `settings`. */
+int tip_scope_resolve(const struct tip_sensor_config *config, struct tip_settings *settings,
+		      struct tip_error *err);
+
+/* Attaches the cgroup hooks where the configuration wants them and they are not yet (adopted pins
+ * count). */
+int tip_hooks_attach(struct tip_sensor *s, const struct tip_sensor_config *config,
+		     struct tip_error *err);
+
+/* Removes pinned hooks of this generation that the configuration no longer wants. */
+void tip_hooks_prune(struct tip_sensor *s);
+
+/* ---- pin.c ---- */
+
+/* Makes sure of bpffs, makes and locks the instance's folder, and sets s->dir. */
+int tip_pin_open(struct tip_sensor *s, const char *instance, struct tip_error *err);
+
+/* Opens what is pinned: the state maps. Missing ones stay -1; one of another layout is an error. */
+int tip_pin_state(struct tip_sensor *s, struct tip_error *err);
+
+/*
+ * Tries to open everything that is pinned for s->generation, rings of the configured size included.
+ * True when it is whole; false with nothing of it open.
+ */
+bool tip_pin_adopt(struct tip_sensor *s, const struct tip_sensor_config *config);
+
+/* Rings of the active generation `build` that have the configured size are used again. */
+void tip_pin_reuse_rings(struct tip_sensor *s, uint64_t build,
+			 const struct tip_sensor_config *config);
+
+/* Pins the state maps that are not pinned yet. */
+int tip_pin_save_state(struct tip_sensor *s, struct tip_error *err);
+
+/* Pins links, programs and maps of the generation, over whatever was left there by a crash. */
+int tip_pin_save_generation(struct tip_sensor *s, struct tip_error *err);
+
+/* Removes the pins of all other generations and layouts, and so detaches them. */
+void tip_pin_remove_others(struct tip_sensor *s);
+
+/* Removes the pins of our generation: an open that failed leaves nothing. */
+void tip_pin_remove_own(struct tip_sensor *s);
+
+/* "<gen_dir>/link_tip_connect4_1234" into `buf`. */
+void tip_pin_hook_path(const struct tip_sensor *s, enum tip_sensor_prog prog, uint64_t cgroup,
+		       char *buf, size_t size);
+
+/* ---- maps.c ---- */
+
+/* Writes s->settings to the map. 0 or -errno. */
+int tip_settings_write(struct tip_sensor *s);
+
+#endif

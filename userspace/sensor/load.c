@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "sensor/internal.h"
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wshadow"
+#pragma GCC diagnostic ignored "-Wsign-compare"
+#include "tipstaff.skel.h"
+#pragma GCC diagnostic pop
+
+const char *const tip_map_names[TIP_MAP_END] = {
+	[TIP_MAP_PROCS] = "procs",
+	[TIP_MAP_BINDINGS] = "bindings",
+	[TIP_MAP_SEQUENCE] = "sequence",
+	[TIP_MAP_SETTINGS] = "settings",
+	[TIP_MAP_COUNTERS] = "counters",
+	[TIP_MAP_QUARANTINE] = "quarantine",
+	[TIP_MAP_OPEN_KILL] = "open_kill",
+	[TIP_MAP_KILL_EXCEPT] = "kill_except",
+	[TIP_MAP_IDENTITY_NAMES] = "identity_names",
+	[TIP_MAP_UNIX_PEERS] = "unix_peers",
+	[TIP_MAP_ACCEPTED] = "accepted",
+	[TIP_MAP_LIFECYCLE] = "lifecycle",
+	[TIP_MAP_ACTIVITY] = "activity",
+	[TIP_MAP_HANDLERS] = "handlers",
+	[TIP_MAP_SCRATCH] = "scratch",
+};
+
+const char *const tip_prog_names[TIP_PROG_END] = {
+	[TIP_PROG_EXEC] = "tip_exec",         [TIP_PROG_FORK] = "tip_fork",
+	[TIP_PROG_EXIT] = "tip_exit",         [TIP_PROG_CGROUP] = "tip_cgroup",
+	[TIP_PROG_SYS_EXIT] = "tip_sys_exit", [TIP_PROG_CONNECT4] = "tip_connect4",
+	[TIP_PROG_CONNECT6] = "tip_connect6", [TIP_PROG_SENDMSG4] = "tip_sendmsg4",
+	[TIP_PROG_SENDMSG6] = "tip_sendmsg6", [TIP_PROG_TASKS] = "tip_tasks",
+};
+
+#define LOG_TAIL 12
+
+/* Which program handles the exit of which system call (64-bit numbers; the dispatcher translates
+ * others). */
+static const struct {
+	uint32_t nr;
+	const char *prog;
+} handlers[] = {
+	{2, "tip_sys_open"},     {85, "tip_sys_open"},    {257, "tip_sys_open"},
+	{437, "tip_sys_open"},   {42, "tip_sys_connect"}, {43, "tip_sys_accept"},
+	{288, "tip_sys_accept"}, {49, "tip_sys_bind"},    {50, "tip_sys_listen"},
+	{105, "tip_sys_setid"},  {106, "tip_sys_setid"},  {113, "tip_sys_setid"},
+	{114, "tip_sys_setid"},  {117, "tip_sys_setid"},  {119, "tip_sys_setid"},
+};
+
+/*
+ * libbpf's own words. A refused program comes with the verifier's whole log in one message: its
+ * last lines say why.
+ */
+static int libbpf_says(enum libbpf_print_level level, const char *fmt, va_list ap)
+{
+	const enum tip_log_level to = level == LIBBPF_WARN ? TIP_LOG_WARN : TIP_LOG_DEBUG;
+	char *text, *line, *state;
+	size_t lines = 0, skip, i = 0;
+	int len;
+
+	len = vasprintf(&text, fmt, ap);
+	if (len < 0)
+		return len;
+	for (const char *p = text; *p; p++)
+		lines += *p == '\n';
+	skip = lines > LOG_TAIL ? lines - LOG_TAIL : 0;
+	for (line = strtok_r(text, "\n", &state); line; line = strtok_r(NULL, "\n", &state))
+		if (i++ >= skip)
+			tip_log(to, "sensor", "%s", line);
+	free(text);
+	return len;
+}
+
+uint64_t tip_build_id(void)
+{
+	uint64_t hash = 0xcbf29ce484222325ull; /* FNV-1a: names a build, defends nothing */
+	size_t size, i;
+	const unsigned char *elf = tipstaff_bpf__elf_bytes(&size);
+
+	for (i = 0; i < size; i++)
+		hash = (hash ^ elf[i]) * 0x100000001b3ull;
+	hash &= ~1ull;
+	return hash ? hash : 2;
+}
+
+static int set_sizes(struct bpf_object *obj, const struct tip_sensor_config *config)
+{
+	/*
+	 * Bindings get some room to spare: during an exec a process has two. Ring sizes only matter
+	 * for a new map; a reused one keeps its own.
+	 */
+	const struct {
+		enum tip_sensor_map map;
+		size_t size;
+	} sizes[] = {
+		{TIP_MAP_PROCS, config->max_processes},
+		{TIP_MAP_BINDINGS, config->max_processes + 1024},
+		{TIP_MAP_LIFECYCLE, config->lifecycle_ring},
+		{TIP_MAP_ACTIVITY, config->activity_ring},
+	};
+
+	for (size_t i = 0; i < TIP_ARRAY_SIZE(sizes); i++) {
+		struct bpf_map *map =
+			bpf_object__find_map_by_name(obj, tip_map_names[sizes[i].map]);
+
+		if (!map || bpf_map__set_max_entries(map, sizes[i].size))
+			return -1;
+	}
+	return 0;
+}
+
+/* The descriptors of the object are closed with it; ours stay. */
+static int keep(int fd)
+{
+	return fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 3);
+}
+
+static int fill_handlers(struct bpf_object *obj, struct tip_error *err)
+{
+	const int table = bpf_object__find_map_fd_by_name(obj, "handlers");
+
+	for (size_t i = 0; i < TIP_ARRAY_SIZE(handlers); i++) {
+		struct bpf_program *prog = bpf_object__find_program_by_name(obj, handlers[i].prog);
+		int fd = prog ? bpf_program__fd(prog) : -1;
+
+		if (fd < 0 || bpf_map_update_elem(table, &handlers[i].nr, &fd, BPF_ANY))
+			return tip_error_set(err, "cannot enter %s into the system call table: %s",
+					     handlers[i].prog, strerror(errno));
+	}
+	return 0;
+}
+
+/*
+ * Exec ids start at the uptime in microseconds: more than a million processes a second would have
+ * to be born before a new counter gave out an id that an earlier one has given.
+ */
+static int start_sequence(int fd, struct tip_error *err)
+{
+	const uint32_t zero = 0;
+	uint64_t next = 0;
+
+	if (bpf_map_lookup_elem(fd, &zero, &next) == 0 && next != 0)
+		return 0;
+	next = tip_clock_boot() / 1000;
+	if (bpf_map_update_elem(fd, &zero, &next, BPF_ANY))
+		return tip_error_set(err, "cannot start the exec id counter: %s", strerror(errno));
+	return 0;
+}
+
+int tip_load(struct tip_sensor *s, const struct tip_sensor_config *config, struct tip_error *err)
+{
+	struct tipstaff_bpf *skel;
+	int ret = -1;
+
+	libbpf_set_print(libbpf_says);
+	skel = tipstaff_bpf__open();
+	if (!skel)
+		return tip_error_set(err, "cannot read the BPF programs in this binary: %s",
+				     strerror(errno));
+	if (set_sizes(skel->obj, config)) {
+		tip_error_set(err, "cannot set map sizes: %s", strerror(errno));
+		goto out;
+	}
+	skel->rodata->tip_build = s->generation;
+	for (int i = 0; i < TIP_MAP_END; i++) {
+		struct bpf_map *map = bpf_object__find_map_by_name(skel->obj, tip_map_names[i]);
+
+		if (s->maps[i] >= 0 && bpf_map__reuse_fd(map, s->maps[i])) {
+			tip_error_set(err, "cannot use the pinned map %s again: %s",
+				      tip_map_names[i], strerror(errno));
+			goto out;
+		}
+	}
+	if (bpf_object__load(skel->obj)) {
+		tip_error_set(err,
+			      "the kernel refuses the BPF programs: %s (the log above says "
+			      "which and why; Linux 6.1 or later with BTF is needed, and root)",
+			      strerror(errno));
+		goto out;
+	}
+	for (int i = 0; i < TIP_MAP_END; i++) {
+		if (s->maps[i] < 0)
+			s->maps[i] =
+				keep(bpf_object__find_map_fd_by_name(skel->obj, tip_map_names[i]));
+		if (s->maps[i] < 0) {
+			tip_error_set(err, "no map %s: %s", tip_map_names[i], strerror(errno));
+			goto out;
+		}
+	}
+	for (int i = 0; i < TIP_PROG_END; i++) {
+		struct bpf_program *prog =
+			bpf_object__find_program_by_name(skel->obj, tip_prog_names[i]);
+
+		s->progs[i] = prog ? keep(bpf_program__fd(prog)) : -1;
+		if (s->progs[i] < 0) {
+			tip_error_set(err, "no program %s: %s", tip_prog_names[i], strerror(errno));
+			goto out;
+		}
+	}
+	if (fill_handlers(skel->obj, err) || start_sequence(s->maps[TIP_MAP_SEQUENCE], err))
+		goto out;
+	ret = 0;
+out:
+	tipstaff_bpf__destroy(skel);
+	return ret;
+}
+
+int tip_attach(struct tip_sensor *s, struct tip_error *err)
+{
+	for (int i = 0; i < TIP_PROG_TRACING_END; i++) {
+		s->links[i] = bpf_link_create(s->progs[i], 0, BPF_TRACE_RAW_TP, NULL);
+		if (s->links[i] < 0)
+			return tip_error_set(err, "cannot attach %s: %s", tip_prog_names[i],
+					     strerror(errno));
+	}
+	return 0;
+}
+
+uint32_t tip_own_tgid(void)
+{
+	/* getpid() counts in our own namespace; a program run by the kernel sees the initial one.
+	 */
+	const struct bpf_insn insns[] = {
+		{.code = BPF_JMP | BPF_CALL, .imm = BPF_FUNC_get_current_pid_tgid},
+		{.code = BPF_ALU64 | BPF_RSH | BPF_K, .dst_reg = BPF_REG_0, .imm = 32},
+		{.code = BPF_JMP | BPF_EXIT},
+	};
+	LIBBPF_OPTS(bpf_prog_load_opts, load, .prog_flags = BPF_F_SLEEPABLE);
+	LIBBPF_OPTS(bpf_test_run_opts, run);
+	uint32_t tgid = 0;
+	int fd = bpf_prog_load(BPF_PROG_TYPE_SYSCALL, "tip_own_tgid", "Dual BSD/GPL", insns,
+			       TIP_ARRAY_SIZE(insns), &load);
+
+	if (fd < 0)
+		return 0;
+	if (bpf_prog_test_run_opts(fd, &run) == 0)
+		tgid = run.retval;
+	close(fd);
+	return tgid;
+}

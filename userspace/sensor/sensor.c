@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "sensor/internal.h"
+
+/* Activity records between two looks at the lifecycle ring, and batches between two returns to the
+ * caller. */
+#define BATCH   256
+#define BATCHES 16
+
+/* ---- records ---- */
+
+static void deliver(struct tip_sensor *s, const void *record, size_t size)
+{
+	struct tip_event ev;
+
+	if (tip_event_decode(record, size, &ev)) {
+		s->malformed++;
+		return;
+	}
+	s->ops.event(s->ops.ctx, &ev);
+}
+
+static int on_lifecycle(void *ctx, void *record, size_t size)
+{
+	deliver(ctx, record, size);
+	return 0;
+}
+
+static int on_activity(void *ctx, void *record, size_t size)
+{
+	struct tip_sensor *s = ctx;
+
+	deliver(s, record, size);
+	/* A negative answer ends this round; the record counts as taken. */
+	return --s->batch > 0 ? 0 : -EAGAIN;
+}
+
+static int rings_open(struct tip_sensor *s, struct tip_error *err)
+{
+	static const ring_buffer_sample_fn handlers[] = {on_lifecycle, on_activity};
+
+	s->epoll = epoll_create1(EPOLL_CLOEXEC);
+	if (s->epoll < 0)
+		return tip_error_set(err, "cannot make an epoll: %s", strerror(errno));
+	for (int i = 0; i < 2; i++) {
+		const int fd = s->maps[TIP_MAP_LIFECYCLE + i];
+		struct epoll_event ev = {.events = EPOLLIN};
+
+		s->rings[i] = ring_buffer__new(fd, handlers[i], s, NULL);
+		if (!s->rings[i])
+			return tip_error_set(err, "cannot map the ring %s: %s",
+					     tip_map_names[TIP_MAP_LIFECYCLE + i], strerror(errno));
+		if (epoll_ctl(s->epoll, EPOLL_CTL_ADD, fd, &ev))
+			return tip_error_set(err, "cannot wait for the ring %s: %s",
+					     tip_map_names[TIP_MAP_LIFECYCLE + i], strerror(errno));
+	}
+	return 0;
+}
+
+int tip_sensor_fd(const struct tip_sensor *s)
+{
+	return s->epoll;
+}
+
+int tip_sensor_poll_lifecycle(struct tip_sensor *s)
+{
+	const int n = ring_buffer__consume(s->rings[0]);
+
+	return n > 0 ? n : 0;
+}
+
+int tip_sensor_poll(struct tip_sensor *s)
+{
+	int handled = 0;
+
+	/* Bounded, so that a storm of activity cannot keep the caller from its other work. */
+	for (int i = 0; i < BATCHES; i++) {
+		handled += tip_sensor_poll_lifecycle(s);
+		s->batch = BATCH;
+		ring_buffer__consume(s->rings[1]);
+		handled += BATCH - s->batch;
+		if (s->batch > 0)
+			break;
+	}
+	return handled;
+}
+
+/* ---- snapshot ---- */
+
+/* More than the longest record that the iterator writes. */
+#define SNAPSHOT_BUFFER 65536
+
+/* Hands out the whole records at the front of `buf`; returns the bytes that are left of a cut one.
+ */
+static size_t snapshot_records(struct tip_sensor *s, unsigned char *buf, size_t len, void *aligned)
+{
+	size_t at = 0;
+
+	while (len - at >= sizeof(struct tip_hdr)) {
+		struct tip_hdr hdr;
+
+		memcpy(&hdr, buf + at, sizeof(hdr));
+		if (hdr.len < sizeof(hdr) || hdr.len > SNAPSHOT_BUFFER / 2) {
+			s->malformed++; /* and where the next one begins is unknown */
+			return 0;
+		}
+		if (hdr.len > len - at)
+			break;
+		memcpy(aligned, buf + at, hdr.len);
+		deliver(s, aligned, hdr.len);
+		at += hdr.len;
+	}
+	memmove(buf, buf + at, len - at);
+	return len - at;
+}
+
+int tip_sensor_snapshot(struct tip_sensor *s, struct tip_error *err)
+{
+	unsigned char *buf = tip_alloc(SNAPSHOT_BUFFER);
+	void *aligned = tip_alloc(SNAPSHOT_BUFFER);
+	int link = -1, iter = -1, ret = -1;
+	size_t len = 0;
+	ssize_t n;
+
+	/* What the ring still holds is older than what the iterator will say. */
+	tip_sensor_poll_lifecycle(s);
+	link = bpf_link_create(s->progs[TIP_PROG_TASKS], 0, BPF_TRACE_ITER, NULL);
+	if (link < 0) {
+		tip_error_set(err, "cannot make a task iterator: %s", strerror(errno));
+		goto out;
+	}
+	iter = bpf_iter_create(link);
+	if (iter < 0) {
+		tip_error_set(err, "cannot open the task iterator: %s", strerror(errno));
+		goto out;
+	}
+	for (;;) {
+		n = read(iter, buf + len, SNAPSHOT_BUFFER - len);
+		if (n < 0 && (errno == EINTR || errno == EAGAIN))
+			continue;
+		if (n < 0) {
+			tip_error_set(err, "cannot read the task iterator: %s", strerror(errno));
+			goto out;
+		}
+		if (n == 0)
+			break;
+		len = snapshot_records(s, buf, len + (size_t)n, aligned);
+	}
+	ret = 0;
+out:
+	if (iter >= 0)
+		close(iter);
+	if (link >= 0)
+		close(link);
+	free(aligned);
+	free(buf);
+	return ret;
+}
+
+/* ---- open and close ---- */
+
+static uint32_t kill_rules(struct tip_sensor *s)
+{
+	struct tip_kill_key key, next;
+	uint32_t n = 0;
+
+	for (int r = tip_sensor_kill_next(s, NULL, &next); r == 0;
+	     r = tip_sensor_kill_next(s, &key, &next)) {
+		key = next;
+		n++;
+	}
+	return n;
+}
+
+/*
+ * Settings as this start wants them. The event mask and the Workload API socket of the last daemon
+ * stay until the new one sets its own: nothing is lost in between.
+ */
+static int settings_prepare(struct tip_sensor *s, const struct tip_sensor_config *config,
+			    struct tip_error *err)
+{
+	if (tip_scope_resolve(config, &s->settings, err))
+		return -1;
+	s->settings.enforce = config->enforce;
+	s->settings.build = s->generation;
+	s->settings.open_kill_count = kill_rules(s);
+	s->settings.keeper_tgid = tip_own_tgid();
+	if (s->settings.keeper_tgid)
+		return 0;
+	tip_warn("sensor", "cannot ask the kernel who this process is (%s): taking getpid()",
+		 strerror(errno));
+	s->settings.keeper_tgid = (uint32_t)getpid();
+	return 0;
+}
+
+/* All that can fail comes first; the store of the settings is what puts our generation in charge.
+ */
+static int go_live(struct tip_sensor *s, const struct tip_sensor_config *config,
+		   struct tip_error *err)
+{
+	if (settings_prepare(s, config, err) || tip_hooks_attach(s, config, err) ||
+	    rings_open(s, err))
+		return -1;
+	if (tip_settings_write(s))
+		return tip_error_set(err, "cannot write the settings: %s", strerror(errno));
+	return 0;
+}
+
+/* Loads and attaches a new generation beside what may be there, and switches to it. */
+static int start_generation(struct tip_sensor *s, const struct tip_sensor_config *config,
+			    struct tip_error *err)
+{
+	if (tip_load(s, config, err))
+		return -1;
+	if (s->pinned && tip_pin_save_state(s, err))
+		return -1;
+	if (tip_attach(s, err))
+		return -1;
+	if (s->pinned && tip_pin_save_generation(s, err))
+		return -1;
+	return go_live(s, config, err);
+}
+
+static int adopt_or_start(struct tip_sensor *s, const struct tip_sensor_config *config,
+			  struct tip_error *err)
+{
+	const uint64_t build = tip_build_id();
+	const uint32_t zero = 0;
+	uint64_t active;
+
+	if (tip_pin_open(s, config->instance, err) || tip_pin_state(s, err))
+		return -1;
+	if (s->maps[TIP_MAP_SETTINGS] >= 0 &&
+	    bpf_map_lookup_elem(s->maps[TIP_MAP_SETTINGS], &zero, &s->settings))
+		return tip_error_set(err, "cannot read the pinned settings: %s", strerror(errno));
+	active = s->settings.build;
+
+	/* The lowest bit tells two generations of one build apart: the second replaces a damaged
+	 * first. */
+	if ((active & ~1ull) == build) {
+		s->generation = active;
+		if (tip_pin_adopt(s, config)) {
+			s->adopted = true;
+			return go_live(s, config, err);
+		}
+		tip_warn("sensor",
+			 "the pins in %s are not whole or their rings have another size: "
+			 "replacing the programs",
+			 s->dir);
+	}
+	s->generation = active == build ? build | 1 : build;
+	if (active)
+		tip_pin_reuse_rings(s, active, config);
+	if (start_generation(s, config, err)) {
+		tip_pin_remove_own(s);
+		return -1;
+	}
+	return 0;
+}
+
+struct tip_sensor *tip_sensor_open(const struct tip_sensor_config *config,
+				   const struct tip_sensor_ops *ops, struct tip_error *err)
+{
+	struct tip_sensor *s = tip_alloc(sizeof(*s));
+	int failed;
+
+	s->ops = *ops;
+	s->pinned = config->pin;
+	s->lock = s->epoll = -1;
+	memset(s->maps, 0xff, sizeof(s->maps));
+	memset(s->progs, 0xff, sizeof(s->progs));
+	memset(s->links, 0xff, sizeof(s->links));
+	if (config->pin) {
+		failed = adopt_or_start(s, config, err);
+	} else {
+		s->generation = tip_build_id();
+		failed = start_generation(s, config, err);
+	}
+	if (failed) {
+		tip_sensor_close(s);
+		return NULL;
+	}
+	if (s->pinned) {
+		tip_pin_remove_others(s);
+		tip_hooks_prune(s);
+	}
+	return s;
+}
+
+static void close_all(int *fds, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (fds[i] >= 0)
+			close(fds[i]);
+}
+
+void tip_sensor_close(struct tip_sensor *s)
+{
+	if (!s)
+		return;
+	for (int i = 0; i < 2; i++)
+		ring_buffer__free(s->rings[i]);
+	for (size_t i = 0; i < s->nhooked; i++)
+		close_all(s->hooked[i].links, TIP_CGROUP_HOOKS);
+	free(s->hooked);
+	close_all(s->links, TIP_PROG_TRACING_END);
+	close_all(s->progs, TIP_PROG_END);
+	close_all(s->maps, TIP_MAP_END);
+	if (s->epoll >= 0)
+		close(s->epoll);
+	if (s->lock >= 0)
+		close(s->lock);
+	free(s);
+}
+
+bool tip_sensor_adopted(const struct tip_sensor *s)
+{
+	return s->adopted;
+}

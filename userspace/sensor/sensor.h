@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef TIP_SENSOR_SENSOR_H
+#define TIP_SENSOR_SENSOR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <linux/types.h>
+
+#include "base/error.h"
+#include "tipstaff/abi.h"
+
+/*
+ * The only room that talks to bpf(2) for programs: it probes the kernel, loads
+ * and pins the programs of bpf/ (or adopts what an earlier daemon pinned),
+ * drains the rings and hands out decoded events. It knows no rule.
+ */
+
+/*
+ * One decoded event. Pointers go into the ring record and are valid only during
+ * the callback; strings are NUL-terminated, never NULL.
+ */
+struct tip_event {
+	const struct tip_hdr *hdr;
+	union {
+		struct {
+			const struct tip_ev_exec *data;
+			const char *filename;
+			const char *exe_path;
+			const char *cwd;
+			const char *args; /* data->args_len bytes, arguments separated by NUL */
+		} exec;
+		const struct tip_ev_fork *fork;
+		const struct tip_ev_exit *exit;
+		const struct tip_ev_cred *cred;
+		const struct tip_ev_cgroup *cgroup;
+		struct {
+			const struct tip_ev_open *data;
+			const char *name;
+			const char *base;
+			const char *real;
+		} open;
+		struct {
+			const struct tip_ev_sock *data;
+			const char *path;
+		} sock;
+	};
+};
+
+/*
+ * Decodes one ring record. Checks every length against `size`; allocates nothing.
+ * 0, or -1 if the record is not well-formed (the caller counts it).
+ */
+int tip_event_decode(const void *record, size_t size, struct tip_event *ev);
+
+/* ---- what the kernel can do ---------------------------------------------- */
+
+enum tip_capability {
+	TIP_CAP_BTF,
+	TIP_CAP_TP_BTF,
+	TIP_CAP_RINGBUF,
+	TIP_CAP_ITER_TASK,
+	TIP_CAP_SEND_SIGNAL,
+	TIP_CAP_CGROUP_CONNECT, /* cgroup/connect4,6 */
+	TIP_CAP_SOCKOPS,
+	TIP_CAP_SK_LOOKUP,
+	TIP_CAP_FENTRY,
+	TIP_CAP_KPROBE,
+	TIP_CAP_LSM,
+	TIP_CAP_KTLS,
+	TIP_CAP_NFQUEUE,
+	TIP_CAP_CGROUP2,
+	TIP_CAP_BPFFS,
+	TIP_CAP_MAX
+};
+
+/* "lsm"; used in `require:` and status. */
+const char *tip_capability_name(enum tip_capability cap);
+
+struct tip_capability_result {
+	const char *name; /* "lsm" */
+	bool works;       /* it was done once, for real */
+	char detail[160]; /* how it was tried, or why it does not work */
+};
+
+/*
+ * Tries each capability once by doing it: loads a program, attaches it where that is harmless,
+ * opens a socket. `cgroup2` is the cgroup2 mount point, "" if there is none. Never fails: what
+ * cannot be tried does not work.
+ */
+void tip_probe(const char *cgroup2, struct tip_capability_result out[TIP_CAP_MAX]);
+
+/* The mount point of cgroup2 from /proc/self/mountinfo into `buf`; 0, or -1 when there is none. */
+int tip_cgroup2_mount(char *buf, size_t size);
+
+/* ---- the sensor ------------------------------------------------------------ */
+
+struct tip_sensor;
+
+struct tip_sensor_config {
+	const char *instance;     /* names the pin directory */
+	const char *cgroup2;      /* mount point */
+	const char *const *scope; /* absolute cgroup directories; none: the whole node */
+	size_t nscope;
+	size_t max_processes;  /* entries of `procs` and `bindings` */
+	size_t lifecycle_ring; /* bytes, a power of two */
+	size_t activity_ring;
+	bool enforce; /* attach the cgroup hooks and honour kill rules */
+	bool pin;     /* false: nothing outlives the process (tests) */
+};
+
+struct tip_sensor_ops {
+	/* Called for every decoded record, in ring order, on the thread that drains. */
+	void (*event)(void *ctx, const struct tip_event *ev);
+	void *ctx;
+};
+
+/*
+ * Mounts bpffs if it is not mounted, then adopts the pins of this instance if they are whole and of
+ * this layout and these programs; otherwise loads, attaches and pins. Where pins of an older build
+ * exist, the new links are attached before the old ones go. NULL with `err` when the kernel refuses
+ * something that is needed; then nothing of ours is left attached but what was there before.
+ */
+struct tip_sensor *tip_sensor_open(const struct tip_sensor_config *config,
+				   const struct tip_sensor_ops *ops, struct tip_error *err);
+
+/* Closes what this process holds. Pins stay. */
+void tip_sensor_close(struct tip_sensor *s);
+
+/* Removes every pin and link of `instance`; number removed, or -1 with `err`. Works without a
+ * sensor. */
+int tip_sensor_detach(const char *instance, struct tip_error *err);
+
+bool tip_sensor_adopted(const struct tip_sensor *s);
+
+/* epoll fd that is readable when a ring has records. */
+int tip_sensor_fd(const struct tip_sensor *s);
+
+/* Drains both rings, lifecycle first, lifecycle again before each batch of activity. Records
+ * handled. */
+int tip_sensor_poll(struct tip_sensor *s);
+
+/* Drains the lifecycle ring only (before a question about a process is answered). */
+int tip_sensor_poll_lifecycle(struct tip_sensor *s);
+
+/*
+ * Runs the task iterator: fills `procs` for processes that it lacks and calls ops.event with an
+ * EXEC record (TIP_EVF_SNAPSHOT) for every process that lives. Used at start and after a lifecycle
+ * drop.
+ */
+int tip_sensor_snapshot(struct tip_sensor *s, struct tip_error *err);
+
+/* Event types that some rule wants: bits 1 << TIP_EV_*. Scope and the rest stay. */
+int tip_sensor_set_mask(struct tip_sensor *s, uint64_t mask, bool want_real_path);
+
+/*
+ * Which AF_UNIX socket is the Workload API, by its file's device and inode (stat), and that
+ * this process accepts on it.
+ */
+int tip_sensor_set_workload_socket(struct tip_sensor *s, uint64_t dev, uint64_t ino);
+
+/*
+ * Who is at the other end of `fd`, which accept() just returned to this process. 0 and `*peer`, and
+ * the record is consumed. -1 while the kernel has no record: accept() can be faster than the
+ * client's way out of connect(), so ask again for a moment; then (io_uring, eviction) the
+ * connection must be refused.
+ */
+int tip_sensor_peer(struct tip_sensor *s, int fd, struct tip_unix_peer *peer);
+
+/* The live value of a process, from the kernel. 0, or -1 if there is no such process. */
+int tip_sensor_proc(struct tip_sensor *s, const struct tip_proc_key *key, struct tip_proc *out);
+
+/* Bindings: replace (only if the exec id still exists: 0 or -ENOENT) and read. */
+int tip_sensor_bind(struct tip_sensor *s, uint64_t exec_id, const struct tip_binding *b);
+int tip_sensor_binding(struct tip_sensor *s, uint64_t exec_id, struct tip_binding *b);
+
+/* Policy maps, written by the guard room through these. 0 or -errno. */
+int tip_sensor_quarantine_set(struct tip_sensor *s, uint32_t number, uint32_t flags);
+int tip_sensor_quarantine_clear(struct tip_sensor *s, uint32_t number);
+int tip_sensor_kill_set(struct tip_sensor *s, const struct tip_kill_key *k,
+			const struct tip_kill_value *v);
+int tip_sensor_kill_clear(struct tip_sensor *s, const struct tip_kill_key *k);
+int tip_sensor_except_set(struct tip_sensor *s, const struct tip_except_key *k);
+int tip_sensor_except_clear(struct tip_sensor *s, const struct tip_except_key *k);
+/* Walk existing keys (an adopting daemon reconciles): `prev` NULL starts. 0, or -1 at the end. */
+int tip_sensor_kill_next(struct tip_sensor *s, const struct tip_kill_key *prev,
+			 struct tip_kill_key *next);
+int tip_sensor_except_next(struct tip_sensor *s, const struct tip_except_key *prev,
+			   struct tip_except_key *next);
+int tip_sensor_quarantine_next(struct tip_sensor *s, uint32_t prev, uint32_t *next);
+
+/* Identity names, which live and die with the pins. */
+int tip_sensor_name_set(struct tip_sensor *s, uint32_t number, const char *spiffe_id);
+/* Calls `fn` for each stored pair. */
+void tip_sensor_names(struct tip_sensor *s, void (*fn)(void *ctx, uint32_t number, const char *id),
+		      void *ctx);
+
+struct tip_sensor_stats {
+	uint64_t counters[TIP_CTR_MAX]; /* summed over CPUs */
+	uint64_t recursion_misses;      /* of all programs */
+	uint64_t malformed;             /* records that did not decode */
+	size_t programs;                /* attached */
+	size_t map_bytes;               /* memory of all maps, as the kernel accounts it */
+	size_t procs;                   /* entries in `procs` (walks it: not for the hot path) */
+};
+void tip_sensor_stats(struct tip_sensor *s, struct tip_sensor_stats *out);
+/* Only the counters: cheap enough for every second. */
+void tip_sensor_counters(struct tip_sensor *s, uint64_t out[TIP_CTR_MAX]);
+
+#endif

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include "base/mem.h"
+#include "sensor/internal.h"
+
+void tip_sensor_counters(struct tip_sensor *s, uint64_t out[TIP_CTR_MAX])
+{
+	const int cpus = libbpf_num_possible_cpus();
+	uint64_t *each;
+
+	memset(out, 0, TIP_CTR_MAX * sizeof(*out));
+	if (cpus <= 0)
+		return;
+	each = tip_calloc((size_t)cpus, sizeof(*each));
+	for (uint32_t i = 0; i < TIP_CTR_MAX; i++) {
+		if (bpf_map_lookup_elem(s->maps[TIP_MAP_COUNTERS], &i, each))
+			continue;
+		for (int cpu = 0; cpu < cpus; cpu++)
+			out[i] += each[cpu];
+	}
+	free(each);
+}
+
+/* What the kernel charges for a map: the line "memlock:" of its fdinfo. */
+static size_t map_memory(int fd)
+{
+	char path[64], line[128];
+	size_t bytes = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+	f = fopen(path, "re");
+	if (!f)
+		return 0;
+	while (fgets(line, sizeof(line), f))
+		if (sscanf(line, "memlock: %zu", &bytes) == 1)
+			break;
+	fclose(f);
+	return bytes;
+}
+
+static uint64_t misses(int prog)
+{
+	struct bpf_prog_info info = {0};
+	__u32 len = sizeof(info);
+
+	return bpf_obj_get_info_by_fd(prog, &info, &len) ? 0 : info.recursion_misses;
+}
+
+void tip_sensor_stats(struct tip_sensor *s, struct tip_sensor_stats *out)
+{
+	struct tip_proc_key key, next;
+
+	memset(out, 0, sizeof(*out));
+	tip_sensor_counters(s, out->counters);
+	out->malformed = s->malformed;
+	for (int i = 0; i < TIP_PROG_END; i++)
+		out->recursion_misses += misses(s->progs[i]);
+	out->programs = TIP_PROG_TRACING_END + s->nhooked * TIP_CGROUP_HOOKS;
+	for (int i = 0; i < TIP_MAP_END; i++)
+		out->map_bytes += map_memory(s->maps[i]);
+	for (int r = bpf_map_get_next_key(s->maps[TIP_MAP_PROCS], NULL, &next); r == 0;
+	     r = bpf_map_get_next_key(s->maps[TIP_MAP_PROCS], &key, &next)) {
+		key = next;
+		out->procs++;
+	}
+}

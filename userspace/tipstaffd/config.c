@@ -1,0 +1,381 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tipstaffd/config.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/yaml.h"
+#include "policy/spiffe_id.h"
+
+#define CONFIG_MAX (1u << 20)
+
+enum kind {
+	K_STRING,   /* const char * */
+	K_PATH,     /* const char *, absolute */
+	K_BOOL,     /* bool */
+	K_STRINGS,  /* const char ** and the size_t after it */
+	K_PATHS,    /* the same, absolute */
+	K_CGROUPS,  /* the same, "/..." below the cgroup2 mount */
+	K_SECONDS,  /* uint32_t, from a duration */
+	K_NUMBER,   /* uint32_t */
+	K_KIB,      /* uint32_t of bytes, given in KiB, a power of two */
+	K_LEVEL,    /* enum tip_log_level */
+	K_FORMAT,   /* bool: json */
+	K_MATCHING, /* bool: all */
+	K_REQUIRE,  /* capabilities */
+};
+
+/* Every key there is. docs/man/tipstaff.yaml.5 tells the same. */
+static const struct key {
+	const char *path;
+	enum kind kind;
+	size_t offset;
+	size_t count_offset; /* lists */
+	uint32_t min, max;   /* numbers and seconds */
+} keys[] = {
+#define AT(member)      offsetof(struct tip_config, member)
+#define LIST(member, n) offsetof(struct tip_config, member), offsetof(struct tip_config, n)
+	{"trust_domain", K_STRING, AT(trust_domain)},
+	{"instance", K_STRING, AT(instance)},
+	{"run_dir", K_PATH, AT(run_dir)},
+	{"state_dir", K_PATH, AT(state_dir)},
+	{"enforcement", K_BOOL, AT(enforcement)},
+	{"log.level", K_LEVEL, AT(log_level)},
+	{"front.user", K_STRING, AT(front_user)},
+	{"scope.cgroups", K_CGROUPS, LIST(scope, nscope)},
+	{"rules.files", K_PATHS, LIST(rules_files, nrules_files)},
+	{"rules.matching", K_MATCHING, AT(match_all)},
+	{"alerts.stdout", K_BOOL, AT(alerts_stdout)},
+	{"alerts.file", K_PATH, AT(alerts_file)},
+	{"alerts.format", K_FORMAT, AT(alerts_json)},
+	{"identity.authority.x509_ttl", K_SECONDS, AT(x509_ttl), 0, 10, 31536000},
+	{"identity.authority.ca_ttl", K_SECONDS, AT(ca_ttl), 0, 60, 315360000},
+	{"identity.entries", K_PATHS, LIST(entries, nentries)},
+	{"traffic.files", K_PATHS, LIST(traffic_files, ntraffic_files)},
+	{"require", K_REQUIRE, AT(require)},
+	{"limits.processes", K_NUMBER, AT(max_processes), 0, 1024, 4194304},
+	{"limits.lifecycle_ring_kib", K_KIB, AT(lifecycle_ring), 0, 64, 65536},
+	{"limits.activity_ring_kib", K_KIB, AT(activity_ring), 0, 64, 65536},
+	{"limits.connections", K_NUMBER, AT(max_connections), 0, 1, 16384},
+	{"limits.connections_per_uid", K_NUMBER, AT(max_connections_per_uid), 0, 1, 16384},
+#undef AT
+#undef LIST
+};
+
+/* What is being read, for errors. */
+struct reading {
+	struct tip_config *c;
+	struct tip_error *err;
+};
+
+static int bad(const struct reading *r, const struct tip_yaml *n, const char *key, const char *what)
+{
+	return tip_error_at(r->err, r->c->file, n->line, n->column, "%s: %s", key, what);
+}
+
+static int want_scalar(const struct reading *r, const struct tip_yaml *n, const char *key)
+{
+	if (n->kind != TIP_YAML_SCALAR || tip_yaml_is_null(n))
+		return bad(r, n, key, "a single value is wanted here");
+	return 0;
+}
+
+static int check_path(const struct reading *r, const struct tip_yaml *n, const char *key)
+{
+	if (n->text[0] != '/')
+		return bad(r, n, key, "must be an absolute path");
+	if (strlen(n->text) > 4000)
+		return bad(r, n, key, "is longer than 4000 bytes");
+	return 0;
+}
+
+static int read_list(struct reading *r, const struct key *k, const struct tip_yaml *n)
+{
+	const char **list;
+
+	if (n->kind == TIP_YAML_SCALAR && !tip_yaml_is_null(n))
+		return bad(r, n, k->path, "a list is wanted here: [a, b]");
+	if (n->kind == TIP_YAML_MAPPING)
+		return bad(r, n, k->path, "a list is wanted here, not a mapping");
+	list = tip_arena_alloc(r->c->arena, (n->count + 1) * sizeof(*list));
+	for (size_t i = 0; i < n->count; i++) {
+		const struct tip_yaml *item = n->items[i];
+
+		if (want_scalar(r, item, k->path) < 0)
+			return -1;
+		if (k->kind != K_STRINGS && check_path(r, item, k->path) < 0)
+			return -1;
+		if (k->kind == K_CGROUPS && strstr(item->text, "/../"))
+			return bad(r, item, k->path, "must not contain /../");
+		list[i] = item->text;
+	}
+	if (k->kind == K_CGROUPS && n->count > TIP_SCOPE_MAX)
+		return bad(r, n, k->path, "at most 16 cgroups");
+	*(const char ***)((char *)r->c + k->offset) = list;
+	*(size_t *)((char *)r->c + k->count_offset) = n->count;
+	return 0;
+}
+
+static int read_number(struct reading *r, const struct key *k, const struct tip_yaml *n)
+{
+	uint32_t *out = (uint32_t *)((char *)r->c + k->offset);
+	int64_t v;
+
+	if (tip_yaml_int(n, &v) < 0)
+		return bad(r, n, k->path, "a whole number is wanted here");
+	if (v < k->min || v > k->max)
+		return tip_error_at(r->err, r->c->file, n->line, n->column,
+				    "%s: must be between %u and %u", k->path, k->min, k->max);
+	if (k->kind == K_KIB && (v & (v - 1)))
+		return bad(r, n, k->path, "must be a power of two");
+	*out = k->kind == K_KIB ? (uint32_t)v * 1024 : (uint32_t)v;
+	return 0;
+}
+
+static int read_seconds(struct reading *r, const struct key *k, const struct tip_yaml *n)
+{
+	uint64_t ns;
+
+	if (tip_duration_parse(n->text, &ns) < 0)
+		return bad(r, n, k->path, "a duration is wanted here: 1h, 10m, 90s");
+	if (ns / TIP_NSEC_PER_SEC < k->min || ns / TIP_NSEC_PER_SEC > k->max)
+		return tip_error_at(r->err, r->c->file, n->line, n->column,
+				    "%s: must be between %u and %u seconds", k->path, k->min,
+				    k->max);
+	*(uint32_t *)((char *)r->c + k->offset) = (uint32_t)(ns / TIP_NSEC_PER_SEC);
+	return 0;
+}
+
+static int read_choice(struct reading *r, const struct key *k, const struct tip_yaml *n,
+		       const char *no, const char *yes)
+{
+	if (strcmp(n->text, yes) != 0 && strcmp(n->text, no) != 0)
+		return tip_error_at(r->err, r->c->file, n->line, n->column,
+				    "%s: must be \"%s\" or \"%s\"", k->path, no, yes);
+	*(bool *)((char *)r->c + k->offset) = strcmp(n->text, yes) == 0;
+	return 0;
+}
+
+static int read_require(struct reading *r, const struct tip_yaml *n)
+{
+	struct tip_config *c = r->c;
+
+	if (n->kind != TIP_YAML_SEQUENCE)
+		return bad(r, n, "require", "a list of capabilities is wanted here: [btf, tp_btf]");
+	for (size_t i = 0; i < n->count; i++) {
+		const struct tip_yaml *item = n->items[i];
+		enum tip_capability cap;
+
+		if (want_scalar(r, item, "require") < 0)
+			return -1;
+		for (cap = 0; cap < TIP_CAP_MAX; cap++)
+			if (strcmp(tip_capability_name(cap), item->text) == 0)
+				break;
+		if (cap == TIP_CAP_MAX)
+			return tip_error_at(
+				r->err, c->file, item->line, item->column,
+				"require: there is no capability \"%s\"; `tipstaff status` "
+				"lists them",
+				item->text);
+		if (c->nrequire == TIP_CAP_MAX)
+			return bad(r, item, "require", "too many");
+		c->require[c->nrequire++] = cap;
+	}
+	return 0;
+}
+
+static int read_value(struct reading *r, const struct key *k, const struct tip_yaml *n)
+{
+	char *at = (char *)r->c + k->offset;
+
+	if (k->kind == K_STRINGS || k->kind == K_PATHS || k->kind == K_CGROUPS)
+		return read_list(r, k, n);
+	if (k->kind == K_REQUIRE)
+		return read_require(r, n);
+	if (want_scalar(r, n, k->path) < 0)
+		return -1;
+	switch (k->kind) {
+	case K_PATH:
+		if (check_path(r, n, k->path) < 0)
+			return -1;
+		*(const char **)at = n->text;
+		return 0;
+	case K_STRING: *(const char **)at = n->text; return 0;
+	case K_BOOL:
+		return tip_yaml_bool(n, (bool *)at) < 0
+			       ? bad(r, n, k->path, "must be true or false")
+			       : 0;
+	case K_SECONDS: return read_seconds(r, k, n);
+	case K_NUMBER:
+	case K_KIB: return read_number(r, k, n);
+	case K_LEVEL:
+		return tip_log_level_parse(n->text, (enum tip_log_level *)at) < 0
+			       ? bad(r, n, k->path, "must be error, warn, info or debug")
+			       : 0;
+	case K_FORMAT: return read_choice(r, k, n, "text", "json");
+	case K_MATCHING: return read_choice(r, k, n, "first", "all");
+	default: return bad(r, n, k->path, "cannot be read");
+	}
+}
+
+/* The keys that exist below `prefix`, for the error about an unknown one. */
+static const char *siblings(struct tip_arena *arena, const char *prefix)
+{
+	size_t n = strlen(prefix);
+	const char *list = "", *last = "";
+	size_t last_len = 0;
+
+	for (size_t i = 0; i < TIP_ARRAY_SIZE(keys); i++) {
+		const char *rest = keys[i].path + n;
+		size_t len;
+
+		if (strncmp(keys[i].path, prefix, n) != 0)
+			continue;
+		len = strcspn(rest, ".");
+		if (len == last_len && strncmp(rest, last, len) == 0)
+			continue;
+		list = tip_arena_sprintf(arena, "%s%s%.*s", list, *list ? ", " : "", (int)len,
+					 rest);
+		last = rest;
+		last_len = len;
+	}
+	return list;
+}
+
+static int read_map(struct reading *r, const struct tip_yaml *map, const char *prefix)
+{
+	struct tip_config *c = r->c;
+
+	if (map->kind != TIP_YAML_MAPPING)
+		return tip_error_at(r->err, c->file, map->line, map->column,
+				    "%s%skeys and values are wanted here", prefix,
+				    *prefix ? " " : "");
+	for (size_t i = 0; i < map->count; i++) {
+		const char *path = tip_arena_sprintf(c->arena, "%s%s", prefix, map->keys[i]->text);
+		size_t len = strlen(path), k;
+
+		for (k = 0; k < TIP_ARRAY_SIZE(keys); k++)
+			if (strncmp(keys[k].path, path, len) == 0 &&
+			    (keys[k].path[len] == '\0' || keys[k].path[len] == '.'))
+				break;
+		if (k == TIP_ARRAY_SIZE(keys) || map->keys[i]->kind != TIP_YAML_SCALAR)
+			return tip_error_at(r->err, c->file, map->keys[i]->line,
+					    map->keys[i]->column,
+					    "unknown key \"%s\"; there are: %s", path,
+					    siblings(c->arena, prefix));
+		if (keys[k].path[len] == '.') {
+			if (read_map(r, map->items[i], tip_arena_sprintf(c->arena, "%s.", path)) <
+			    0)
+				return -1;
+			continue;
+		}
+		if (read_value(r, &keys[k], map->items[i]) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static bool name_ok(const char *s)
+{
+	size_t n = strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789-");
+
+	return n >= 1 && n <= 32 && s[n] == '\0';
+}
+
+/* Where a key stands, for errors about its meaning. */
+static const struct tip_yaml *value_at(const struct tip_yaml *root, const char *key)
+{
+	const struct tip_yaml *n = tip_yaml_get(root, key);
+
+	return n ? n : root;
+}
+
+static int check(struct reading *r, const struct tip_yaml *root)
+{
+	struct tip_config *c = r->c;
+	const struct tip_yaml *n;
+	struct tip_error err;
+
+	n = value_at(root, "trust_domain");
+	if (!c->trust_domain)
+		return bad(r, root, "trust_domain",
+			   "is missing; give the name of your trust domain");
+	if (tip_trust_domain_check(c->trust_domain, &err) < 0)
+		return bad(r, n, "trust_domain", err.text);
+	n = value_at(root, "instance");
+	if (!name_ok(c->instance))
+		return bad(r, n, "instance", "must be 1 to 32 of [a-z0-9-]");
+	if (strlen(c->run_dir) > 80)
+		return bad(r, value_at(root, "run_dir"), "run_dir",
+			   "is longer than 80 bytes: a UNIX socket's path would not fit");
+	if (c->ntraffic_files)
+		return bad(r, value_at(root, "traffic"), "traffic.files",
+			   "transparent mTLS is not part of this version; remove the files");
+	if (c->ca_ttl < c->x509_ttl)
+		return bad(r, value_at(root, "identity"), "identity.authority.ca_ttl",
+			   "must not be shorter than x509_ttl");
+	return 0;
+}
+
+struct tip_config *tip_config_parse(const char *name, const char *text, size_t len,
+				    struct tip_error *err)
+{
+	struct tip_config *c = tip_alloc(sizeof(*c));
+	struct reading r = {.c = c, .err = err};
+	struct tip_yaml **docs;
+	size_t ndocs;
+
+	c->arena = tip_arena_new();
+	c->file = tip_arena_strdup(c->arena, name);
+	c->instance = "default";
+	c->run_dir = "/run/tipstaff";
+	c->state_dir = "/var/lib/tipstaff";
+	c->front_user = "";
+	c->alerts_file = "";
+	c->log_level = TIP_LOG_INFO;
+	c->enforcement = true;
+	c->alerts_stdout = true;
+	c->alerts_json = true;
+	c->x509_ttl = 3600;
+	c->ca_ttl = 86400 * 30;
+	c->max_processes = 32768;
+	c->lifecycle_ring = 512u << 10;
+	c->activity_ring = 1u << 20;
+	c->max_connections = 4096;
+	c->max_connections_per_uid = 1024;
+
+	if (tip_yaml_parse(c->arena, name, text, len, &docs, &ndocs, err) < 0)
+		goto fail;
+	if (ndocs != 1) {
+		tip_error_at(err, name, 1, 1, "one YAML document is wanted, there are %zu", ndocs);
+		goto fail;
+	}
+	if (read_map(&r, docs[0], "") < 0 || check(&r, docs[0]) < 0)
+		goto fail;
+	return c;
+fail:
+	tip_config_free(c);
+	return NULL;
+}
+
+struct tip_config *tip_config_load(const char *path, struct tip_error *err)
+{
+	struct tip_config *c = NULL;
+	struct tip_buf b = {0};
+
+	if (tip_file_read(path, CONFIG_MAX, &b, err) == 0)
+		c = tip_config_parse(path, b.data ? b.data : "", b.len, err);
+	tip_buf_free(&b);
+	return c;
+}
+
+void tip_config_free(struct tip_config *c)
+{
+	if (!c)
+		return;
+	tip_arena_free(c->arena);
+	free(c);
+}

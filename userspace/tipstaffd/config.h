@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef TIP_TIPSTAFFD_CONFIG_H
+#define TIP_TIPSTAFFD_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "sensor/sensor.h"
+
+/* The daemon's configuration: one YAML file. All strings live in `arena`. */
+struct tip_config {
+	struct tip_arena *arena;
+	const char *file;
+	const char *trust_domain;
+	const char *instance;
+	const char *run_dir;
+	const char *state_dir;
+	const char *front_user; /* "" : tipstaff if it exists, else nobody */
+	enum tip_log_level log_level;
+	bool enforcement;
+	const char **scope; /* below the cgroup2 mount, "/..." */
+	size_t nscope;
+	const char **rules_files; /* files or folders */
+	size_t nrules_files;
+	bool match_all;
+	bool alerts_stdout;
+	bool alerts_json;          /* false: Falco's text form */
+	const char *alerts_file;   /* "": none */
+	uint32_t x509_ttl, ca_ttl; /* seconds */
+	const char **entries;      /* files or folders */
+	size_t nentries;
+	const char **traffic_files; /* kept for transparent mTLS; none may be given yet */
+	size_t ntraffic_files;
+	enum tip_capability require[TIP_CAP_MAX];
+	size_t nrequire;
+	uint32_t max_processes;
+	uint32_t lifecycle_ring, activity_ring; /* bytes */
+	uint32_t max_connections, max_connections_per_uid;
+};
+
+/* Reads and checks a file. NULL with `err` (file:line:column). */
+struct tip_config *tip_config_load(const char *path, struct tip_error *err);
+struct tip_config *tip_config_parse(const char *name, const char *text, size_t len,
+				    struct tip_error *err);
+void tip_config_free(struct tip_config *c);
+
+#endif

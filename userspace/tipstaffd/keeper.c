@@ -1,0 +1,546 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tipstaffd/keeper.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/version.h"
+#include "tipstaffd/sandbox.h"
+
+#define PROCESS_GRACE_TICK 1 /* seconds between housekeeping rounds */
+
+/* ---- wiring: guard -> sensor ----------------------------------------------------------- */
+
+static int wire_quarantine_set(void *ctx, uint32_t number, uint32_t flags)
+{
+	return tip_sensor_quarantine_set(((struct tip_keeper *)ctx)->sensor, number, flags);
+}
+
+static int wire_quarantine_clear(void *ctx, uint32_t number)
+{
+	return tip_sensor_quarantine_clear(((struct tip_keeper *)ctx)->sensor, number);
+}
+
+static int wire_quarantine_next(void *ctx, uint32_t prev, uint32_t *next)
+{
+	return tip_sensor_quarantine_next(((struct tip_keeper *)ctx)->sensor, prev, next);
+}
+
+static int wire_kill_set(void *ctx, const struct tip_kill_key *k, const struct tip_kill_value *v)
+{
+	return tip_sensor_kill_set(((struct tip_keeper *)ctx)->sensor, k, v);
+}
+
+static int wire_kill_clear(void *ctx, const struct tip_kill_key *k)
+{
+	return tip_sensor_kill_clear(((struct tip_keeper *)ctx)->sensor, k);
+}
+
+static int wire_kill_next(void *ctx, const struct tip_kill_key *prev, struct tip_kill_key *next)
+{
+	return tip_sensor_kill_next(((struct tip_keeper *)ctx)->sensor, prev, next);
+}
+
+static int wire_except_set(void *ctx, const struct tip_except_key *k)
+{
+	return tip_sensor_except_set(((struct tip_keeper *)ctx)->sensor, k);
+}
+
+static int wire_except_clear(void *ctx, const struct tip_except_key *k)
+{
+	return tip_sensor_except_clear(((struct tip_keeper *)ctx)->sensor, k);
+}
+
+static int wire_except_next(void *ctx, const struct tip_except_key *prev,
+			    struct tip_except_key *next)
+{
+	return tip_sensor_except_next(((struct tip_keeper *)ctx)->sensor, prev, next);
+}
+
+static uint32_t wire_number(void *ctx, const char *spiffe_id)
+{
+	return tip_process_identity_number(((struct tip_keeper *)ctx)->table, spiffe_id);
+}
+
+/* ---- wiring: process table -> front ------------------------------------------------------- */
+
+static void on_unresolved(void *ctx, struct tip_process *p)
+{
+	tip_front_send_exec(ctx, p);
+}
+
+static void on_gone(void *ctx, struct tip_process *p, struct tip_process *next)
+{
+	tip_front_send(ctx, &(struct tip_link_msg){.type = TIP_LINK_GONE, .exec_id = p->exec_id});
+}
+
+static bool is_quarantined(void *ctx, uint32_t number)
+{
+	const struct tip_keeper *k = ctx;
+	const char *id = tip_process_identity_name(k->table, number);
+
+	/* While the journal is being read the kernel's map is the truth, and no exec has been seen
+	 * yet. */
+	return id && k->guard && tip_guard_quarantined(k->guard, id);
+}
+
+/* ---- control: who may talk ------------------------------------------------------------------- */
+
+static bool peer_ok(void *ctx, int fd, char *why, size_t size)
+{
+	struct tip_keeper *k = ctx;
+	struct ucred cred;
+	socklen_t len = sizeof(cred);
+	struct tip_process *p;
+
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) < 0 || cred.uid != 0) {
+		snprintf(why, size, "only root may use the control socket");
+		return false;
+	}
+	tip_sensor_poll_lifecycle(k->sensor);
+	p = tip_process_by_pid(k->table, (uint32_t)cred.pid);
+	if (p && p->container_id[0]) {
+		snprintf(why, size,
+			 "a process inside container %.12s may not use the control socket",
+			 p->container_id);
+		return false;
+	}
+	return true;
+}
+
+/* ---- events of the loop ---------------------------------------------------------------------- */
+
+static void on_sensor(evutil_socket_t fd, short what, void *ctx)
+{
+	struct tip_keeper *k = ctx;
+
+	tip_sensor_poll(k->sensor);
+}
+
+static void tell_drops(struct tip_keeper *k)
+{
+	uint64_t c[TIP_CTR_MAX], drops;
+	char lost[32], text[160];
+	struct tip_alert_field extra[] = {{"tipstaff.lost", lost}};
+	struct tip_error err;
+
+	tip_sensor_counters(k->sensor, c);
+	drops = c[TIP_CTR_LIFECYCLE_DROPPED] + c[TIP_CTR_ACTIVITY_DROPPED];
+	if (c[TIP_CTR_LIFECYCLE_DROPPED] != k->lifecycle_drops_seen) {
+		/* Births and deaths were missed: ask the kernel who lives. */
+		k->lifecycle_drops_seen = c[TIP_CTR_LIFECYCLE_DROPPED];
+		if (tip_sensor_snapshot(k->sensor, &err) < 0)
+			tip_err("sensor", "%s", err.text);
+		tip_process_sweep(k->table);
+	}
+	if (drops == k->drops_told)
+		return;
+	snprintf(lost, sizeof(lost), "%llu", (unsigned long long)(drops - k->drops_told));
+	snprintf(text, sizeof(text), "Events were lost because a ring was full | lost=%s", lost);
+	k->drops_told = drops;
+	tip_keeper_alert(k, "Events dropped", TIP_PRIO_CRITICAL, NULL, extra, 1, text);
+}
+
+static void on_tick(evutil_socket_t fd, short what, void *ctx)
+{
+	struct tip_keeper *k = ctx;
+
+	tip_process_expire(k->table, tip_clock_boot());
+	tell_drops(k);
+}
+
+static void on_stop(evutil_socket_t sig, short what, void *ctx)
+{
+	struct tip_keeper *k = ctx;
+
+	tip_info("keeper", "%s: stopping; what is pinned keeps enforcing",
+		 sig == SIGTERM ? "SIGTERM" : "SIGINT");
+	event_base_loopbreak(k->base);
+}
+
+static void on_reload(evutil_socket_t sig, short what, void *ctx)
+{
+	struct tip_keeper *k = ctx;
+	struct tip_error err;
+	char text[1200];
+
+	tip_info("keeper", "SIGHUP: reloading rules and entries, reopening the alert file");
+	if (tip_rules_install(k, NULL, NULL, NULL, &err) < 0)
+		tip_err("detect", "the old rules stay: %s",
+			tip_error_str(&err, text, sizeof(text)));
+	if (tip_entries_reload(k, &err) < 0)
+		tip_err("identity", "the old entries stay: %s",
+			tip_error_str(&err, text, sizeof(text)));
+	if (tip_alerts_reopen(k->alerts, &err) < 0)
+		tip_err("alert", "%s", tip_error_str(&err, text, sizeof(text)));
+}
+
+static void on_child(evutil_socket_t sig, short what, void *ctx)
+{
+	int status;
+	pid_t pid;
+
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+		tip_front_reaped(ctx, pid, status);
+}
+
+static struct event *listen_signal(struct tip_keeper *k, int sig, event_callback_fn fn)
+{
+	struct event *ev = evsignal_new(k->base, sig, fn, k);
+
+	if (!ev || event_add(ev, NULL) < 0)
+		abort();
+	return ev;
+}
+
+static void listen_all(struct tip_keeper *k)
+{
+	struct timeval second = {PROCESS_GRACE_TICK, 0};
+
+	k->sigterm = listen_signal(k, SIGTERM, on_stop);
+	k->sigint = listen_signal(k, SIGINT, on_stop);
+	k->sighup = listen_signal(k, SIGHUP, on_reload);
+	k->sigchld = listen_signal(k, SIGCHLD, on_child);
+	k->tick = event_new(k->base, -1, EV_PERSIST, on_tick, k);
+	k->sensor_readable =
+		event_new(k->base, tip_sensor_fd(k->sensor), EV_READ | EV_PERSIST, on_sensor, k);
+	if (!k->tick || !k->sensor_readable)
+		abort();
+	event_add(k->tick, &second);
+	event_add(k->sensor_readable, NULL);
+}
+
+/* ---- start
+ * --------------------------------------------------------------------------------------- */
+
+static void raise_limits(void)
+{
+	struct rlimit nofile, unlimited = {RLIM_INFINITY, RLIM_INFINITY};
+
+	if (getrlimit(RLIMIT_NOFILE, &nofile) == 0) {
+		nofile.rlim_cur = nofile.rlim_max;
+		if (setrlimit(RLIMIT_NOFILE, &nofile) < 0)
+			tip_warn("keeper", "RLIMIT_NOFILE cannot be raised: %s", strerror(errno));
+	}
+	/* Only kernels before 5.11 account BPF memory here; without CAP_SYS_RESOURCE it fails. */
+	if (setrlimit(RLIMIT_MEMLOCK, &unlimited) < 0)
+		tip_debug("keeper", "RLIMIT_MEMLOCK stays: %s", strerror(errno));
+}
+
+static int make_folders(struct tip_keeper *k, struct tip_error *err)
+{
+	char *lock = tip_sprintf("%s/lock", k->config->run_dir);
+	int ret = -1;
+
+	/* 0755: workloads have to reach workload.sock; control.sock guards itself. */
+	if (tip_mkdir_p(k->config->run_dir, 0755, err) < 0 ||
+	    tip_mkdir_p(k->config->state_dir, 0700, err) < 0)
+		goto out;
+	k->lock_fd = open(lock, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (k->lock_fd < 0)
+		tip_error_at(err, lock, 0, 0, "%s", strerror(errno));
+	else if (flock(k->lock_fd, LOCK_EX | LOCK_NB) < 0)
+		tip_error_at(err, lock, 0, 0,
+			     "another tipstaffd runs with this run_dir; stop it, or give this one "
+			     "its own run_dir, state_dir and instance");
+	else
+		ret = 0;
+out:
+	free(lock);
+	return ret;
+}
+
+static int find_scope(struct tip_keeper *k, struct tip_error *err)
+{
+	const struct tip_config *c = k->config;
+	struct stat st;
+
+	if (tip_cgroup2_mount(k->cgroup2, sizeof(k->cgroup2)) < 0)
+		return tip_error_set(err,
+				     "no cgroup2 file system is mounted; mount one, for example at "
+				     "/sys/fs/cgroup/unified");
+	k->scope_dirs = tip_calloc(c->nscope + 1, sizeof(*k->scope_dirs));
+	for (size_t i = 0; i < c->nscope; i++) {
+		k->scope_dirs[i] = tip_sprintf("%s%s", k->cgroup2, c->scope[i]);
+		if (stat(k->scope_dirs[i], &st) < 0 || !S_ISDIR(st.st_mode))
+			return tip_error_at(err, c->file, 0, 0,
+					    "scope.cgroups: there is no cgroup %s below %s",
+					    c->scope[i], k->cgroup2);
+	}
+	return 0;
+}
+
+static int probe(struct tip_keeper *k, struct tip_error *err)
+{
+	tip_probe(k->cgroup2, k->caps);
+	for (int i = 0; i < TIP_CAP_MAX; i++)
+		tip_info("sensor", "kernel: %-14s %-3s %s",
+			 tip_capability_name((enum tip_capability)i),
+			 k->caps[i].works ? "yes" : "no", k->caps[i].detail);
+	for (size_t i = 0; i < k->config->nrequire; i++) {
+		enum tip_capability cap = k->config->require[i];
+
+		if (!k->caps[cap].works)
+			return tip_error_at(err, k->config->file, 0, 0,
+					    "require: %s does not work on this kernel: %s",
+					    tip_capability_name(cap), k->caps[cap].detail);
+	}
+	return 0;
+}
+
+static int open_sensor(struct tip_keeper *k, struct tip_error *err)
+{
+	const struct tip_config *c = k->config;
+	struct tip_sensor_config sc = {
+		.instance = c->instance,
+		.cgroup2 = k->cgroup2,
+		.scope = k->scope_dirs,
+		.nscope = c->nscope,
+		.max_processes = c->max_processes,
+		.lifecycle_ring = c->lifecycle_ring,
+		.activity_ring = c->activity_ring,
+		.enforce = c->enforcement,
+		.pin = true,
+	};
+	struct tip_sensor_ops ops = {tip_pipeline_event, k};
+	struct tip_process_ops pops = {
+		.unresolved = on_unresolved, .gone = on_gone, .sticky = is_quarantined, .ctx = k};
+
+	k->sensor = tip_sensor_open(&sc, &ops, err);
+	if (!k->sensor)
+		return -1;
+	k->table = tip_process_table_new(c->max_processes, k->cgroup2, k->sensor, &pops);
+	tip_info("sensor", "%s the programs of instance %s",
+		 tip_sensor_adopted(k->sensor) ? "adopted" : "loaded", c->instance);
+	return 0;
+}
+
+static int open_guard(struct tip_keeper *k, struct tip_error *err)
+{
+	struct tip_guard_ops ops = {
+		.quarantine_set = wire_quarantine_set,
+		.quarantine_clear = wire_quarantine_clear,
+		.quarantine_next = wire_quarantine_next,
+		.kill_set = wire_kill_set,
+		.kill_clear = wire_kill_clear,
+		.kill_next = wire_kill_next,
+		.except_set = wire_except_set,
+		.except_clear = wire_except_clear,
+		.except_next = wire_except_next,
+		.number = wire_number,
+		.ctx = k,
+	};
+	char *journal = tip_sprintf("%s/quarantine.journal", k->config->state_dir);
+
+	k->guard = tip_guard_new(journal, k->config->enforcement, &ops, err);
+	free(journal);
+	return k->guard ? 0 : -1;
+}
+
+static int open_alerts(struct tip_keeper *k, struct tip_error *err)
+{
+	const struct tip_config *c = k->config;
+	struct tip_alerts_config ac = {
+		.stdout_enabled = c->alerts_stdout,
+		.stdout_json = c->alerts_json,
+		.file = c->alerts_file,
+		.file_json = c->alerts_json,
+		.hostname = k->hostname,
+	};
+
+	k->alerts = tip_alerts_new(&ac, err);
+	return k->alerts ? 0 : -1;
+}
+
+static int open_control(struct tip_keeper *k, struct tip_error *err)
+{
+	struct tip_control_ops ops = {peer_ok, k};
+	char *path = tip_sprintf("%s/control.sock", k->config->run_dir);
+	size_t count;
+	const struct tip_control_method *methods = tip_methods(&count);
+
+	k->control = tip_control_new(k->base, path, methods, count, &ops, err);
+	free(path);
+	return k->control ? 0 : -1;
+}
+
+static int load_policy(struct tip_keeper *k, struct tip_error *err)
+{
+	struct tip_buf notes = {0};
+	int ret = -1;
+
+	if (tip_entries_reload(k, err) < 0 || tip_rules_restore_sets(k, err) < 0 ||
+	    tip_rules_install(k, NULL, NULL, &notes, err) < 0)
+		goto out;
+	if (notes.len)
+		tip_warn("guard", "%s", notes.data);
+	tip_info("detect", "%zu rules from %zu files and %zu sets",
+		 tip_rules_count(k->rules.active), k->rules.nfiles, k->rules.nsets);
+	tip_info("identity", "%zu registration entries", k->entries.count);
+	ret = 0;
+out:
+	tip_buf_free(&notes);
+	return ret;
+}
+
+/* Counters are pinned: what an earlier daemon lost is not this one's news, but births may have been
+ * missed since. */
+static void begin_counting(struct tip_keeper *k)
+{
+	uint64_t c[TIP_CTR_MAX];
+
+	tip_sensor_counters(k->sensor, c);
+	k->lifecycle_drops_seen = c[TIP_CTR_LIFECYCLE_DROPPED];
+	k->drops_told = c[TIP_CTR_LIFECYCLE_DROPPED] + c[TIP_CTR_ACTIVITY_DROPPED];
+}
+
+static void said_started(struct tip_keeper *k)
+{
+	struct tip_alert_field extra[] = {
+		{"tipstaff.version", TIP_VERSION},
+		{"tipstaff.instance", k->config->instance},
+		{"tipstaff.adopted", tip_sensor_adopted(k->sensor) ? "true" : "false"},
+	};
+
+	tip_keeper_alert(k, "Tipstaff daemon started", TIP_PRIO_NOTICE, NULL, extra, 3,
+			 "tipstaffd " TIP_VERSION " started");
+}
+
+/*
+ * The order matters: the probe, which makes throw-away cgroups and namespaces, before the sandbox;
+ * the sandbox before the first thread; kernel policy before the first rule may need it; the
+ * snapshot before the front, so that it is told of everybody; sockets last, so that nobody is
+ * served by half a daemon.
+ */
+static int start(struct tip_keeper *k, struct tip_error *err)
+{
+	raise_limits();
+	if (make_folders(k, err) < 0 || find_scope(k, err) < 0 || tip_front_find_user(k, err) < 0 ||
+	    probe(k, err) < 0 || tip_sandbox_keeper(err) < 0 || open_alerts(k, err) < 0)
+		return -1;
+	tip_pipeline_init(k);
+	if (open_sensor(k, err) < 0 || open_guard(k, err) < 0 || load_policy(k, err) < 0 ||
+	    tip_sensor_snapshot(k->sensor, err) < 0 || tip_workload_listen(k, err) < 0 ||
+	    tip_front_start(k, err) < 0 || open_control(k, err) < 0)
+		return -1;
+	listen_all(k);
+	begin_counting(k);
+	said_started(k);
+	tip_info("keeper",
+		 "tipstaffd " TIP_VERSION ", instance %s, trust domain %s, enforcement %s",
+		 k->config->instance, k->config->trust_domain,
+		 k->config->enforcement ? "on" : "off");
+	return 0;
+}
+
+static void event_drop(struct event **ev)
+{
+	if (*ev)
+		event_free(*ev);
+	*ev = NULL;
+}
+
+static void stop(struct tip_keeper *k)
+{
+	tip_control_free(k->control);
+	event_drop(&k->sensor_readable);
+	event_drop(&k->tick);
+	event_drop(&k->sigterm);
+	event_drop(&k->sigint);
+	event_drop(&k->sighup);
+	event_drop(&k->sigchld);
+	tip_workload_close(k);
+	tip_front_stop(k);
+	if (k->held.timer)
+		tip_pipeline_free(k);
+	if (k->alerts && k->sensor)
+		tip_keeper_alert(k, "Tipstaff daemon stopped", TIP_PRIO_NOTICE, NULL, NULL, 0,
+				 k->detached
+					 ? "tipstaffd stopped; nothing of it is left in the kernel"
+					 : "tipstaffd stopped; what is pinned keeps enforcing");
+	tip_guard_free(k->guard);
+	tip_process_table_free(k->table);
+	if (k->sensor)
+		tip_sensor_close(k->sensor);
+	tip_alerts_free(k->alerts);
+	tip_rules_files_free(k);
+	tip_entries_free(k);
+	tip_matcher_free(k->matcher);
+	for (size_t i = 0; k->scope_dirs && k->scope_dirs[i]; i++)
+		free((void *)k->scope_dirs[i]);
+	free(k->scope_dirs);
+	if (k->lock_fd >= 0)
+		close(k->lock_fd);
+	event_base_free(k->base);
+}
+
+/* `tipstaffd --check`: everything that a start would refuse before it touches the kernel. */
+static int check(struct tip_keeper *k)
+{
+	struct tip_error err;
+	char text[1200];
+	int ret = 1;
+
+	if (tip_entries_reload(k, &err) == 0 && tip_rules_install(k, NULL, NULL, NULL, &err) == 0) {
+		for (size_t i = 0; i < k->rules.last.count; i++)
+			fprintf(stderr, "warning: %s: %s\n", k->rules.last.messages[i].code,
+				tip_error_str(&k->rules.last.messages[i].at, text, sizeof(text)));
+		printf("%s: Ok (%zu rules, %zu entries)\n", k->config->file,
+		       tip_rules_count(k->rules.active), k->entries.count);
+		ret = 0;
+	} else {
+		fprintf(stderr, "tipstaffd: %s\n", tip_error_str(&err, text, sizeof(text)));
+	}
+	tip_rules_files_free(k);
+	tip_entries_free(k);
+	tip_matcher_free(k->matcher);
+	return ret;
+}
+
+int tip_keeper_run(const struct tip_config *config, bool only_check)
+{
+	struct tip_keeper *k = tip_alloc(sizeof(*k));
+	struct tip_error err;
+	char text[1200];
+	int ret = 1;
+
+	k->config = config;
+	k->lock_fd = -1;
+	k->workload.fd = -1;
+	k->started_ns = tip_clock_monotonic();
+	k->matcher = tip_matcher_new();
+	if (gethostname(k->hostname, sizeof(k->hostname) - 1) < 0)
+		snprintf(k->hostname, sizeof(k->hostname), "localhost");
+	if (only_check) {
+		ret = check(k);
+		free(k);
+		return ret;
+	}
+	signal(SIGPIPE, SIG_IGN);
+	k->base = event_base_new();
+	if (!k->base)
+		abort();
+	if (start(k, &err) < 0) {
+		tip_err("keeper", "cannot start: %s", tip_error_str(&err, text, sizeof(text)));
+	} else {
+		event_base_dispatch(k->base);
+		ret = k->exit_code;
+	}
+	stop(k);
+	free(k);
+	return ret;
+}

@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef TIP_TIPSTAFFD_KEEPER_H
+#define TIP_TIPSTAFFD_KEEPER_H
+
+#include <sys/types.h>
+
+#include <event2/event.h>
+#include <jansson.h>
+
+#include "alert/alert.h"
+#include "base/map.h"
+#include "control/control.h"
+#include "detect/detect.h"
+#include "guard/guard.h"
+#include "link/link.h"
+#include "policy/entry.h"
+#include "process/process.h"
+#include "sensor/sensor.h"
+#include "tipstaffd/config.h"
+
+/*
+ * The keeper: the process that is root. This header is internal to the wiring; each
+ * file below owns one part of the struct.
+ */
+
+/* A rule set that came by CLI. */
+struct tip_rule_set {
+	char *name;
+	char *text;
+	bool ephemeral;
+};
+
+#define TIP_RULE_SETS_MAX 256
+
+/* rule_files.c */
+struct tip_keeper_rules {
+	struct tip_rules *active;
+	struct tip_rule_set *sets; /* in the order in which they were added */
+	size_t nsets;
+	size_t nfiles;               /* configured files of the active set */
+	bool uses_spiffe;            /* some rule reads spiffe.*: events of a pending exec wait */
+	struct tip_load_result last; /* warnings of the last successful load */
+};
+
+/* entry_files.c: all entries in force, from files, then CLI, then ephemeral ones. */
+struct tip_keeper_entries {
+	struct tip_arena *arena;
+	struct tip_entry *list;
+	size_t count;
+	size_t nfile, ncli; /* the first nfile came from files, the next ncli by CLI */
+};
+
+struct tip_conn {
+	struct tip_proc_key proc;
+	uint64_t id, exec_id;
+};
+
+/* front_process.c */
+struct tip_keeper_front {
+	pid_t pid; /* 0: none runs */
+	uid_t uid;
+	gid_t gid;
+	char user[64];
+	struct tip_link *link;
+	bool ready;
+	uint32_t restarts;
+	uint32_t backoff_ms;
+	uint64_t started_ns; /* monotonic */
+	struct event *respawn;
+	struct tip_link_msg stats; /* the last TIP_LINK_STATS */
+};
+
+/* workload_accept.c */
+struct tip_keeper_workload {
+	int fd;
+	struct event *readable, *retry;
+	struct tip_map *conns; /* id -> struct tip_conn */
+	uint64_t next_id;
+	struct tip_waiting *waiting; /* accepted, but the client has not left connect() yet */
+	size_t nwaiting;
+	uint64_t no_record;
+};
+
+/* pipeline.c: events of a pending exec, oldest first */
+struct tip_keeper_held {
+	struct tip_held *head, **tail;
+	size_t count;
+	struct event *timer;
+	uint64_t overflow;
+};
+
+struct tip_keeper {
+	struct event_base *base;
+	const struct tip_config *config;
+	char cgroup2[256];
+	char hostname[256];
+	const char **scope_dirs; /* absolute */
+	uint64_t started_ns;
+	int lock_fd;
+	bool detached; /* `detach` has removed the pins: stop */
+	int exit_code;
+
+	struct tip_capability_result caps[TIP_CAP_MAX];
+	struct tip_sensor *sensor;
+	struct tip_process_table *table;
+	struct tip_alerts *alerts;
+	struct tip_guard *guard;
+	struct tip_control *control;
+	struct tip_matcher *matcher;
+	uint64_t evt_num;
+	uint64_t drops_told; /* dropped events that an alert has named */
+	uint64_t lifecycle_drops_seen;
+
+	struct tip_keeper_rules rules;
+	struct tip_keeper_entries entries;
+	struct tip_keeper_front front;
+	struct tip_keeper_workload workload;
+	struct tip_keeper_held held;
+
+	struct event *sensor_readable, *tick, *sigterm, *sigint, *sighup, *sigchld;
+};
+
+/* Runs until a signal. `check`: only checks configuration, rules and entries. Exit status of the
+ * process. */
+int tip_keeper_run(const struct tip_config *config, bool check);
+
+/* pipeline.c */
+void tip_pipeline_init(struct tip_keeper *k);
+void tip_pipeline_free(struct tip_keeper *k);
+void tip_pipeline_event(void *keeper, const struct tip_event *ev); /* tip_sensor_ops.event */
+/* The identity of `exec_id` is known: events that waited for it are evaluated. */
+void tip_pipeline_resolved(struct tip_keeper *k, uint64_t exec_id);
+/* Our own alert about a process; `extra` fields beside those of the process. */
+void tip_keeper_alert(struct tip_keeper *k, const char *rule, enum tip_priority prio,
+		      const struct tip_process *p, const struct tip_alert_field *extra,
+		      size_t nextra, const char *text);
+
+/* rule_files.c */
+/*
+ * Loads every configured file and every set, with `set` (may be NULL) added or put in place of its
+ * namesake and `without` (may be NULL) left out; on success the new rules are in force and the sets
+ * are as asked. `notes` (may be NULL) receives lines about enforcement. 0, or -1 with `err` and
+ * everything as it was.
+ */
+int tip_rules_install(struct tip_keeper *k, const struct tip_rule_set *set, const char *without,
+		      struct tip_buf *notes, struct tip_error *err);
+int tip_rules_restore_sets(struct tip_keeper *k, struct tip_error *err); /* state_dir/rules.d */
+void tip_rules_files_free(struct tip_keeper *k);
+
+/* entry_files.c */
+int tip_entries_reload(struct tip_keeper *k, struct tip_error *err);
+int tip_entries_add(struct tip_keeper *k, const struct tip_entry *e, bool ephemeral,
+		    struct tip_error *err);
+/* `id`: an entry id or a SPIFFE ID. Number removed, or -1 with `err`. */
+int tip_entries_remove(struct tip_keeper *k, const char *id, struct tip_error *err);
+void tip_entries_free(struct tip_keeper *k);
+
+/* front_process.c */
+int tip_front_find_user(struct tip_keeper *k, struct tip_error *err);
+int tip_front_start(struct tip_keeper *k, struct tip_error *err);
+void tip_front_stop(struct tip_keeper *k);
+void tip_front_reaped(struct tip_keeper *k, pid_t pid, int status);
+void tip_front_send(struct tip_keeper *k,
+		    const struct tip_link_msg *msg); /* dropped when no front runs */
+void tip_front_send_entries(struct tip_keeper *k);
+void tip_front_send_exec(struct tip_keeper *k, struct tip_process *p);
+
+/* workload_accept.c */
+int tip_workload_listen(struct tip_keeper *k, struct tip_error *err);
+void tip_workload_accepting(struct tip_keeper *k, bool on);
+void tip_workload_check(struct tip_keeper *k, uint64_t id, uint32_t ask);
+void tip_workload_gone(struct tip_keeper *k, uint64_t id);
+void tip_workload_forget_all(struct tip_keeper *k); /* the front died */
+void tip_workload_close(struct tip_keeper *k);
+
+/* methods.c and its parts: what the control socket can ask for. docs/cli.md shows them from the
+ * outside. */
+const struct tip_control_method *tip_methods(size_t *count);
+
+#define TIP_METHOD(name)                                                                           \
+	json_t *name(void *ctx, struct tip_control_client *client, json_t *params,                 \
+		     struct tip_error *err, const char **hint)
+TIP_METHOD(tip_method_status); /* methods_status.c */
+TIP_METHOD(tip_method_processes);
+TIP_METHOD(tip_method_rules_list); /* methods_rules.c */
+TIP_METHOD(tip_method_rules_add);
+TIP_METHOD(tip_method_rules_remove);
+TIP_METHOD(tip_method_rules_reload);
+TIP_METHOD(tip_method_identity_list); /* methods_identity.c */
+TIP_METHOD(tip_method_identity_add);
+TIP_METHOD(tip_method_identity_remove);
+TIP_METHOD(tip_method_quarantine_add);
+TIP_METHOD(tip_method_quarantine_list);
+TIP_METHOD(tip_method_quarantine_release);
+
+#endif

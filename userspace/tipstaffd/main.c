@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/version.h"
+#include "tipstaffd/config.h"
+#include "tipstaffd/front.h"
+#include "tipstaffd/keeper.h"
+
+#define DEFAULT_CONFIG "/etc/tipstaff/tipstaff.yaml"
+
+static void usage(FILE *out)
+{
+	fprintf(out,
+		"usage: tipstaffd [--config FILE] [--check]\n"
+		"\n"
+		"The Tipstaff node daemon. Runs in the foreground; stop it with SIGTERM. What it "
+		"has\n"
+		"pinned in the kernel keeps enforcing; `tipstaff detach --all` takes it away.\n"
+		"\n"
+		"  -c, --config FILE  configuration (default " DEFAULT_CONFIG ")\n"
+		"      --check        check configuration, rules and entries, then exit\n"
+		"  -V, --version      print the version\n"
+		"  -h, --help         this text\n"
+		"\n"
+		"SIGHUP reloads rules and entries and reopens the alert file.\n"
+		"See tipstaffd(8), tipstaff.yaml(5), tipstaff(1).\n");
+}
+
+static int number(const char *s, unsigned int *out)
+{
+	unsigned long v;
+	char *end;
+
+	errno = 0;
+	v = strtoul(s, &end, 10);
+	if (errno || end == s || *end || v > 0xfffffffeUL)
+		return -1;
+	*out = (unsigned int)v;
+	return 0;
+}
+
+/* Not for people: how the keeper starts the other half. */
+static int front_main(int argc, char **argv)
+{
+	unsigned int uid, gid;
+
+	if (argc != 5 || number(argv[2], &uid) < 0 || number(argv[3], &gid) < 0) {
+		fprintf(stderr, "tipstaffd: --front is for the keeper's use only\n");
+		return 2;
+	}
+	return tip_front_run(uid, gid, argv[4]);
+}
+
+int main(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{"config", required_argument, NULL, 'c'},
+		{"check", no_argument, NULL, 'C'},
+		{"version", no_argument, NULL, 'V'},
+		{"help", no_argument, NULL, 'h'},
+		{NULL, 0, NULL, 0},
+	};
+	const char *path = DEFAULT_CONFIG;
+	struct tip_config *config;
+	struct tip_error err;
+	bool check = false;
+	char text[1200];
+	int c, ret;
+
+	if (argc > 1 && strcmp(argv[1], "--front") == 0)
+		return front_main(argc, argv);
+	while ((c = getopt_long(argc, argv, "c:Vh", options, NULL)) != -1) {
+		switch (c) {
+		case 'c': path = optarg; break;
+		case 'C': check = true; break;
+		case 'V': printf("tipstaffd " TIP_VERSION "\n"); return 0;
+		case 'h': usage(stdout); return 0;
+		default: usage(stderr); return 2;
+		}
+	}
+	if (optind < argc) {
+		fprintf(stderr, "tipstaffd: unexpected argument \"%s\"\n", argv[optind]);
+		usage(stderr);
+		return 2;
+	}
+	config = tip_config_load(path, &err);
+	if (!config) {
+		fprintf(stderr, "tipstaffd: %s\n", tip_error_str(&err, text, sizeof(text)));
+		return 1;
+	}
+	tip_log_init("keeper", config->log_level);
+	ret = tip_keeper_run(config, check);
+	tip_config_free(config);
+	return ret;
+}

@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tipstaffd/keeper.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+
+#define SET_PREFIX "set "
+
+static const char *action_name(enum tip_action a)
+{
+	return a == TIP_ACTION_KILL ? "kill" : a == TIP_ACTION_DENY ? "deny" : "none";
+}
+
+/* The set that a source name belongs to, NULL for a configured file. */
+static const char *set_of(const struct tip_rule_info *info)
+{
+	size_t n = strlen(SET_PREFIX);
+
+	return strncmp(info->file, SET_PREFIX, n) == 0 ? info->file + n : NULL;
+}
+
+TIP_METHOD(tip_method_rules_list)
+{
+	const struct tip_keeper *k = ctx;
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < tip_rules_count(k->rules.active); i++) {
+		const struct tip_rule_info *r = tip_rule_info(tip_rules_get(k->rules.active, i));
+		json_t *tags = json_array();
+
+		for (size_t t = 0; t < r->ntags; t++)
+			json_array_append_new(tags, json_string(r->tags[t]));
+		json_array_append_new(
+			list,
+			json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:b, s:s, s:s, s:i, s:s?}",
+				  "name", r->name, "desc", r->desc, "condition", r->condition,
+				  "output", r->output, "priority", tip_priority_name(r->priority),
+				  "source", r->source, "tags", tags, "enabled", (int)r->enabled,
+				  "action", action_name(r->action), "file", r->file, "line",
+				  r->line, "set", set_of(r)));
+	}
+	return json_pack("{s:o}", "rules", list);
+}
+
+/* Names of the rules that came with `set`. */
+static json_t *names_in(const struct tip_keeper *k, const char *set)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < tip_rules_count(k->rules.active); i++) {
+		const struct tip_rule_info *r = tip_rule_info(tip_rules_get(k->rules.active, i));
+		const char *of = set_of(r);
+
+		if (of && strcmp(of, set) == 0)
+			json_array_append_new(list, json_string(r->name));
+	}
+	return list;
+}
+
+static json_t *warnings(const struct tip_keeper *k, const char *set)
+{
+	json_t *list = json_array();
+	char text[1200], full[1400];
+
+	for (size_t i = 0; i < k->rules.last.count; i++) {
+		const struct tip_load_message *m = &k->rules.last.messages[i];
+
+		if (set && (strncmp(m->at.file, SET_PREFIX, strlen(SET_PREFIX)) != 0 ||
+			    strcmp(m->at.file + strlen(SET_PREFIX), set) != 0))
+			continue;
+		snprintf(full, sizeof(full), "%s (%s)", tip_error_str(&m->at, text, sizeof(text)),
+			 m->code);
+		json_array_append_new(list, json_string(full));
+	}
+	return list;
+}
+
+/* Lines of `notes` as an array. */
+static json_t *lines(struct tip_buf *notes)
+{
+	json_t *list = json_array();
+	char *save = NULL;
+
+	if (notes->len)
+		for (char *l = strtok_r(notes->data, "\n", &save); l;
+		     l = strtok_r(NULL, "\n", &save))
+			json_array_append_new(list, json_string(l));
+	return list;
+}
+
+static bool set_name_ok(const char *s)
+{
+	size_t n = strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789._-");
+
+	return n >= 1 && n <= 64 && s[n] == '\0' && s[0] != '.';
+}
+
+static void say_reloaded(struct tip_keeper *k, struct tip_control_client *client, const char *what,
+			 const char *set)
+{
+	struct tip_alert_field extra[] = {
+		{"tipstaff.by", tip_control_peer(client)},
+		{"tipstaff.set", set},
+	};
+	char text[256];
+
+	snprintf(text, sizeof(text), "Rules %s | set=%s by=%s rules=%zu", what, set ? set : "<NA>",
+		 tip_control_peer(client), tip_rules_count(k->rules.active));
+	tip_info("detect", "%s", text);
+	tip_keeper_alert(k, "Rules reloaded", TIP_PRIO_NOTICE, NULL, extra, 2, text);
+}
+
+TIP_METHOD(tip_method_rules_add)
+{
+	struct tip_keeper *k = ctx;
+	struct tip_rule_set set = {0};
+	struct tip_buf notes = {0};
+	const char *name, *text;
+	int ephemeral = 0;
+	json_t *result;
+
+	if (json_unpack(params, "{s:s, s:s, s?b}", "name", &name, "text", &text, "ephemeral",
+			&ephemeral) < 0) {
+		tip_error_set(err, "rules.add wants name and text");
+		return NULL;
+	}
+	if (!set_name_ok(name)) {
+		*hint = "give one with --name: 1 to 64 of [a-z0-9._-], not starting with a dot";
+		tip_error_set(err, "\"%s\" cannot name a rule set", name);
+		return NULL;
+	}
+	set.name = (char *)name;
+	set.text = (char *)text;
+	set.ephemeral = ephemeral;
+	if (tip_rules_install(k, &set, NULL, &notes, err) < 0) {
+		*hint = "nothing has changed: the rules that ran before still run";
+		tip_buf_free(&notes);
+		return NULL;
+	}
+	say_reloaded(k, client, "added", name);
+	result = json_pack("{s:s, s:o, s:o, s:o}", "set", name, "rules", names_in(k, name),
+			   "warnings", warnings(k, name), "notes", lines(&notes));
+	tip_buf_free(&notes);
+	return result;
+}
+
+/* The set to remove: by its name, or by the name of the only rule in it. NULL with `err`. */
+static const char *find_set(const struct tip_keeper *k, const char *name, struct tip_error *err,
+			    const char **hint)
+{
+	const struct tip_rule_info *found = NULL;
+	const char *set;
+	size_t others = 0;
+
+	for (size_t i = 0; i < k->rules.nsets; i++)
+		if (strcmp(k->rules.sets[i].name, name) == 0)
+			return k->rules.sets[i].name;
+	for (size_t i = 0; i < tip_rules_count(k->rules.active); i++) {
+		const struct tip_rule_info *r = tip_rule_info(tip_rules_get(k->rules.active, i));
+
+		if (strcmp(r->name, name) == 0)
+			found = r;
+	}
+	if (!found) {
+		*hint = "`tipstaff rules list` shows rules and sets";
+		tip_error_set(err, "there is no rule and no rule set \"%s\"", name);
+		return NULL;
+	}
+	set = set_of(found);
+	if (!set) {
+		*hint = "remove it from the file, then `tipstaff rules reload`";
+		tip_error_at(err, found->file, found->line, 0, "rule \"%s\" comes from a file",
+			     name);
+		return NULL;
+	}
+	for (size_t i = 0; i < tip_rules_count(k->rules.active); i++) {
+		const struct tip_rule_info *r = tip_rule_info(tip_rules_get(k->rules.active, i));
+
+		others += r != found && set_of(r) && strcmp(set_of(r), set) == 0;
+	}
+	if (others) {
+		*hint = "remove the whole set by its name, or add the set again without the rule";
+		tip_error_set(err, "rule \"%s\" is in set \"%s\" with %zu others", name, set,
+			      others);
+		return NULL;
+	}
+	for (size_t i = 0; i < k->rules.nsets; i++)
+		if (strcmp(k->rules.sets[i].name, set) == 0)
+			return k->rules.sets[i].name;
+	tip_error_set(err, "set \"%s\" is not known", set);
+	return NULL;
+}
+
+TIP_METHOD(tip_method_rules_remove)
+{
+	struct tip_keeper *k = ctx;
+	const char *name, *found;
+	json_t *rules, *result = NULL;
+	char *set;
+
+	if (json_unpack(params, "{s:s}", "name", &name) < 0) {
+		tip_error_set(err, "rules.remove wants name");
+		return NULL;
+	}
+	found = find_set(k, name, err, hint);
+	if (!found)
+		return NULL;
+	set = tip_strdup(found);
+	rules = names_in(k, set);
+	if (tip_rules_install(k, NULL, set, NULL, err) == 0) {
+		say_reloaded(k, client, "removed", set);
+		result = json_pack("{s:s, s:O}", "set", set, "rules", rules);
+	}
+	json_decref(rules);
+	free(set);
+	return result;
+}
+
+TIP_METHOD(tip_method_rules_reload)
+{
+	struct tip_keeper *k = ctx;
+	struct tip_buf notes = {0};
+	json_t *result;
+
+	if (tip_rules_install(k, NULL, NULL, &notes, err) < 0) {
+		*hint = "nothing has changed: the rules that ran before still run";
+		tip_buf_free(&notes);
+		return NULL;
+	}
+	say_reloaded(k, client, "reloaded", NULL);
+	result = json_pack("{s:I, s:I, s:o, s:o}", "files", (json_int_t)k->rules.nfiles, "count",
+			   (json_int_t)tip_rules_count(k->rules.active), "warnings",
+			   warnings(k, NULL), "notes", lines(&notes));
+	tip_buf_free(&notes);
+	return result;
+}

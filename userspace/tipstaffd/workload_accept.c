@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tipstaffd/keeper.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+
+/*
+ * The Workload API's listener lives in the keeper: it survives the front, and only the keeper can
+ * ask the kernel who really called connect(). Each accepted socket goes to the front together with
+ * that answer; a byte of it is never read here.
+ */
+#define WAIT_NS    (50ULL * 1000000) /* a client that is still inside connect() */
+#define WAIT_MAX   256
+#define RETRY_USEC 1000
+#define ACCEPT_MAX 32 /* connections taken before the loop gets its turn again */
+
+struct tip_waiting {
+	struct tip_waiting *next;
+	int fd;
+	uint64_t until_ns;
+};
+
+static void refuse(struct tip_keeper *k, int fd, const char *cause)
+{
+	struct tip_alert_field extra[] = {{"tipstaff.cause", cause}, {"proc.pid", NULL}};
+	struct ucred cred = {0};
+	socklen_t len = sizeof(cred);
+	char pid[16], text[256];
+
+	getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len);
+	snprintf(pid, sizeof(pid), "%d", (int)cred.pid);
+	extra[1].value = pid;
+	snprintf(text, sizeof(text), "A Workload API connection was refused | cause=%s pid=%s",
+		 cause, pid);
+	tip_keeper_alert(k, "Workload API connection refused", TIP_PRIO_WARNING, NULL, extra, 2,
+			 text);
+	close(fd);
+}
+
+static void hand_over(struct tip_keeper *k, int fd, const struct tip_unix_peer *peer)
+{
+	struct tip_process *p;
+	struct tip_conn *c;
+
+	/* What the kernel knew at connect() must be known to the front before the connection is. */
+	tip_sensor_poll_lifecycle(k->sensor);
+	p = tip_process_by_exec_id(k->table, peer->exec_id);
+	if (p && !p->reported) {
+		/* A fork that inherited its identity in the kernel: the front has not heard of it.
+		 */
+		p->reported = true;
+		tip_front_send_exec(k, p);
+	}
+	c = tip_alloc(sizeof(*c));
+	c->id = ++k->workload.next_id;
+	c->proc = peer->proc;
+	c->exec_id = peer->exec_id;
+	tip_map_putu(k->workload.conns, c->id, c);
+	tip_front_send(k, &(struct tip_link_msg){
+				  .type = TIP_LINK_CONN,
+				  .id = c->id,
+				  .exec_id = peer->exec_id,
+				  .epoch = peer->epoch,
+				  .pid = peer->proc.tgid,
+				  .uid = peer->uid,
+				  .gid = peer->gid,
+				  .fd = fd,
+			  });
+	close(fd);
+}
+
+/* True when the connection is settled either way. */
+static bool settle(struct tip_keeper *k, int fd, uint64_t until_ns)
+{
+	struct tip_unix_peer peer;
+
+	if (tip_sensor_peer(k->sensor, fd, &peer) == 0) {
+		hand_over(k, fd, &peer);
+		return true;
+	}
+	if (tip_clock_monotonic() < until_ns)
+		return false;
+	k->workload.no_record++;
+	refuse(k, fd, "no kernel record of its connect()");
+	return true;
+}
+
+static void arm_retry(struct tip_keeper *k)
+{
+	struct timeval tv = {0, RETRY_USEC};
+
+	if (k->workload.waiting && !event_pending(k->workload.retry, EV_TIMEOUT, NULL))
+		event_add(k->workload.retry, &tv);
+}
+
+static void on_retry(evutil_socket_t fd, short what, void *ctx)
+{
+	struct tip_keeper *k = ctx;
+	struct tip_waiting **at = &k->workload.waiting, *w;
+
+	while ((w = *at)) {
+		if (!settle(k, w->fd, w->until_ns)) {
+			at = &w->next;
+			continue;
+		}
+		*at = w->next;
+		k->workload.nwaiting--;
+		free(w);
+	}
+	arm_retry(k);
+}
+
+static void on_connection(evutil_socket_t listener, short what, void *ctx)
+{
+	struct tip_keeper *k = ctx;
+	struct tip_waiting *w;
+	uint64_t until;
+	int fd;
+
+	for (int i = 0; i < ACCEPT_MAX; i++) {
+		fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		if (fd < 0) {
+			/* EMFILE: leave it in the backlog, look again when something has been
+			 * closed */
+			if (errno == EMFILE || errno == ENFILE)
+				usleep(1000);
+			return;
+		}
+		until = tip_clock_monotonic() + WAIT_NS;
+		if (settle(k, fd, until))
+			continue;
+		if (k->workload.nwaiting >= WAIT_MAX) {
+			refuse(k, fd, "too many connections without a kernel record");
+			continue;
+		}
+		w = tip_alloc(sizeof(*w));
+		w->fd = fd;
+		w->until_ns = until;
+		w->next = k->workload.waiting;
+		k->workload.waiting = w;
+		k->workload.nwaiting++;
+		arm_retry(k);
+	}
+}
+
+int tip_workload_listen(struct tip_keeper *k, struct tip_error *err)
+{
+	struct sockaddr_un sa = {.sun_family = AF_UNIX};
+	struct stat st;
+	int one = 1, fd;
+
+	snprintf(sa.sun_path, sizeof(sa.sun_path), "%s/workload.sock", k->config->run_dir);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return tip_error_at(err, sa.sun_path, 0, 0, "%s", strerror(errno));
+	/* We hold the lock of run_dir, so whatever lies here is left over. */
+	unlink(sa.sun_path);
+	/* Inherited by accepted sockets: also bytes sent before accept() carry their writer. */
+	if (setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &one, sizeof(one)) < 0 ||
+	    bind(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0 || chmod(sa.sun_path, 0777) < 0 ||
+	    listen(fd, 1024) < 0 || stat(sa.sun_path, &st) < 0) {
+		tip_error_at(err, sa.sun_path, 0, 0, "%s", strerror(errno));
+		close(fd);
+		return -1;
+	}
+	if (tip_sensor_set_workload_socket(k->sensor, st.st_dev, st.st_ino) < 0) {
+		tip_error_at(err, sa.sun_path, 0, 0,
+			     "the kernel side cannot be told of the socket");
+		close(fd);
+		return -1;
+	}
+	k->workload.fd = fd;
+	k->workload.conns = tip_map_new();
+	k->workload.readable = event_new(k->base, fd, EV_READ | EV_PERSIST, on_connection, k);
+	k->workload.retry = event_new(k->base, -1, 0, on_retry, k);
+	if (!k->workload.readable || !k->workload.retry)
+		abort();
+	return 0;
+}
+
+void tip_workload_accepting(struct tip_keeper *k, bool on)
+{
+	/* Without a front, clients wait in the backlog instead of being turned away. */
+	if (on)
+		event_add(k->workload.readable, NULL);
+	else
+		event_del(k->workload.readable);
+}
+
+void tip_workload_check(struct tip_keeper *k, uint64_t id, uint32_t ask)
+{
+	const struct tip_conn *c = tip_map_getu(k->workload.conns, id);
+	struct tip_link_msg answer = {.type = TIP_LINK_CHECKED, .id = id, .ask = ask};
+	struct tip_proc now;
+
+	/* Facts that changed (credentials, cgroup) reach the front before the answer does. */
+	tip_sensor_poll_lifecycle(k->sensor);
+	answer.flag =
+		c && tip_sensor_proc(k->sensor, &c->proc, &now) == 0 && now.exec_id == c->exec_id;
+	tip_front_send(k, &answer);
+}
+
+void tip_workload_gone(struct tip_keeper *k, uint64_t id)
+{
+	free(tip_map_delu(k->workload.conns, id));
+}
+
+void tip_workload_forget_all(struct tip_keeper *k)
+{
+	tip_map_free(k->workload.conns, free);
+	k->workload.conns = tip_map_new();
+}
+
+void tip_workload_close(struct tip_keeper *k)
+{
+	struct tip_waiting *w;
+
+	if (!k->workload.conns)
+		return;
+	while ((w = k->workload.waiting)) {
+		k->workload.waiting = w->next;
+		close(w->fd);
+		free(w);
+	}
+	event_free(k->workload.readable);
+	event_free(k->workload.retry);
+	close(k->workload.fd);
+	tip_map_free(k->workload.conns, free);
+}
