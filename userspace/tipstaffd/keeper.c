@@ -100,12 +100,35 @@ static bool is_quarantined(void *ctx, uint32_t number)
 
 /* ---- control: who may talk ------------------------------------------------------------------- */
 
+/* The container that a process outside our scope runs in, from /proc/PID/cgroup; false if none. */
+static bool container_of_pid(pid_t pid, char id[65])
+{
+	char path[64], line[4200];
+	bool found = false;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/cgroup", (int)pid);
+	f = fopen(path, "re");
+	if (!f)
+		return false;
+	while (!found && fgets(line, sizeof(line), f)) {
+		char *cgroup = strchr(line, ':');
+
+		cgroup = cgroup ? strchr(cgroup + 1, ':') : NULL;
+		line[strcspn(line, "\n")] = '\0';
+		found = cgroup && tip_container_id_from_cgroup(cgroup + 1, id);
+	}
+	fclose(f);
+	return found;
+}
+
 static bool peer_ok(void *ctx, int fd, char *why, size_t size)
 {
 	struct tip_keeper *k = ctx;
+	const struct tip_process *p;
+	socklen_t len = sizeof(struct ucred);
 	struct ucred cred;
-	socklen_t len = sizeof(cred);
-	struct tip_process *p;
+	char id[65] = "";
 
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) < 0 || cred.uid != 0) {
 		snprintf(why, size, "only root may use the control socket");
@@ -113,10 +136,10 @@ static bool peer_ok(void *ctx, int fd, char *why, size_t size)
 	}
 	tip_sensor_poll_lifecycle(k->sensor);
 	p = tip_process_by_pid(k->table, (uint32_t)cred.pid);
-	if (p && p->container_id[0]) {
+	if (p ? p->container_id[0] != '\0' : container_of_pid(cred.pid, id)) {
 		snprintf(why, size,
 			 "a process inside container %.12s may not use the control socket",
-			 p->container_id);
+			 p ? p->container_id : id);
 		return false;
 	}
 	return true;

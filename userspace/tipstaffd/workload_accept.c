@@ -153,6 +153,36 @@ static void on_connection(evutil_socket_t listener, short what, void *ctx)
 	}
 }
 
+/*
+ * Connects to ourselves and asks the kernel who that was. Without a record every workload would be
+ * refused, so better no start: it happens where stat() and the kernel disagree about the device of
+ * run_dir (btrfs).
+ */
+static int self_test(struct tip_keeper *k, const struct sockaddr_un *sa, struct tip_error *err)
+{
+	int client = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	struct tip_unix_peer peer = {0};
+	int server = -1, ret = -1;
+
+	if (client < 0 || connect(client, (const struct sockaddr *)sa, sizeof(*sa)) < 0)
+		goto out;
+	server = accept4(k->workload.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	if (server >= 0 && tip_sensor_peer(k->sensor, server, &peer) == 0 &&
+	    peer.proc.tgid == (uint32_t)getpid())
+		ret = 0;
+out:
+	if (ret < 0)
+		tip_error_at(
+			err, sa->sun_path, 0, 0,
+			"the kernel has no record of our own connect() to it, so every workload "
+			"would be refused; put run_dir on a tmpfs, such as /run");
+	if (client >= 0)
+		close(client);
+	if (server >= 0)
+		close(server);
+	return ret;
+}
+
 int tip_workload_listen(struct tip_keeper *k, struct tip_error *err)
 {
 	struct sockaddr_un sa = {.sun_family = AF_UNIX};
@@ -180,6 +210,10 @@ int tip_workload_listen(struct tip_keeper *k, struct tip_error *err)
 		return -1;
 	}
 	k->workload.fd = fd;
+	if (self_test(k, &sa, err) < 0) {
+		close(fd);
+		return -1;
+	}
 	k->workload.conns = tip_map_new();
 	k->workload.readable = event_new(k->base, fd, EV_READ | EV_PERSIST, on_connection, k);
 	k->workload.retry = event_new(k->base, -1, 0, on_retry, k);

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Quarantine: new connections are refused with EPERM. The hook follows the cgroup that the socket
+ * was made in, so it is attached high up and decides by the calling task: its process's identity,
+ * or the last one of its lineage.
+ */
+#include "lib/identity.h"
+#include <bpf/bpf_endian.h>
+
+struct tip_denied_rec {
+	struct tip_hdr hdr;
+	struct tip_ev_sock ev;
+	char no_path; /* the record's last byte: what the compiler puts behind it is not sent */
+};
+
+#define DENIED_LEN (offsetof(struct tip_denied_rec, no_path) + 1)
+
+static __always_inline bool quarantined(__u32 number)
+{
+	const __u32 *flags;
+
+	if (number < TIP_ID_FIRST)
+		return false;
+	flags = bpf_map_lookup_elem(&quarantine, &number);
+	return flags && (*flags & TIP_QUARANTINE_CONNECT);
+}
+
+/* 1: go on, 0: EPERM. Nobody is refused for being unknown: only quarantine refuses here. */
+static __always_inline int judge(struct bpf_sock_addr *ctx, bool v6)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+	const struct tip_settings *st = active_settings();
+	struct tip_denied_rec *rec;
+	struct tip_who who;
+
+	if (!st || !st->enforce || task_is_kernel(task))
+		return 1;
+	who_find(&who, task);
+	if (!quarantined(who_held(&who)) && !quarantined(who_origin(&who)))
+		return 1;
+
+	count(TIP_CTR_CONNECT_DENIED);
+	rec = bpf_ringbuf_reserve(&activity, DENIED_LEN, 0);
+	if (!rec) {
+		count(TIP_CTR_ACTIVITY_DROPPED);
+		return 0;
+	}
+	hdr_fill(&rec->hdr, TIP_EV_DENIED_CONNECT, DENIED_LEN, &who, task, -EPERM);
+	__builtin_memset(&rec->ev, 0, sizeof(rec->ev));
+	rec->no_path = 0;
+	if (v6) {
+		__u32 *addr = (__u32 *)rec->ev.raddr;
+
+		addr[0] = ctx->user_ip6[0];
+		addr[1] = ctx->user_ip6[1];
+		addr[2] = ctx->user_ip6[2];
+		addr[3] = ctx->user_ip6[3];
+	} else {
+		*(__u32 *)rec->ev.raddr = ctx->user_ip4;
+	}
+	rec->ev.rport = bpf_ntohs(ctx->user_port);
+	rec->ev.family = ctx->family;
+	rec->ev.sock_type = ctx->type;
+	rec->ev.protocol = ctx->protocol;
+	rec->ev.fd = -1;
+	rec->ev.netns_cookie = bpf_get_netns_cookie(ctx);
+	rec->ev.netns = BPF_CORE_READ(task, nsproxy, net_ns, ns.inum);
+	bpf_ringbuf_submit(rec, 0);
+	count(TIP_CTR_ACTIVITY_SENT);
+	return 0;
+}
+
+SEC("cgroup/connect4")
+int tip_connect4(struct bpf_sock_addr *ctx)
+{
+	return judge(ctx, false);
+}
+
+SEC("cgroup/connect6")
+int tip_connect6(struct bpf_sock_addr *ctx)
+{
+	return judge(ctx, true);
+}
+
+SEC("cgroup/sendmsg4")
+int tip_sendmsg4(struct bpf_sock_addr *ctx)
+{
+	return judge(ctx, false);
+}
+
+SEC("cgroup/sendmsg6")
+int tip_sendmsg6(struct bpf_sock_addr *ctx)
+{
+	return judge(ctx, true);
+}
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#ifndef TIP_BPF_BASE_H
+#define TIP_BPF_BASE_H
+
+/*
+ * The lowest layer: headers, constants and one-line idioms. The layers above it,
+ * each including only what is below: extract.h and path.h read the kernel's
+ * structures, store.h writes maps and rings, identity.h keeps processes and bindings.
+ *
+ * (A pointer goes into BPF_CORE_READ as a local variable: a member of one of our own structures
+ * would be taken for the kernel's.) Kernel memory is read with BPF_CORE_READ
+ * (bpf_probe_read_kernel) and not through BTF pointers, so that the same helper verifies in tracing
+ * programs and in cgroup hooks.
+ */
+
+#include <linux/bpf.h>
+#include "lib/types.h"
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_tracing.h>
+#include "tipstaff/abi.h"
+
+#define PF_KTHREAD    0x00200000
+#define TS_COMPAT     0x0002      /* x86: inside a 32-bit system call */
+#define X32_BIT       0x40000000u /* x86: marks the numbers of the x32 ABI */
+#define S_IFMT        0170000
+#define S_IFSOCK      0140000
+#define FMODE_READ    1u
+#define FMODE_WRITE   2u
+#define O_TRUNC       01000
+#define AT_FDCWD      (-100)
+#define AF_UNIX       1
+#define AF_INET       2
+#define AF_INET6      10
+#define SOCK_STREAM   1
+#define SIGKILL       9
+#define EPERM         1
+#define EINPROGRESS   115
+#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
+
+/* Hides a value's history from the compiler, so that a bound check stays where it is written. */
+#define opaque(var) asm volatile("" : "+r"(var))
+
+/*
+ * Which build of the programs this is: a hash of the linked object, written before load. Programs
+ * act only while `settings.build` names them, so two generations can be attached at once during an
+ * upgrade, and one store switches from the old one to the new.
+ */
+extern const volatile __u64 tip_build;
+
+#endif

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The maps' only definition; every other object has them `extern`. */
+#include "lib/maps.h"
+
+struct tip_map_procs procs SEC(".maps");
+struct tip_map_bindings bindings SEC(".maps");
+struct tip_map_sequence sequence SEC(".maps");
+struct tip_map_settings settings SEC(".maps");
+struct tip_map_counters counters SEC(".maps");
+struct tip_map_ring lifecycle SEC(".maps");
+struct tip_map_ring activity SEC(".maps");
+struct tip_map_quarantine quarantine SEC(".maps");
+struct tip_map_open_kill open_kill SEC(".maps");
+struct tip_map_kill_except kill_except SEC(".maps");
+struct tip_map_identity_names identity_names SEC(".maps");
+struct tip_map_unix_peers unix_peers SEC(".maps");
+struct tip_map_accepted accepted SEC(".maps");
+struct tip_map_handlers handlers SEC(".maps");
+struct tip_map_scratch scratch SEC(".maps");
+
+const volatile __u64 tip_build = 0;
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";

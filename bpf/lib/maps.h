@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#ifndef TIP_BPF_MAPS_H
+#define TIP_BPF_MAPS_H
+
+#include "lib/base.h"
+
+/*
+ * Every map of the kernel side; lib/maps.bpf.c defines them. Sizes of `procs`, `bindings` and the
+ * rings are set by the keeper before load. Where an entry is missing the answer is the safe
+ * one: no process means pending, no binding means pending, no record means refused.
+ */
+
+/* Living processes. Not an LRU: a process that finds no place stays pending and is counted. */
+struct tip_map_procs {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 32768);
+	__type(key, struct tip_proc_key);
+	__type(value, struct tip_proc);
+};
+extern struct tip_map_procs procs SEC(".maps");
+
+/* exec id -> what the keeper answered. */
+struct tip_map_bindings {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 32768);
+	__type(key, __u64);
+	__type(value, struct tip_binding);
+};
+extern struct tip_map_bindings bindings SEC(".maps");
+
+/* The next exec id. The keeper starts it at the uptime in us: above all that an earlier map gave
+ * out. */
+struct tip_map_sequence {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u64);
+};
+extern struct tip_map_sequence sequence SEC(".maps");
+
+struct tip_map_settings {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct tip_settings);
+};
+extern struct tip_map_settings settings SEC(".maps");
+
+struct tip_map_counters {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, TIP_CTR_MAX);
+	__type(key, __u32);
+	__type(value, __u64);
+};
+extern struct tip_map_counters counters SEC(".maps");
+
+struct tip_map_ring {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 1 << 20);
+};
+extern struct tip_map_ring lifecycle SEC(".maps");
+extern struct tip_map_ring activity SEC(".maps");
+
+/* identity number -> TIP_QUARANTINE_*. */
+struct tip_map_quarantine {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__type(key, __u32);
+	__type(value, __u32);
+};
+extern struct tip_map_quarantine quarantine SEC(".maps");
+
+struct tip_map_open_kill {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(max_entries, 16384);
+	__uint(map_flags, BPF_F_NO_PREALLOC); /* a trie has no other kind */
+	__type(key, struct tip_kill_key);
+	__type(value, struct tip_kill_value);
+};
+extern struct tip_map_open_kill open_kill SEC(".maps");
+
+struct tip_map_kill_except {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__type(key, struct tip_except_key);
+	__type(value, __u32);
+};
+extern struct tip_map_kill_except kill_except SEC(".maps");
+
+/* Never read here; it lives with the pins because bindings without names mean nothing. */
+struct tip_map_identity_names {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__uint(map_flags, BPF_F_NO_PREALLOC); /* 2 KB a value: only what is used */
+	__type(key, __u32);
+	__type(value, struct tip_identity_name);
+};
+extern struct tip_map_identity_names identity_names SEC(".maps");
+
+/*
+ * Connects to the Workload API that the keeper has not asked about yet. Each holds a place in
+ * the listener's backlog (at most 4096), so live records are never the oldest of this LRU.
+ */
+struct tip_map_unix_peers {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, __u64);
+	__type(value, struct tip_unix_peer);
+};
+extern struct tip_map_unix_peers unix_peers SEC(".maps");
+
+/* fd number in the keeper -> what accept() returned there. */
+struct tip_map_accepted {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4096);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u32);
+	__type(value, struct tip_accepted);
+};
+extern struct tip_map_accepted accepted SEC(".maps");
+
+/* syscall number -> handler. One for each generation of programs, filled before it is attached. */
+struct tip_map_handlers {
+	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
+	__uint(max_entries, 512);
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, sizeof(__u32));
+};
+extern struct tip_map_handlers handlers SEC(".maps");
+
+/*
+ * Scratch memory for records that do not fit on the stack. Three sets, one for each program that
+ * can be preempted by another of them: from 6.13 on tracepoints do not always disable preemption.
+ */
+enum tip_scratch_set { TIP_SCRATCH_EXEC, TIP_SCRATCH_SYSCALL, TIP_SCRATCH_ITER, TIP_SCRATCH_SETS };
+
+#define TIP_WALK_SIZE 4096
+#define TIP_NAME_MAX  255
+#define TIP_REC_MASK  0x3fff /* where the last string of a record may begin, at most */
+
+struct tip_scratch {
+	__u8 rec[TIP_REC_MASK + 1 + TIP_PATH_MAX + 8];
+	char walk[TIP_WALK_SIZE + TIP_NAME_MAX + 1]; /* see path.h */
+	__u32 walk_off;                              /* where its text begins */
+	__u32 walk_truncated;
+	__u32 text_pos; /* see store.h */
+	__u32 text_truncated;
+	struct tip_kill_key key;
+};
+
+struct tip_map_scratch {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, TIP_SCRATCH_SETS);
+	__type(key, __u32);
+	__type(value, struct tip_scratch);
+};
+extern struct tip_map_scratch scratch SEC(".maps");
+
+#endif

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#ifndef TIP_BPF_SYSCALL_H
+#define TIP_BPF_SYSCALL_H
+
+/*
+ * A system call as it looks at its exit. The kernel has three tables on x86-64; a 32-bit
+ * call must never be read with 64-bit numbers or registers:
+ *   64-bit  numbers and registers as below
+ *   x32     the same, with a bit set in the number
+ *   ia32    its own numbers (the dispatcher translates them), arguments in bx, cx, dx, si, di, bp
+ */
+
+#include "lib/store.h"
+
+#define NR_OPEN       2
+#define NR_CONNECT    42
+#define NR_ACCEPT     43
+#define NR_BIND       49
+#define NR_LISTEN     50
+#define NR_CREAT      85
+#define NR_OPENAT     257
+#define NR_ACCEPT4    288
+#define NR_OPENAT2    437
+#define NR_TABLE_SIZE 512
+
+#define NR32_SOCKETCALL 102
+
+/*
+ * ia32 numbers -> 64-bit ones. -1: no handler. socketcall() is decided by its first argument. The
+ * 16-bit setuid family (23 ... 171) is as able to change credentials as the 32-bit one.
+ */
+static __always_inline int nr_from_ia32(const struct pt_regs *regs)
+{
+	switch ((__u32)regs->orig_ax) {
+	case 5: return NR_OPEN;
+	case 8: return NR_CREAT;
+	case 295: return NR_OPENAT;
+	case 437: return NR_OPENAT2;
+	case 361: return NR_BIND;
+	case 362: return NR_CONNECT;
+	case 363: return NR_LISTEN;
+	case 364: return NR_ACCEPT4;
+	case NR32_SOCKETCALL:
+		switch ((__u32)regs->bx) {
+		case 2: return NR_BIND;
+		case 3: return NR_CONNECT;
+		case 4: return NR_LISTEN;
+		case 5: return NR_ACCEPT;
+		case 18: return NR_ACCEPT4;
+		default: return -1;
+		}
+	case 23:
+	case 213: return 105; /* setuid */
+	case 46:
+	case 214: return 106; /* setgid */
+	case 70:
+	case 203: return 113; /* setreuid */
+	case 71:
+	case 204: return 114; /* setregid */
+	case 164:
+	case 208: return 117; /* setresuid */
+	case 170:
+	case 210: return 119; /* setresgid */
+	default: return -1;
+	}
+}
+
+struct tip_call {
+	struct task_struct *task;
+	struct pt_regs *regs;
+	__s64 ret;
+	__u32 nr; /* in the 64-bit table */
+	bool ia32;
+	bool socketcall; /* ia32: arguments are in user memory */
+};
+
+static __always_inline void call_init(struct tip_call *c, struct pt_regs *regs, long ret)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+	__u32 nr = regs->orig_ax;
+
+	c->task = task;
+	c->regs = regs;
+	c->ia32 = BPF_CORE_READ(task, thread_info.status) & TS_COMPAT;
+	c->nr = c->ia32 ? nr_from_ia32(regs) : nr & ~X32_BIT;
+	c->socketcall = c->ia32 && nr == NR32_SOCKETCALL;
+	c->ret = c->ia32 ? (__s32)ret : ret;
+}
+
+/* TIP_EVF_COMPAT if the call did not come through the 64-bit table. */
+static __always_inline __u16 call_flags(const struct tip_call *c)
+{
+	return c->ia32 || (c->regs->orig_ax & X32_BIT) ? TIP_EVF_COMPAT : 0;
+}
+
+static __always_inline __u64 call_arg(const struct tip_call *c, int n)
+{
+	const struct pt_regs *r = c->regs;
+
+	if (c->socketcall) {
+		__u32 arg = 0;
+
+		bpf_probe_read_user(&arg, sizeof(arg),
+				    (void *)(unsigned long)((__u32)r->cx + n * sizeof(arg)));
+		return arg;
+	}
+	if (c->ia32) {
+		switch (n) {
+		case 0: return (__u32)r->bx;
+		case 1: return (__u32)r->cx;
+		case 2: return (__u32)r->dx;
+		default: return (__u32)r->si;
+		}
+	}
+	switch (n) {
+	case 0: return r->di;
+	case 1: return r->si;
+	case 2: return r->dx;
+	default: return r->r10;
+	}
+}
+
+#endif

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The set*uid and set*gid family. setfsuid, setfsgid and setgroups change nothing that a
+ * selector looks at; credentials that exec changes come with the exec.
+ */
+#include "lib/syscall.h"
+#include "lib/identity.h"
+
+SEC("tp_btf/sys_exit")
+int BPF_PROG(tip_sys_setid, struct pt_regs *regs, long ret)
+{
+	const struct tip_settings *st = active_settings();
+	struct task_struct *task = (void *)bpf_get_current_task();
+	struct tip_who who;
+
+	if (!st || ret < 0)
+		return 0;
+	who_find(&who, task);
+	proc_sync_creds(&who, task);
+	return 0;
+}
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
