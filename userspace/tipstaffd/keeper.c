@@ -23,128 +23,6 @@
 
 #define PROCESS_GRACE_TICK 1 /* seconds between housekeeping rounds */
 
-/* ---- wiring: guard -> sensor ----------------------------------------------------------- */
-
-static int wire_quarantine_set(void *ctx, uint32_t number, uint32_t flags)
-{
-	return tip_sensor_quarantine_set(((struct tip_keeper *)ctx)->sensor, number, flags);
-}
-
-static int wire_quarantine_clear(void *ctx, uint32_t number)
-{
-	return tip_sensor_quarantine_clear(((struct tip_keeper *)ctx)->sensor, number);
-}
-
-static int wire_quarantine_next(void *ctx, uint32_t prev, uint32_t *next)
-{
-	return tip_sensor_quarantine_next(((struct tip_keeper *)ctx)->sensor, prev, next);
-}
-
-static int wire_kill_set(void *ctx, const struct tip_kill_key *k, const struct tip_kill_value *v)
-{
-	return tip_sensor_kill_set(((struct tip_keeper *)ctx)->sensor, k, v);
-}
-
-static int wire_kill_clear(void *ctx, const struct tip_kill_key *k)
-{
-	return tip_sensor_kill_clear(((struct tip_keeper *)ctx)->sensor, k);
-}
-
-static int wire_kill_next(void *ctx, const struct tip_kill_key *prev, struct tip_kill_key *next)
-{
-	return tip_sensor_kill_next(((struct tip_keeper *)ctx)->sensor, prev, next);
-}
-
-static int wire_except_set(void *ctx, const struct tip_except_key *k)
-{
-	return tip_sensor_except_set(((struct tip_keeper *)ctx)->sensor, k);
-}
-
-static int wire_except_clear(void *ctx, const struct tip_except_key *k)
-{
-	return tip_sensor_except_clear(((struct tip_keeper *)ctx)->sensor, k);
-}
-
-static int wire_except_next(void *ctx, const struct tip_except_key *prev,
-			    struct tip_except_key *next)
-{
-	return tip_sensor_except_next(((struct tip_keeper *)ctx)->sensor, prev, next);
-}
-
-static uint32_t wire_number(void *ctx, const char *spiffe_id)
-{
-	return tip_process_identity_number(((struct tip_keeper *)ctx)->table, spiffe_id);
-}
-
-/* ---- wiring: process table -> front ------------------------------------------------------- */
-
-static void on_unresolved(void *ctx, struct tip_process *p)
-{
-	tip_front_send_exec(ctx, p);
-}
-
-static void on_gone(void *ctx, struct tip_process *p, struct tip_process *next)
-{
-	tip_front_send(ctx, &(struct tip_link_msg){.type = TIP_LINK_GONE, .exec_id = p->exec_id});
-}
-
-static bool is_quarantined(void *ctx, uint32_t number)
-{
-	const struct tip_keeper *k = ctx;
-	const char *id = tip_process_identity_name(k->table, number);
-
-	/* While the journal is being read the kernel's map is the truth, and no exec has been seen
-	 * yet. */
-	return id && k->guard && tip_guard_quarantined(k->guard, id);
-}
-
-/* ---- control: who may talk ------------------------------------------------------------------- */
-
-/* The container that a process outside our scope runs in, from /proc/PID/cgroup; false if none. */
-static bool container_of_pid(pid_t pid, char id[65])
-{
-	char path[64], line[4200];
-	bool found = false;
-	FILE *f;
-
-	snprintf(path, sizeof(path), "/proc/%d/cgroup", (int)pid);
-	f = fopen(path, "re");
-	if (!f)
-		return false;
-	while (!found && fgets(line, sizeof(line), f)) {
-		char *cgroup = strchr(line, ':');
-
-		cgroup = cgroup ? strchr(cgroup + 1, ':') : NULL;
-		line[strcspn(line, "\n")] = '\0';
-		found = cgroup && tip_container_id_from_cgroup(cgroup + 1, id);
-	}
-	fclose(f);
-	return found;
-}
-
-static bool peer_ok(void *ctx, int fd, char *why, size_t size)
-{
-	struct tip_keeper *k = ctx;
-	const struct tip_process *p;
-	socklen_t len = sizeof(struct ucred);
-	struct ucred cred;
-	char id[65] = "";
-
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) < 0 || cred.uid != 0) {
-		snprintf(why, size, "only root may use the control socket");
-		return false;
-	}
-	tip_sensor_poll_lifecycle(k->sensor);
-	p = tip_process_by_pid(k->table, (uint32_t)cred.pid);
-	if (p ? p->container_id[0] != '\0' : container_of_pid(cred.pid, id)) {
-		snprintf(why, size,
-			 "a process inside container %.12s may not use the control socket",
-			 p ? p->container_id : id);
-		return false;
-	}
-	return true;
-}
-
 /* ---- events of the loop ---------------------------------------------------------------------- */
 
 static void on_sensor(evutil_socket_t fd, short what, void *ctx)
@@ -340,8 +218,7 @@ static int open_sensor(struct tip_keeper *k, struct tip_error *err)
 		.pin = true,
 	};
 	struct tip_sensor_ops ops = {tip_pipeline_event, k};
-	struct tip_process_ops pops = {
-		.unresolved = on_unresolved, .gone = on_gone, .sticky = is_quarantined, .ctx = k};
+	struct tip_process_ops pops = tip_wire_process(k);
 
 	k->sensor = tip_sensor_open(&sc, &ops, err);
 	if (!k->sensor)
@@ -354,19 +231,7 @@ static int open_sensor(struct tip_keeper *k, struct tip_error *err)
 
 static int open_guard(struct tip_keeper *k, struct tip_error *err)
 {
-	struct tip_guard_ops ops = {
-		.quarantine_set = wire_quarantine_set,
-		.quarantine_clear = wire_quarantine_clear,
-		.quarantine_next = wire_quarantine_next,
-		.kill_set = wire_kill_set,
-		.kill_clear = wire_kill_clear,
-		.kill_next = wire_kill_next,
-		.except_set = wire_except_set,
-		.except_clear = wire_except_clear,
-		.except_next = wire_except_next,
-		.number = wire_number,
-		.ctx = k,
-	};
+	struct tip_guard_ops ops = tip_wire_guard(k);
 	char *journal = tip_sprintf("%s/quarantine.journal", k->config->state_dir);
 
 	k->guard = tip_guard_new(journal, k->config->enforcement, &ops, err);
@@ -391,7 +256,7 @@ static int open_alerts(struct tip_keeper *k, struct tip_error *err)
 
 static int open_control(struct tip_keeper *k, struct tip_error *err)
 {
-	struct tip_control_ops ops = {peer_ok, k};
+	struct tip_control_ops ops = {tip_wire_peer_ok, k};
 	char *path = tip_sprintf("%s/control.sock", k->config->run_dir);
 	size_t count;
 	const struct tip_control_method *methods = tip_methods(&count);

@@ -124,6 +124,11 @@ struct tip_keeper {
  * process. */
 int tip_keeper_run(const struct tip_config *config, bool check);
 
+/* wiring.c */
+struct tip_guard_ops tip_wire_guard(struct tip_keeper *k);
+struct tip_process_ops tip_wire_process(struct tip_keeper *k);
+bool tip_wire_peer_ok(void *keeper, int fd, char *why, size_t size); /* tip_control_ops.peer_ok */
+
 /* pipeline.c */
 void tip_pipeline_init(struct tip_keeper *k);
 void tip_pipeline_free(struct tip_keeper *k);
