@@ -79,7 +79,8 @@ interop: all attacks ## interop tests (pytest, root): py-spiffe, grpcio, openssl
 
 .PHONY: lint
 lint: $(PROTO_H) $(BUILD)/gen/tipstaff.skel.h ## format, clang-tidy, cppcheck, shellcheck, padding, the house
-	@BUILD=$(BUILD) LLVM=$(LLVM) LINT_CPPFLAGS='$(CPPFLAGS)' tools/lint $(LINT)
+	@BUILD=$(BUILD) LLVM=$(LLVM) LINT_CPPFLAGS='$(CPPFLAGS)' \
+		LINT_MULTIARCH=$(shell $(CC) -print-multiarch) tools/lint $(CHECKS)
 
 # A run under sudo leaves build/ to the one who called sudo: a later build needs no root.
 GIVE_BACK = if [ -n "$${SUDO_UID:-}" ] && [ "$$(id -u)" = 0 ]; then \

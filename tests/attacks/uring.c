@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * uring open PATH | connect HOST PORT | workload SOCKET: does it through io_uring, in a worker
+ * thread that the kernel makes (IOSQE_ASYNC). No system call of the act's name happens. Prints
+ * {"who":"uring","result":N}; with "workload" it then asks on
+ * the connection and prints that answer too. With "wait" as last argument it prints {"who":"ready"}
+ * and reads a line before it acts.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/io_uring.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "attack.h"
+
+static int ring_fd;
+static struct io_uring_params params;
+static struct io_uring_sqe *sqes;
+static uint8_t *sq, *cq;
+
+static bool ring_open(void)
+{
+	const size_t size = 4096;
+
+	ring_fd = (int)syscall(SYS_io_uring_setup, 4, &params);
+	if (ring_fd < 0)
+		return false;
+	sq = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, ring_fd, IORING_OFF_SQ_RING);
+	cq = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, ring_fd, IORING_OFF_CQ_RING);
+	sqes = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, ring_fd, IORING_OFF_SQES);
+	if (sq == MAP_FAILED || cq == MAP_FAILED || (void *)sqes == MAP_FAILED)
+		die("mmap of the ring: %s", strerror(errno));
+	return true;
+}
+
+/* Submits the one request and waits for its result. */
+static int ring_do(const struct io_uring_sqe *sqe)
+{
+	uint32_t *tail = (uint32_t *)(sq + params.sq_off.tail);
+	const uint32_t mask = *(uint32_t *)(sq + params.sq_off.ring_mask);
+	uint32_t *array = (uint32_t *)(sq + params.sq_off.array);
+	uint32_t *cq_head = (uint32_t *)(cq + params.cq_off.head);
+	const uint32_t cq_mask = *(uint32_t *)(cq + params.cq_off.ring_mask);
+	const uint32_t at = *tail & mask;
+	int result;
+
+	sqes[at] = *sqe;
+	sqes[at].flags = IOSQE_ASYNC;
+	array[at] = at;
+	__atomic_store_n(tail, *tail + 1, __ATOMIC_RELEASE);
+	if (syscall(SYS_io_uring_enter, ring_fd, 1, 1, IORING_ENTER_GETEVENTS, NULL, 0) < 0)
+		die("io_uring_enter: %s", strerror(errno));
+	result = ((struct io_uring_cqe *)(cq + params.cq_off.cqes))[*cq_head & cq_mask].res;
+	__atomic_store_n(cq_head, *cq_head + 1, __ATOMIC_RELEASE);
+	return result;
+}
+
+static int ring_connect(int fd, const void *addr, size_t len)
+{
+	const struct io_uring_sqe sqe = {.opcode = IORING_OP_CONNECT,
+					 .fd = fd,
+					 .addr = (uint64_t)(uintptr_t)addr,
+					 .off = len};
+
+	return ring_do(&sqe);
+}
+
+int main(int argc, char **argv)
+{
+	int result = -EINVAL, fd = -1;
+	struct answer a;
+
+	if (argc < 3)
+		die("usage: uring open PATH | connect HOST PORT | workload SOCKET");
+	if (!ring_open()) {
+		printf("{\"who\":\"uring\",\"impossible\":\"%s\"}\n", strerror(errno));
+		return 0;
+	}
+	if (!strcmp(argv[argc - 1], "wait")) {
+		printf("{\"who\":\"ready\"}\n");
+		fflush(stdout);
+		getchar();
+	}
+	if (!strcmp(argv[1], "open")) {
+		const struct io_uring_sqe sqe = {.opcode = IORING_OP_OPENAT,
+						 .fd = AT_FDCWD,
+						 .addr = (uint64_t)(uintptr_t)argv[2],
+						 .open_flags = O_RDONLY};
+
+		result = ring_do(&sqe);
+	} else if (!strcmp(argv[1], "connect") && argc > 3) {
+		struct sockaddr_in to = {.sin_family = AF_INET,
+					 .sin_port = htons((uint16_t)strtoul(argv[3], NULL, 10))};
+
+		if (inet_pton(AF_INET, argv[2], &to.sin_addr) != 1)
+			die("%s: no address", argv[2]);
+		fd = socket(AF_INET, SOCK_STREAM, 0);
+		result = ring_connect(fd, &to, sizeof(to));
+	} else if (!strcmp(argv[1], "workload")) {
+		struct sockaddr_un to = {.sun_family = AF_UNIX};
+
+		if (strlen(argv[2]) >= sizeof(to.sun_path))
+			die("%s: too long for a socket's name", argv[2]);
+		memcpy(to.sun_path, argv[2], strlen(argv[2]) + 1);
+		fd = socket(AF_UNIX, SOCK_STREAM, 0);
+		result = ring_connect(fd, &to, sizeof(to));
+	}
+	printf("{\"who\":\"uring\",\"result\":%d}\n", result < 0 ? result : 0);
+	fflush(stdout);
+	if (!strcmp(argv[1], "workload") && result >= 0) {
+		ask(fd);
+		a = hear(fd, 5000);
+		report("uring", &a);
+	}
+	return 0;
+}

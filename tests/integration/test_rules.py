@@ -1,0 +1,255 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rules: live, refused when wrong, and those that kill."""
+
+import pytest
+
+from conftest import UID, spiffe
+from world import CliError
+
+RULES = """
+- rule: Configured
+  desc: in the configured file
+  condition: evt.type in (open, openat) and fd.name endswith /rules-configured
+  output: configured %fd.name
+  priority: Warning
+  tags: [one, two]
+"""
+
+ADDED = """
+- rule: Added
+  desc: by the CLI
+  condition: evt.type in (open, openat) and fd.name endswith /rules-added
+  output: added %fd.name by %proc.name
+  priority: Notice
+"""
+
+
+def kill_rule(path, who, action="kill", name="Guarded", how="="):
+    return f"""
+- rule: {name}
+  desc: nobody of {who} opens it
+  condition: evt.type in (open, openat, openat2) and fd.path.real {how} {path} and {who}
+  output: guarded file %fd.path.real opened by %proc.name
+  priority: Critical
+  action: {action}
+"""
+
+
+def names(daemon):
+    return [r["name"] for r in daemon.json("rules", "list")["rules"]]
+
+
+def touch(world, daemon, run, name):
+    """Opens a file; a mark from before."""
+    path = world.file(name, text="x")
+    mark = daemon.alerts_mark()
+    status, lines = run("syscalls", "openat", str(path), cgroup="x")
+    assert status == 0 and lines[0]["result"] == 0
+    return mark
+
+
+def add(world, daemon, name, text, *more):
+    return daemon.json("rules", "add", world.file(f"{name}.yaml", text=text, mode=0o644), *more)
+
+
+def test_configured_rule_works_and_is_listed(world, daemon, run):
+    mark = touch(world, daemon, run, "rules-configured")
+    assert daemon.wait_alert("Configured", mark)["tags"] == ["one", "two"]
+    rule = next(r for r in daemon.json("rules", "list")["rules"] if r["name"] == "Configured")
+    assert rule["file"] == str(daemon.rules_file) and rule["line"] == 2
+    assert rule["set"] is None and rule["enabled"] and rule["priority"] == "Warning"
+
+
+def test_add_works_at_once_and_remove_too(world, daemon, run):
+    added = add(world, daemon, "added", ADDED)
+    assert added["rules"] == ["Added"] and added["set"] == "added"
+    mark = touch(world, daemon, run, "rules-added")
+    daemon.wait_alert("Added", mark)
+    daemon.cli("rules", "remove", "added")
+    assert "Added" not in names(daemon)
+    mark = touch(world, daemon, run, "rules-added")
+    # Proof that it is silent: a later event of another rule is there, and this one is not.
+    touch(world, daemon, run, "rules-configured")
+    daemon.wait_alert("Configured", mark)
+    assert not [a for a in daemon.alerts(mark) if a["rule"] == "Added"]
+
+
+def test_added_rules_survive_a_restart_unless_ephemeral(world, daemon, run):
+    add(world, daemon, "kept", ADDED)
+    add(world, daemon, "fleeting", ADDED.replace("Added", "Fleeting"), "--ephemeral")
+    assert {"Added", "Fleeting"} <= set(names(daemon))
+    daemon.restart()
+    assert "Added" in names(daemon) and "Fleeting" not in names(daemon)
+    mark = touch(world, daemon, run, "rules-added")
+    daemon.wait_alert("Added", mark)
+    daemon.cli("rules", "remove", "Added")
+    assert "Added" not in names(daemon)
+
+
+def test_same_set_again_replaces_it(world, daemon):
+    add(world, daemon, "again", ADDED)
+    add(world, daemon, "again", ADDED.replace("Added", "Other"))
+    assert "Other" in names(daemon) and "Added" not in names(daemon)
+    daemon.cli("rules", "remove", "again")
+
+
+@pytest.mark.parametrize("text, place, why", [
+    ("- rule: [\n", ":", ""),
+    ("- rule: A\n  desc: d\n  condition: evt.type = open and no.field = 1\n  output: o\n  priority: Notice\n", ":3:", "no.field"),
+    ("- rule: A\n  desc: d\n  condition: evt.type = open and (\n  output: o\n  priority: Notice\n", ":3:", ""),
+    ("- rule: A\n  desc: d\n  condition: evt.type = open\n  output: o\n  priority: Loud\n", ":5:", "Emergency"),
+    ("- rule: A\n  desc: d\n  condition: evt.type = open\n  priority: Notice\n", ":1:", "output"),
+    ("- rule: A\n  desc: d\n  condition: nowhere_macro\n  output: o\n  priority: Notice\n", ":3:", "nowhere_macro"),
+    ("- rule: A\n  desc: d\n  condition: evt.type = opened\n  output: o\n  priority: Notice\n", ":3:", "opened"),
+])
+def test_bad_rules_are_refused_whole_with_their_place(world, daemon, run, text, place, why):
+    good_and_bad = ADDED + text
+    before = names(daemon)
+    path = world.file("bad.yaml", text=text, mode=0o644)
+    with pytest.raises(CliError) as err:
+        daemon.cli("rules", "add", path)
+    assert place in err.value.text and why in err.value.text, err.value.text
+    with pytest.raises(CliError):
+        daemon.cli("rules", "add", world.file("bad2.yaml", text=good_and_bad, mode=0o644))
+    assert names(daemon) == before
+    mark = touch(world, daemon, run, "rules-configured")
+    daemon.wait_alert("Configured", mark)
+    # The same judgement without a daemon.
+    done = daemon.cli("rules", "validate", path, check=False)
+    assert done.returncode == 1 and why in done.stdout + done.stderr
+
+
+def test_validate_says_yes_to_good_ones(world, daemon):
+    done = daemon.cli("rules", "validate", world.file("good.yaml", text=ADDED, mode=0o644), check=False)
+    assert done.returncode == 0 and "Ok" in done.stdout
+
+
+def test_reload_takes_the_new_file(world, daemon, run):
+    old = daemon.rules_file.read_text(encoding="utf-8")
+    daemon.rules_file.write_text(old.replace("Configured", "Rewritten"), encoding="utf-8")
+    daemon.cli("rules", "reload")
+    mark = touch(world, daemon, run, "rules-configured")
+    daemon.wait_alert("Rewritten", mark)
+    daemon.rules_file.write_text(old, encoding="utf-8")
+    daemon.cli("rules", "reload")
+    assert "Configured" in names(daemon) and "Rewritten" not in names(daemon)
+
+
+def test_reload_of_a_bad_file_keeps_the_old_set(world, daemon, run):
+    old = daemon.rules_file.read_text(encoding="utf-8")
+    daemon.rules_file.write_text(old + "- rule: Half\n  desc: d\n  condition: evt.type =\n  output: o\n  priority: Info\n",
+                                 encoding="utf-8")
+    try:
+        with pytest.raises(CliError) as err:
+            daemon.cli("rules", "reload")
+        assert "rules.yaml:" in err.value.text, err.value.text
+        mark = touch(world, daemon, run, "rules-configured")
+        daemon.wait_alert("Configured", mark)
+    finally:
+        daemon.rules_file.write_text(old, encoding="utf-8")
+
+
+def test_reload_loses_no_event(world, daemon):
+    """A storm of opens while rules are reloaded again and again: every one is told."""
+    path = world.file("rules-configured", text="x")
+    mark = daemon.alerts_mark()
+    load = world.spawn(["/bin/bash", "-c", f"for i in $(seq 3000); do : < {path}; done; echo done"], cgroup="load")
+    reloads = 0
+    while load.running():
+        daemon.cli("rules", "reload")
+        reloads += 1
+    assert load.wait(30) == 0 and reloads >= 2
+    from world import until
+
+    until("every open to be told", lambda: len([a for a in daemon.alerts(mark) if a["rule"] == "Configured"]) >= 3000, 15.0)
+    assert len([a for a in daemon.alerts(mark) if a["rule"] == "Configured"]) == 3000
+
+
+# ---- rules that kill ---------------------------------------------------------
+
+
+def test_kill_by_origin_and_only_that(world, daemon, need):
+    secret = str(world.file("secret", text="secret text", mode=0o644))
+    frontend, backend = need("frontend"), need("backend")
+    cat = ["/bin/cat", secret]
+    assert frontend.do("run", argv=cat)["status"] == 0
+    add(world, daemon, "guard", kill_rule(secret, f"spiffe.origin.id = {spiffe('frontend')}"))
+    mark = daemon.alerts_mark()
+    out = frontend.do("run", argv=cat)
+    assert out["status"] == -9 and "secret text" not in out["said"]
+    alert = daemon.wait_alert("Guarded", mark)
+    assert alert["output_fields"]["tipstaff.action"] == "killed"
+    assert backend.do("run", argv=cat)["status"] == 0
+    daemon.cli("rules", "remove", "guard")
+    assert frontend.do("run", argv=cat)["status"] == 0
+
+
+def test_kill_through_a_symlink_and_another_name(world, daemon, need):
+    """fd.path.real is what was opened, not what was asked for."""
+    secret = str(world.file("secret2", text="secret text", mode=0o644))
+    link = world.dir / "innocent"
+    link.symlink_to(secret)
+    add(world, daemon, "guard", kill_rule(secret, f"spiffe.origin.id = {spiffe('frontend')}"))
+    for asked in (str(link), f"{world.dir}/../{world.dir.name}/./secret2", f"/proc/self/root{secret}"):
+        out = need("frontend").do("run", argv=["/bin/cat", asked])
+        assert out["status"] == -9, (asked, out)
+    daemon.cli("rules", "remove", "guard")
+
+
+def test_kill_below_a_folder(world, daemon, need):
+    folder = world.dir / "vault"
+    folder.mkdir()
+    (folder / "a").write_text("x", encoding="ascii")
+    beside = world.file("vaulted", text="x", mode=0o644)
+    add(world, daemon, "guard", kill_rule(f"{folder}/", f"spiffe.origin.id = {spiffe('frontend')}", how="startswith"))
+    assert need("frontend").do("run", argv=["/bin/cat", f"{folder}/a"])["status"] == -9
+    assert need("frontend").do("run", argv=["/bin/cat", str(beside)])["status"] == 0
+    daemon.cli("rules", "remove", "guard")
+
+
+def test_only_one_may(world, daemon, need, run):
+    """`not spiffe.id = X`: everybody in scope but X, also those without an identity."""
+    secret = str(world.file("secret3", text="secret text", mode=0o644))
+    add(world, daemon, "guard", kill_rule(secret, f"not spiffe.id = {spiffe('backend')}"))
+    # The process itself, which is known; a child that has just started is pending, and pending is not backend.
+    assert need("backend").do("read", path=secret)["ok"]
+    assert need("frontend").do("run", argv=["/bin/cat", secret])["status"] == -9
+    status, _ = run("syscalls", "openat", secret, cgroup="x", uid=UID["rogue"])
+    assert status == -9
+    daemon.cli("rules", "remove", "guard")
+    assert need("frontend").do("run", argv=["/bin/cat", secret])["status"] == 0
+
+
+def test_deny_that_becomes_kill_is_said(world, daemon):
+    secret = str(world.file("secret4", text="x", mode=0o644))
+    added = add(world, daemon, "guard", kill_rule(secret, f"spiffe.origin.id = {spiffe('frontend')}", action="deny"))
+    assert any("kill" in note for note in added["notes"]), added
+    daemon.cli("rules", "remove", "guard")
+
+
+def test_kill_that_the_kernel_cannot_decide_is_refused(world, daemon):
+    text = """
+- rule: Undecidable
+  desc: the kernel does not know parents' names
+  condition: evt.type in (open, openat, openat2) and proc.pname = bash
+  output: o
+  priority: Critical
+  action: kill
+"""
+    with pytest.raises(CliError) as err:
+        add(world, daemon, "undecidable", text)
+    # The place is that of proc.pname, and the fields that may be used are named.
+    assert ":4:54:" in err.value.text and "fd.path.real" in err.value.text
+    assert "Undecidable" not in names(daemon)
+
+
+def test_kill_rule_holds_while_the_daemon_is_dead(world, daemon, need):
+    secret = str(world.file("secret5", text="x", mode=0o644))
+    add(world, daemon, "guard", kill_rule(secret, f"spiffe.origin.id = {spiffe('frontend')}"))
+    frontend = need("frontend")
+    daemon.kill_both()
+    assert frontend.do("run", argv=["/bin/cat", secret])["status"] == -9
+    daemon.start()
+    assert frontend.do("run", argv=["/bin/cat", secret])["status"] == -9
+    daemon.cli("rules", "remove", "guard")
+    assert frontend.do("run", argv=["/bin/cat", secret])["status"] == 0

@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: Apache-2.0
+"""qemu-system-x86_64, always with TCG: runs one guest to its end and says how that was.
+
+Four ways lead out of the guest: the kernel's console (to a file), and three ports: the command's output, its errors, and
+what happens ("started", "exit N"). A shell has a terminal in place of the two in the middle.
+"""
+
+import contextlib
+import os
+import re
+import selectors
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+from . import VmError
+
+# As timeout(1) says it; and what is neither the command's failure nor its success.
+STATUS_TIME, STATUS_MACHINE = 124, 125
+
+KERNEL_ARGUMENTS = (
+    "console=ttyS0 quiet loglevel=4 "
+    # An oops ends the machine at once, and with -no-reboot qemu as well.
+    "oops=panic panic=-1 "
+    "lsm=lockdown,capability,landlock,bpf cgroup_no_v1=all "
+    # Emulated time stands still now and then; that is no news.
+    "nowatchdog rcupdate.rcu_cpu_stall_suppress=1 mitigations=off random.trust_cpu=on"
+)
+TROUBLE = re.compile(r"Kernel panic|\bOops\b|\bBUG: |general protection fault|KASAN: |UBSAN: ", re.IGNORECASE)
+WARNING = re.compile(r"WARNING: CPU|possible recursive locking|suspicious RCU usage")
+
+
+def trouble(console, pattern=TROUBLE):
+    """What the kernel said from its first complaint on; "" if it did not complain."""
+    lines = console.splitlines()
+    for i, line in enumerate(lines):
+        if pattern.search(line):
+            return "\n".join(lines[max(0, i - 2): i + 60])
+    return ""
+
+
+def arguments(vmlinuz, initramfs, console, memory, cpus):
+    return [
+        "qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", str(cpus), "-m", str(memory),
+        "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-monitor", "none",
+        "-kernel", vmlinuz, "-initrd", initramfs, "-append", KERNEL_ARGUMENTS,
+        "-chardev", f"file,id=console,path={console}", "-serial", "chardev:console",
+        "-fsdev", "local,id=root,path=/,security_model=none,readonly=on,multidevs=remap",
+        "-device", "virtio-9p-pci,fsdev=root,mount_tag=host",
+        "-device", "virtio-serial-pci",
+    ]
+
+
+def port(number, name, fd):
+    """A port of the guest's whose output goes to a file descriptor of ours."""
+    return ["-add-fd", f"fd={fd},set={number}", "-chardev", f"file,id={name},path=/dev/fdset/{number},append=on",
+            "-device", f"virtserialport,nr={number},chardev={name},name={name}"]
+
+
+def write_all(fd, data):
+    while data:
+        data = data[os.write(fd, data):]
+
+
+class Outcome:
+    """What came out of the port that tells what happens."""
+
+    def __init__(self):
+        self.text = ""
+
+    def feed(self, data):
+        self.text += data.decode("ascii", "replace")
+
+    @property
+    def started(self):
+        return "started\n" in self.text
+
+    @property
+    def status(self):
+        found = re.search(r"^exit (\d+)$", self.text, re.MULTILINE)
+        return int(found[1]) if found else None
+
+
+def forward(qemu, sources, outcome, deadline):
+    """Copies what the guest says until qemu closes its ends. False when time was up before."""
+    with selectors.DefaultSelector() as waiting:
+        for fd, target in sources.items():
+            waiting.register(fd, selectors.EVENT_READ, target)
+        while waiting.get_map():
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return False
+            for key, _ in waiting.select(min(left, 1.0)):
+                data = os.read(key.fd, 65536)
+                if not data:
+                    waiting.unregister(key.fd)
+                elif key.data is None:
+                    outcome.feed(data)
+                else:
+                    write_all(key.data, data)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        qemu.wait(max(0.1, deadline - time.monotonic()))
+    return qemu.poll() is not None
+
+
+def run(vmlinuz, initramfs, *, shell=False, memory=2048, cpus=2, timeout=600.0):
+    """Boots, runs what the initramfs says, and returns the exit status for the caller's caller."""
+    if not shutil.which("qemu-system-x86_64"):
+        raise VmError("qemu-system-x86_64 is missing (Debian: qemu-system-x86): sudo tools/install-deps vm")
+    with contextlib.ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="tipstaff-vm-"))
+        with open(f"{folder}/initramfs", "wb") as f:
+            f.write(initramfs)
+        argv = arguments(vmlinuz, f.name, f"{folder}/console", memory, cpus)
+        sources, theirs = {}, []
+        for number, name, target in ((1, "output", 1), (2, "errors", 2), (3, "events", None)):
+            ours, its = os.pipe()
+            stack.callback(os.close, ours)
+            sources[ours] = target
+            theirs.append(its)
+            argv += port(number, name, its)
+        if shell:
+            argv += ["-chardev", "stdio,id=terminal,signal=off", "-device", "virtconsole,nr=0,chardev=terminal"]
+        qemu = subprocess.Popen(argv, stdin=None if shell else subprocess.DEVNULL, stdout=None if shell else 2,
+                                pass_fds=theirs)
+        for fd in theirs:
+            os.close(fd)
+        stack.callback(end, qemu)
+        outcome = Outcome()
+        in_time = forward(qemu, sources, outcome, time.monotonic() + timeout)
+        end(qemu)
+        with open(f"{folder}/console", encoding="utf-8", errors="replace") as f:
+            console = f.read()
+        return judge(outcome, console, in_time, timeout, qemu.returncode)
+
+
+def end(qemu):
+    if qemu.poll() is None:
+        qemu.send_signal(signal.SIGKILL)
+        qemu.wait()
+
+
+def judge(outcome, console, in_time, timeout, qemu_status):
+    """The exit status, and on stderr why it is not the command's."""
+    complaint = trouble(console)
+    last = console
+    if complaint:
+        print(f"vm: the kernel failed:\n{complaint}", file=sys.stderr)
+        return STATUS_MACHINE
+    if not in_time:
+        doing = "the command still ran" if outcome.started else "the guest had not come up"
+        print(f"vm: {doing} after {timeout:g} s (--timeout); the console ends:\n{last}", file=sys.stderr)
+        return STATUS_TIME
+    if outcome.status is None:
+        print(f"vm: the guest ended without a word (qemu: {qemu_status}); its console ends:\n{last}", file=sys.stderr)
+        return STATUS_MACHINE
+    warning = trouble(console, WARNING)
+    if warning:
+        print(f"vm: note: the kernel warned:\n{warning}", file=sys.stderr)
+    return outcome.status

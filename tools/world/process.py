@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Processes of the world: started in a cgroup, a network namespace and under a uid, before their exec."""
+
+import json
+import os
+import queue
+import signal
+import subprocess
+import threading
+import time
+
+from . import kernel
+from .wait import Timeout
+
+
+class Process:
+    """One process. Its output is collected; `close()` ends it if it still runs."""
+
+    def __init__(self, argv, *, cgroup_dir=None, netns=None, uid=0, gid=None, env=None, cwd="/", stdin=None,
+                 output=None, pass_fds=()):
+        self.argv = [str(a) for a in argv]
+        gid = uid if gid is None else gid
+        fds = []
+        try:
+            procs = os.open(f"{cgroup_dir}/cgroup.procs", os.O_WRONLY | os.O_CLOEXEC) if cgroup_dir else -1
+            fds += [procs] if procs >= 0 else []
+            ns = os.open(netns, os.O_RDONLY | os.O_CLOEXEC) if netns else -1
+            fds += [ns] if ns >= 0 else []
+
+            def enter():
+                # In the child, before exec: the kernel must see the exec in its final place.
+                if procs >= 0:
+                    os.write(procs, b"0")
+                if ns >= 0:
+                    kernel.setns(ns, kernel.CLONE_NEWNET)
+                if uid or gid:
+                    os.setgroups([])
+                    os.setresgid(gid, gid, gid)
+                    os.setresuid(uid, uid, uid)
+                kernel.die_with_parent()
+
+            self.popen = subprocess.Popen(
+                self.argv,
+                preexec_fn=enter,
+                stdin=subprocess.PIPE if stdin == "pipe" else subprocess.DEVNULL,
+                stdout=output if output is not None else subprocess.PIPE,
+                stderr=output if output is not None else subprocess.STDOUT,
+                env=env,
+                cwd=cwd,
+                pass_fds=pass_fds,
+            )
+        finally:
+            for fd in fds:
+                os.close(fd)
+        self.pid = self.popen.pid
+        self.lines = queue.Queue()
+        self.output = []
+        self._reader = None
+        if self.popen.stdout:
+            self._reader = threading.Thread(target=self._read, daemon=True)
+            self._reader.start()
+
+    def _read(self):
+        for raw in self.popen.stdout:
+            line = raw.decode("utf-8", "replace").rstrip("\n")
+            self.output.append(line)
+            self.lines.put(line)
+        self.lines.put(None)
+
+    def line(self, timeout=10.0):
+        """The next line that it printed; None when it has closed its output."""
+        try:
+            return self.lines.get(timeout=timeout)
+        except queue.Empty:
+            raise Timeout(f"{self.argv[0]} printed nothing for {timeout:g} s; so far: {self.output[-5:]}") from None
+
+    def json(self, timeout=10.0):
+        """The next line that is a JSON object; anything else it says is kept in `output`."""
+        end = time.monotonic() + timeout
+        while True:
+            line = self.line(max(0.01, end - time.monotonic()))
+            if line is None:
+                raise Timeout(f"{self.argv[0]} ended ({self.popen.poll()}); it said: {self.output[-20:]}")
+            if line.startswith("{"):
+                return json.loads(line)
+
+    def send(self, text):
+        self.popen.stdin.write(text.encode() + b"\n")
+        self.popen.stdin.flush()
+
+    def wait(self, timeout=10.0):
+        """Its exit status; negative: the signal that ended it."""
+        try:
+            status = self.popen.wait(timeout)
+        except subprocess.TimeoutExpired:
+            raise Timeout(f"{self.argv} still runs after {timeout:g} s; it said: {self.output[-5:]}") from None
+        if self._reader:
+            self._reader.join(2.0)
+        return status
+
+    def text(self):
+        return "\n".join(self.output)
+
+    def running(self):
+        return self.popen.poll() is None
+
+    def kill(self, signum=signal.SIGKILL):
+        if self.running():
+            self.popen.send_signal(signum)
+
+    def close(self):
+        self.kill()
+        self.popen.wait()
+        for pipe in (self.popen.stdin, self.popen.stdout):
+            if pipe:
+                try:
+                    pipe.close()
+                except OSError:
+                    pass
+
+
+class Workload(Process):
+    """A Python workload (workload.py) that does what it is told: see there for the verbs. It answers in JSON lines;
+    what its stream has to say arrives between the answers."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, stdin="pipe", **kwargs)
+        self.news = []
+        self.hello = self.json(20.0)
+
+    def do(self, verb, timeout=15.0, **params):
+        self.send(json.dumps({"do": verb, **params}))
+        end = time.monotonic() + timeout
+        while True:
+            answer = self.json(max(0.01, end - time.monotonic()))
+            if "news" in answer:
+                self.news.append(answer)
+            else:
+                return answer
+
+    def tell(self, verb, **params):
+        """As do(), for what does not answer (an exec)."""
+        self.send(json.dumps({"do": verb, **params}))
+
+    def next_news(self, timeout=10.0):
+        """What the stream said next: {"news": "svid", ...} or {"news": "error", "code": ...}."""
+        if self.news:
+            return self.news.pop(0)
+        end = time.monotonic() + timeout
+        while True:
+            answer = self.json(max(0.01, end - time.monotonic()))
+            if "news" in answer:
+                return answer

@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Waiting for something to become true, always with an end."""
+
+import time
+
+
+class Timeout(AssertionError):
+    """What was waited for did not come."""
+
+
+def until(what, condition, timeout=5.0, every=0.01):
+    """Calls `condition` until it returns something true, and returns that. An exception from it counts as "not yet"
+    and is shown when time is up."""
+    end = time.monotonic() + timeout
+    last = None
+    while True:
+        try:
+            value = condition()
+            if value:
+                return value
+            last = value
+        except (OSError, LookupError, RuntimeError) as err:
+            last = err
+        if time.monotonic() > end:
+            raise Timeout(f"waited {timeout:g} s for {what}; last seen: {last!r}")
+        time.sleep(every)

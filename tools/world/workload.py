@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A workload: a plain Python program that uses py-spiffe, as its authors publish it, and knows nothing of Tipstaff.
+
+It reads one JSON object a line, does what "do" says and answers with one JSON object a line:
+
+    fetch            its X.509-SVID, over a new connection
+    bundles          the trust bundles
+    watch            opens a stream; updates come as {"news": ...} lines
+    run argv         a child process: {"status", "said"}; a negative status is the signal that ended it
+    read path        reads a file itself
+    connect host port    one TCP connect: {"errno": "ok" | "EPERM" | ...}
+    exec argv        becomes another program
+    identity uid gid     gives up root
+    quit
+"""
+
+import errno
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import threading
+
+# A child must not run gRPC's fork handlers: they would touch connections that are not the child's.
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+
+import grpc  # noqa: E402
+from cryptography.hazmat.primitives.serialization import Encoding  # noqa: E402
+from spiffe import WorkloadApiClient  # noqa: E402
+
+out_lock = threading.Lock()
+
+
+def say(answer):
+    with out_lock:
+        sys.stdout.write(json.dumps(answer) + "\n")
+        sys.stdout.flush()
+
+
+def failure(err):
+    """What the API answered, out of the exception that py-spiffe wraps it in."""
+    cause = err
+    while cause is not None:
+        if isinstance(cause, grpc.Call):
+            return {"ok": False, "code": cause.code().name, "text": cause.details()}
+        cause = cause.__cause__
+    # Of a stream, py-spiffe keeps the code in its text only.
+    named = re.search(r"StatusCode\.(\w+)", str(err))
+    if named:
+        return {"ok": False, "code": named.group(1), "text": str(err)}
+    return {"ok": False, "code": type(err).__name__, "text": str(err)}
+
+
+def describe(svid):
+    return {
+        "spiffe_id": str(svid.spiffe_id),
+        "serial": f"{svid.leaf.serial_number:x}",
+        "not_after": svid.leaf.not_valid_after_utc.timestamp(),
+        "not_before": svid.leaf.not_valid_before_utc.timestamp(),
+        "chain": "".join(c.public_bytes(Encoding.PEM).decode() for c in svid.cert_chain),
+    }
+
+
+def describe_bundles(bundles):
+    return {
+        bundle.trust_domain.name: "".join(
+            a.public_bytes(Encoding.PEM).decode() for a in bundle.x509_authorities
+        )
+        for bundle in bundles.bundles
+    }
+
+
+class Workload:
+    def __init__(self):
+        self.streams = []
+
+    def fetch(self, _):
+        with WorkloadApiClient() as client:
+            context = client.fetch_x509_context(timeout=10)
+            svids = [describe(s) for s in context.x509_svids]
+            return {"ok": True, **svids[0], "svids": svids,
+                    "bundles": describe_bundles(context.x509_bundle_set)}
+
+    def bundles(self, _):
+        with WorkloadApiClient() as client:
+            return {"ok": True, "bundles": describe_bundles(client.fetch_x509_bundles(timeout=10))}
+
+    def watch(self, _):
+        client = WorkloadApiClient()
+        handler = client.stream_x509_contexts(
+            lambda context: say({"news": "svid", **describe(context.default_svid)}),
+            lambda err: say({"news": "error", **failure(err)}),
+            retry_connect=False,
+        )
+        self.streams.append((client, handler))
+        return {"ok": True}
+
+    def run(self, order):
+        done = subprocess.run(
+            order["argv"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=order.get("timeout", 10),
+            check=False,
+        )
+        return {"ok": True, "status": done.returncode, "said": done.stdout.decode("utf-8", "replace")}
+
+    def read(self, order):
+        with open(order["path"], encoding="utf-8") as f:
+            return {"ok": True, "text": f.read()}
+
+    def connect(self, order):
+        with socket.socket() as s:
+            s.settimeout(5)
+            result = s.connect_ex((order["host"], order["port"]))
+        return {"ok": result == 0, "errno": errno.errorcode.get(result, str(result)) if result else "ok"}
+
+    def exec(self, order):
+        os.execv(order["argv"][0], order["argv"])
+
+    def identity(self, order):
+        if "gid" in order:
+            os.setresgid(order["gid"], order["gid"], order["gid"])
+        os.setresuid(order["uid"], order["uid"], order["uid"])
+        return {"ok": True}
+
+    def quit(self, _):
+        sys.exit(0)
+
+
+def main():
+    workload = Workload()
+    say({"hello": os.getpid(), "executable": os.path.realpath(sys.executable)})
+    for line in sys.stdin:
+        order = json.loads(line)
+        try:
+            answer = getattr(workload, order["do"])(order)
+        except Exception as err:  # whatever happens is the answer
+            answer = {**failure(err), "errno": errno.errorcode.get(getattr(err, "errno", None) or 0)}
+        say(answer)
+
+
+if __name__ == "__main__":
+    main()
