@@ -22,7 +22,8 @@
 #define WAIT_NS    (50ULL * 1000000) /* a client that is still inside connect() */
 #define WAIT_MAX   256
 #define RETRY_USEC 1000
-#define ACCEPT_MAX 32 /* connections taken before the loop gets its turn again */
+#define SPIN_NS    (60ULL * 1000) /* most clients are a few microseconds from the end of connect() */
+#define ACCEPT_MAX 32             /* connections taken before the loop gets its turn again */
 
 struct tip_waiting {
 	struct tip_waiting *next;
@@ -79,16 +80,20 @@ static void hand_over(struct tip_keeper *k, int fd, const struct tip_unix_peer *
 	close(fd);
 }
 
-/* True when the connection is settled either way. */
-static bool settle(struct tip_keeper *k, int fd, uint64_t until_ns)
+/* True when the connection is settled either way: handed over, or after `until_ns` refused. */
+static bool settle(struct tip_keeper *k, int fd, uint64_t spin_ns, uint64_t until_ns)
 {
+	uint64_t start = tip_clock_monotonic(), now = start;
 	struct tip_unix_peer peer;
 
-	if (tip_sensor_peer(k->sensor, fd, &peer) == 0) {
-		hand_over(k, fd, &peer);
-		return true;
-	}
-	if (tip_clock_monotonic() < until_ns)
+	do {
+		if (tip_sensor_peer(k->sensor, fd, &peer) == 0) {
+			hand_over(k, fd, &peer);
+			return true;
+		}
+		now = tip_clock_monotonic();
+	} while (now - start < spin_ns);
+	if (now < until_ns)
 		return false;
 	k->workload.no_record++;
 	refuse(k, fd, "no kernel record of its connect()");
@@ -109,7 +114,7 @@ static void on_retry(evutil_socket_t fd, short what, void *ctx)
 	struct tip_waiting **at = &k->workload.waiting, *w;
 
 	while ((w = *at)) {
-		if (!settle(k, w->fd, w->until_ns)) {
+		if (!settle(k, w->fd, 0, w->until_ns)) {
 			at = &w->next;
 			continue;
 		}
@@ -137,7 +142,7 @@ static void on_connection(evutil_socket_t listener, short what, void *ctx)
 			return;
 		}
 		until = tip_clock_monotonic() + WAIT_NS;
-		if (settle(k, fd, until))
+		if (settle(k, fd, SPIN_NS, until))
 			continue;
 		if (k->workload.nwaiting >= WAIT_MAX) {
 			refuse(k, fd, "too many connections without a kernel record");
