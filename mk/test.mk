@@ -8,7 +8,8 @@ unit_room = $(word 1,$(subst /, ,$(patsubst tests/unit/%,%,$(1))))
 define UNIT_RULE
 $(1:tests/unit/%.c=$(BUILD)/unit/%): $(1) $(call archives,san,$(call unit_room,$(1)))
 	@mkdir -p $$(@D)
-	$$(CC) $$(CPPFLAGS) $$(CFLAGS_ALL) $$(SAN) -o $$@ $$< -Wl,--start-group $$(filter %.a,$$^) -Wl,--end-group $$(LIBS) -lcmocka
+	@echo "  CC      $$@"
+	@$$(CC) $$(CPPFLAGS) $$(CFLAGS_ALL) $$(SAN) -o $$@ $$< -Wl,--start-group $$(filter %.a,$$^) -Wl,--end-group $$(LIBS) -lcmocka
 endef
 $(foreach t,$(UNIT_SRC),$(eval $(call UNIT_RULE,$(t))))
 
@@ -30,17 +31,20 @@ fuzz_room = $(word 1,$(subst /, ,$(patsubst tests/fuzz/%,%,$(1))))
 
 $(BUILD)/fuzzobj/%.o: userspace/%.c | $(PROTO_H) $(BUILD)/gen/tipstaff.skel.h
 	@mkdir -p $(@D)
-	$(CLANG) $(CPPFLAGS) -std=gnu17 $(FUZZ_FLAGS) -MMD -MP -c $< -o $@
+	@echo "  CC      $@"
+	@$(CLANG) $(CPPFLAGS) -std=gnu17 $(FUZZ_FLAGS) -MMD -MP -c $< -o $@
 $(BUILD)/fuzzobj/gen/%.o: $(BUILD)/gen/%.c
 	@mkdir -p $(@D)
-	$(CLANG) $(CPPFLAGS) -std=gnu17 $(FUZZ_FLAGS) -c $< -o $@
+	@echo "  CC      $@"
+	@$(CLANG) $(CPPFLAGS) -std=gnu17 $(FUZZ_FLAGS) -c $< -o $@
 $(foreach r,$(LIBROOMS),$(eval $(BUILD)/fuzzobj/$(r).a: $(SRC_$(r):userspace/%.c=$(BUILD)/fuzzobj/%.o)))
 $(BUILD)/fuzzobj/proto.a: $(PROTO_C:$(BUILD)/gen/%.c=$(BUILD)/fuzzobj/gen/%.o)
 
 define FUZZ_RULE
 $(1:tests/fuzz/%.c=$(BUILD)/fuzz/%): $(1) $(call archives,fuzzobj,$(call fuzz_room,$(1)))
 	@mkdir -p $$(@D)
-	$$(CLANG) $$(CPPFLAGS) -std=gnu17 -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -o $$@ $$< \
+	@echo "  CC      $$@"
+	@$$(CLANG) $$(CPPFLAGS) -std=gnu17 -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -o $$@ $$< \
 		-Wl,--start-group $$(filter %.a,$$^) -Wl,--end-group $$(LIBS)
 endef
 $(foreach t,$(FUZZ_SRC),$(eval $(call FUZZ_RULE,$(t))))
@@ -58,13 +62,15 @@ ATTACK_SRC := $(filter-out tests/attacks/attack.c,$(sort $(wildcard tests/attack
 ATTACK_BIN := $(ATTACK_SRC:tests/attacks/%.c=$(BUILD)/attacks/%)
 $(BUILD)/attacks/%: tests/attacks/%.c tests/attacks/attack.c tests/attacks/attack.h
 	@mkdir -p $(@D)
-	$(CC) -std=gnu17 -D_GNU_SOURCE $(WARN) -O2 -g -static -o $@ $< tests/attacks/attack.c -pthread
+	@echo "  CC      $@"
+	@$(CC) -std=gnu17 -D_GNU_SOURCE $(WARN) -O2 -g -static -o $@ $< tests/attacks/attack.c -pthread
 
 # tools/bench-X.c -> build/bench/X
 BENCH_BIN := $(patsubst tools/bench-%.c,$(BUILD)/bench/%,$(sort $(wildcard tools/bench-*.c)))
 $(BUILD)/bench/%: tools/bench-%.c tests/attacks/attack.c tests/attacks/attack.h
 	@mkdir -p $(@D)
-	$(CC) -std=gnu17 -D_GNU_SOURCE $(WARN) -O2 -g -static -o $@ $< tests/attacks/attack.c
+	@echo "  CC      $@"
+	@$(CC) -std=gnu17 -D_GNU_SOURCE $(WARN) -O2 -g -static -o $@ $< tests/attacks/attack.c
 
 # Everything below runs the built daemon from outside. PYTEST='-k quarantine -x' chooses.
 PYTHON_ENV := BUILD=$(BUILD) PYTHONPATH=tools PYTHONDONTWRITEBYTECODE=1
