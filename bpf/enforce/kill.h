@@ -9,10 +9,6 @@
 
 #include "lib/identity.h"
 
-/* Nested prefixes of one identity that may each need a look (a shorter one can concern other
- * accesses). */
-#define KILL_NESTED 8
-
 struct tip_kill_query {
 	struct tip_scratch *s;
 	__u32 prefixlen; /* of the whole path */
@@ -28,7 +24,7 @@ static __always_inline bool kill_by(struct tip_kill_query *q, __u32 number)
 
 	key->number = number;
 	key->prefixlen = q->prefixlen;
-	for (int i = 0; i < KILL_NESTED; i++) {
+	for (int i = 0; i < TIP_KILL_NESTED; i++) {
 		const struct tip_kill_value *v = bpf_map_lookup_elem(&open_kill, key);
 		struct tip_except_key except;
 

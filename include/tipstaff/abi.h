@@ -71,6 +71,11 @@ struct tip_binding {
 
 /* Key of `open_kill` (an LPM trie); data is number then path. */
 #define TIP_KILL_PATH 240
+/*
+ * Keys of one identity above each other on one path that may each need a look, since a shorter one
+ * can concern other accesses: the kernel program looks at so many, the guard refuses more.
+ */
+#define TIP_KILL_NESTED 8
 struct tip_kill_key {
 	__u32 prefixlen; /* bits: 32 + 8 * (path length, plus 1 for the NUL of an exact path) */
 	__u32 number;    /* identity that is concerned (current or origin), or TIP_ID_ANY */

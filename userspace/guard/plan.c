@@ -13,9 +13,6 @@
  * refused.
  */
 
-/* How many keys above each other the kernel looks at (bpf/enforce/kill.h). */
-#define NESTED_MAX 16
-
 static size_t key_bytes(const struct tip_kill_key *k)
 {
 	return (k->prefixlen - 32) / 8;
@@ -207,13 +204,13 @@ static int merge_keys(struct kill_plan *plan, struct tip_error *err)
 			k->depth = plan->keys[s].depth + 1;
 			break;
 		}
-		if (k->depth > NESTED_MAX)
+		if (k->depth > TIP_KILL_NESTED)
 			return tip_error_at(err, k->rule->file, k->rule->line, 0,
 					    "rule \"%s\": %.*s lies below %d other paths of rules "
 					    "with an action, and the kernel looks at %d; leave out "
 					    "what a shorter path covers",
 					    k->rule->name, (int)key_bytes(&k->key), k->key.path,
-					    k->depth - 1, NESTED_MAX);
+					    k->depth - 1, TIP_KILL_NESTED);
 	}
 	return 0;
 }

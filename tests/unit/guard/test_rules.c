@@ -180,19 +180,19 @@ static void bad_specs_are_refused(void **state)
 
 static void too_deep_is_refused(void **state)
 {
-	static char paths[17][40];
+	static char paths[TIP_KILL_NESTED + 1][40];
 	struct tip_rules r = {0};
 	struct tip_rule *rule = add_rule(&r, "deep", "/", RW, false, A, NULL);
 
-	for (size_t i = 0; i < 17; i++) {
+	for (size_t i = 0; i <= TIP_KILL_NESTED; i++) {
 		paths[i][0] = '/';
 		memset(paths[i] + 1, 'd', i);
 		rule->paths[i] = paths[i];
 		rule->prefix[i] = true;
 	}
-	rule->spec.npaths = 17;
-	refused(&r, "below 16 other paths");
-	rule->spec.npaths = 16;
+	rule->spec.npaths = TIP_KILL_NESTED + 1;
+	refused(&r, "below 8 other paths");
+	rule->spec.npaths = TIP_KILL_NESTED;
 	apply(&r);
 	assert_rule(A, "/ddd", RW, 0);
 }
