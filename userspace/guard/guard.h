@@ -52,6 +52,13 @@ int tip_guard_apply_rules(struct tip_guard *g, const struct tip_rules *rules, st
 			  struct tip_error *err);
 
 /*
+ * Whether tip_guard_apply_rules() would take `rules`, with no kernel at hand and nothing changed.
+ * 0, or -1 with `err`.
+ */
+int tip_guard_check_rules(const struct tip_rules *rules, struct tip_buf *notes,
+			  struct tip_error *err);
+
+/*
  * What the kernel reports as `rule` is the rule's index together with a generation that changes
  * with every set: else an exception of the new set would spare somebody under an old key during the
  * change, and an event of the old set that is still in the ring would name a wrong rule. True and

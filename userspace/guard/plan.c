@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/map.h"
 #include "base/mem.h"
 #include "guard/internal.h"
 
@@ -261,4 +262,31 @@ int tip_plan_make(struct tip_guard *g, const struct tip_rules *rules, uint32_t g
 fail:
 	tip_plan_free(plan);
 	return -1;
+}
+
+/* A number for each SPIFFE ID, as the process table would give it. */
+static uint32_t pretend_number(void *ctx, const char *spiffe_id)
+{
+	struct tip_map *numbers = ctx;
+	uintptr_t have = (uintptr_t)tip_map_gets(numbers, spiffe_id);
+
+	if (!have) {
+		have = TIP_ID_FIRST + tip_map_count(numbers);
+		tip_map_puts(numbers, spiffe_id, (void *)have);
+	}
+	return (uint32_t)have;
+}
+
+int tip_guard_check_rules(const struct tip_rules *rules, struct tip_buf *notes,
+			  struct tip_error *err)
+{
+	struct tip_map *numbers = tip_map_new();
+	struct tip_guard g = {.enforce = true, .ops = {.number = pretend_number, .ctx = numbers}};
+	struct kill_plan plan = {0};
+	int ret = tip_plan_make(&g, rules, 0, &plan, notes, err);
+
+	if (ret == 0)
+		tip_plan_free(&plan);
+	tip_map_free(numbers, NULL);
+	return ret;
 }

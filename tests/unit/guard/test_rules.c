@@ -46,6 +46,16 @@ static void refused(const struct tip_rules *r, const char *text)
 	assert_int_equal(kernel.nexcepts, before.nexcepts);
 }
 
+/* What --check says without a kernel is what a start would say. */
+static void refused_by_check(const struct tip_rules *r, const char *text)
+{
+	struct tip_error err = {0};
+
+	assert_int_equal(tip_guard_check_rules(r, NULL, &err), -1);
+	if (!strstr(err.text, text))
+		fail_msg("\"%s\" is not in \"%s\"", text, err.text);
+}
+
 static void assert_rule(const char *id, const char *path, uint32_t access, int want)
 {
 	int64_t rule = k_decide(id, path, access);
@@ -145,6 +155,8 @@ static void contradiction_is_refused(void **state)
 	add_rule(&r, "r0", "/etc/key", RW, true, A, NULL);
 	add_rule(&r, "r1", "/etc/key", RW, true, B, NULL);
 	refused(&r, "its exceptions for /etc/key differ from those of rule \"r0\" (rules.yaml:1)");
+	refused_by_check(&r, "its exceptions for /etc/key differ");
+	assert_int_equal(tip_guard_check_rules(&good, NULL, &(struct tip_error){0}), 0);
 }
 
 static void bad_specs_are_refused(void **state)
