@@ -88,7 +88,7 @@ static int recent(long count)
 		return CLI_FAIL;
 	if (cli.json)
 		out_json(result);
-	else if (json_array_size(list) == 0)
+	else if (json_array_size(list) == 0 && count > 0)
 		out_print("no alerts since the daemon started\n");
 	else
 		json_array_foreach (list, i, alert)

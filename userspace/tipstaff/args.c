@@ -16,7 +16,7 @@ struct parser {
 	char **words;
 	int count, at;
 	char path[64]; /* "rules add": the words of the command so far */
-	bool help, only_operands;
+	bool help, version, only_operands;
 	struct cli_args args;
 };
 
@@ -97,8 +97,12 @@ static int set_global(struct parser *p, const struct cli_option *o, const char *
 		cli.json = true;
 	else if (!strcmp(o->name, "help"))
 		p->help = true;
-	else if (!strcmp(o->name, "socket"))
+	else if (!strcmp(o->name, "version"))
+		p->version = true;
+	else if (!strcmp(o->name, "socket") && value && *value)
 		cli.socket = value;
+	else if (!strcmp(o->name, "socket"))
+		return cli_usage(NULL, "--socket wants a path");
 	else if (value)
 		return set_workload_socket(value);
 	return CLI_OK;
@@ -208,6 +212,8 @@ int cli_main(int argc, char **argv)
 		goto out;
 	if (p.help) {
 		cli_help(p.path, p.args.cmd);
+	} else if (p.version) {
+		ret = cmd_version.run(&p.args);
 	} else if (!p.args.cmd) {
 		ret = cli_usage("`tipstaff help` lists them", "which command?");
 	} else if (!p.args.cmd->run) {

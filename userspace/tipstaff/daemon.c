@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "control/control.h"
 #include "tipstaff/tipstaff.h"
@@ -8,10 +10,17 @@
 
 json_t *cli_call(const char *method, json_t *params)
 {
+	return cli_call_with_file(method, params, "", "");
+}
+
+json_t *cli_call_with_file(const char *method, json_t *params, const char *set, const char *file)
+{
 	struct tip_error err = {0};
 	char *hint = NULL;
 	json_t *result = tip_control_call(cli.socket, method, params, &err, &hint);
 
+	if (!result && *set && !strcmp(err.file, set))
+		snprintf(err.file, sizeof(err.file), "%s", file);
 	if (!result)
 		cli_fail_error(&err, hint);
 	free(hint);

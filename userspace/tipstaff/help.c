@@ -128,9 +128,9 @@ void cli_help(const char *path, const struct cli_command *cmd)
 		overview();
 		return;
 	}
-	out_print("tipstaff %s: %s\n\n", path, cmd->help);
+	out_print("tipstaff %s: %s\n", path, cmd->help);
 	if (cmd->run)
-		out_print("usage: tipstaff %s%s%s%s\n", path, cmd->options ? " [OPTION...]" : "",
+		out_print("\nusage: tipstaff %s%s%s%s\n", path, cmd->options ? " [OPTION...]" : "",
 			  cmd->operands ? " " : "", cmd->operands ? cmd->operands : "");
 	if (cmd->more)
 		out_print("\n%s\n", cmd->more);

@@ -6,7 +6,6 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "policy/selector.h"
-#include "policy/spiffe_id.h"
 #include "tipstaff/out.h"
 #include "tipstaff/tipstaff.h"
 
@@ -120,11 +119,9 @@ static int check_add(const char *id, json_t *selectors, const char *ttl)
 	json_t *s;
 	size_t i;
 
-	if (tip_spiffe_id_check(id, true, &err)) {
-		ret = cli_usage("a SPIFFE ID looks like spiffe://example.org/frontend",
-				"\"%s\": %s", id, err.text);
+	ret = cli_check_id(id);
+	if (ret)
 		goto out;
-	}
 	if (json_array_size(selectors) == 0) {
 		ret = cli_usage("for example --selector unix:uid:1000; every selector must hold",
 				"an entry wants at least one --selector");

@@ -23,6 +23,7 @@ const struct cli_option cli_globals[] = {
 	 "the Workload API (SPIFFE_ENDPOINT_SOCKET, workload.sock beside the control socket)",
 	 CLI_COMPLETE_FILE},
 	{"help", 'h', NULL, "what a command does and takes", CLI_COMPLETE_NONE},
+	{"version", 'V', NULL, "the version of this client", CLI_COMPLETE_NONE},
 	{NULL, 0, NULL, NULL, CLI_COMPLETE_NONE},
 };
 

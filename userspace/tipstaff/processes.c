@@ -33,11 +33,14 @@ static int do_processes(const struct cli_args *args)
 {
 	const char *id = cli_value(args, "id", NULL);
 	bool bound = cli_given(args, "bound");
-	json_t *result = cli_call("processes.list", NULL);
-	json_t *list = json_object_get(result, "processes"), *p;
+	json_t *result, *list, *p;
 	struct out_table *t;
 	size_t i;
 
+	if (id && cli_check_id(id))
+		return CLI_USAGE;
+	result = cli_call("processes.list", NULL);
+	list = json_object_get(result, "processes");
 	if (!result)
 		return CLI_FAIL;
 	for (i = json_array_size(list); i-- > 0;)
@@ -76,7 +79,7 @@ static const struct cli_option options[] = {
 
 const struct cli_command cmd_processes = {
 	.name = "processes",
-	.help = "every living process and the identity it is bound to",
+	.help = "the living processes in scope, and the identity of each",
 	.options = options,
 	.run = do_processes,
 };

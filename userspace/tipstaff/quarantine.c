@@ -7,7 +7,7 @@
 #include "tipstaff/out.h"
 #include "tipstaff/tipstaff.h"
 
-static int check_id(const char *id)
+int cli_check_id(const char *id)
 {
 	struct tip_error err = {0};
 
@@ -25,7 +25,7 @@ static int do_add(const struct cli_args *args)
 	size_t i;
 	int ret;
 
-	ret = check_id(id);
+	ret = cli_check_id(id);
 	if (ret)
 		return ret;
 	if (!*reason)
@@ -49,6 +49,8 @@ static int do_add(const struct cli_args *args)
 		out_puts_safe(json_is_string(effect) ? json_string_value(effect) : "");
 		out_print("\n");
 	}
+	if (processes == 0)
+		out_print("note: no process holds it now; one that gets it is cut off at once\n");
 out:
 	json_decref(result);
 	return CLI_OK;
@@ -99,7 +101,7 @@ static int do_release(const struct cli_args *args)
 	json_t *result;
 	int ret;
 
-	ret = check_id(id);
+	ret = cli_check_id(id);
 	if (ret)
 		return ret;
 	result = cli_call("quarantine.release", json_pack("{s:s}", "spiffe_id", id));
@@ -117,8 +119,7 @@ static int do_release(const struct cli_args *args)
 }
 
 static const struct cli_option add_options[] = {
-	{"reason", 0, "TEXT",
-	 "why: kept with the quarantine and written to the audit log (required)",
+	{"reason", 0, "TEXT", "why: kept in the journal and told in the alert (required)",
 	 CLI_COMPLETE_NONE},
 	{.name = NULL},
 };

@@ -158,7 +158,7 @@ static int do_add(const struct cli_args *args)
 	struct tip_error err = {0};
 	struct tip_buf text = {0};
 	json_t *params, *result;
-	char *name = NULL;
+	char *name = NULL, *set = NULL;
 	int ret = CLI_FAIL;
 
 	if (from_stdin && !given)
@@ -175,7 +175,9 @@ static int do_add(const struct cli_args *args)
 		cli_fail("save it as UTF-8 text", "%s: is not UTF-8 text", file);
 		goto out;
 	}
-	result = cli_call("rules.add", params);
+	/* The daemon has no file: it names the set. */
+	set = tip_sprintf("set %s", name);
+	result = cli_call_with_file("rules.add", params, set, from_stdin ? "stdin" : file);
 	if (!result)
 		goto out;
 	if (cli.json) {
@@ -188,6 +190,7 @@ static int do_add(const struct cli_args *args)
 	ret = CLI_OK;
 out:
 	free(name);
+	free(set);
 	tip_buf_free(&text);
 	return ret;
 }
@@ -215,8 +218,10 @@ static int do_reload(const struct cli_args *args)
 	if (cli.json) {
 		out_json(result);
 	} else {
-		out_print("reloaded: %lld rules from %lld files\n", get_int(result, "count"),
-			  get_int(result, "files"));
+		long long files = get_int(result, "files");
+
+		out_print("reloaded: %lld rules from %lld file%s\n", get_int(result, "count"),
+			  files, files == 1 ? "" : "s");
 		put_remarks(result);
 	}
 	json_decref(result);

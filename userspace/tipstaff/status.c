@@ -17,6 +17,11 @@ static uint64_t get_count(json_t *obj, const char *key)
 	return n > 0 ? (uint64_t)n : 0;
 }
 
+static const char *plural(long long n)
+{
+	return n == 1 ? "" : "s";
+}
+
 static void put_head(json_t *s)
 {
 	char up[32];
@@ -43,7 +48,7 @@ static void put_processes(json_t *s)
 			  get_int(front, "pid"), get_string(front, "user", "?"),
 			  get_int(front, "uid"),
 			  out_bytes(get_count(front, "rss_kb") * 1024, rss, sizeof(rss)),
-			  get_int(front, "restarts"), get_int(front, "restarts") == 1 ? "" : "s");
+			  get_int(front, "restarts"), plural(get_int(front, "restarts")));
 	else
 		out_field(WIDTH, "front", "not running (%lld restarts): no SVID is served now",
 			  get_int(front, "restarts"));
@@ -87,8 +92,10 @@ static void put_work(json_t *s)
 	uint64_t lost = get_count(alerts, "dropped_stdout") + get_count(alerts, "dropped_file");
 	char a[32], b[32], c[32];
 
-	out_field(WIDTH, "rules", "%lld (%lld enabled) from %lld files", get_int(rules, "count"),
-		  get_int(rules, "enabled"), get_int(rules, "files"));
+	out_field(WIDTH, "rules", "%lld (%lld enabled) from %lld file%s and %lld set%s",
+		  get_int(rules, "count"), get_int(rules, "enabled"), get_int(rules, "files"),
+		  plural(get_int(rules, "files")), get_int(rules, "sets"),
+		  plural(get_int(rules, "sets")));
 	out_field(WIDTH, "alerts", "%s%s%s%s", out_count(get_count(alerts, "total"), a, sizeof(a)),
 		  lost ? ", " : "", lost ? out_count(lost, b, sizeof(b)) : "",
 		  lost ? " lost because a sink was too slow" : "");
@@ -98,8 +105,10 @@ static void put_work(json_t *s)
 		  out_count(get_count(procs, "evictions"), c, sizeof(c)),
 		  out_count(get_count(procs, "unknown"), (char[32]){0}, 32));
 	out_field(WIDTH, "identities",
-		  "%lld entries, %lld SVIDs, %lld processes known to the front",
-		  get_int(id, "entries"), get_int(id, "svids"), get_int(id, "execs"));
+		  "%lld entr%s, %lld SVID%s, %lld process%s known to the front",
+		  get_int(id, "entries"), get_int(id, "entries") == 1 ? "y" : "ies",
+		  get_int(id, "svids"), plural(get_int(id, "svids")), get_int(id, "execs"),
+		  get_int(id, "execs") == 1 ? "" : "es");
 	out_field(WIDTH, "Workload API", "%lld open, %lld streaming, %s calls, %s denied",
 		  get_int(id, "connections"), get_int(id, "streams"),
 		  out_count(get_count(id, "calls"), a, sizeof(a)),

@@ -89,6 +89,8 @@ const char *cli_value(const struct cli_args *args, const char *option, const cha
 json_t *cli_values(const struct cli_args *args, const char *option);
 /* A decimal number in [min, max]. 0, or CLI_USAGE after saying what is wrong. */
 int cli_number(const char *what, const char *text, long min, long max, long *out);
+/* A SPIFFE ID with a path. 0, or CLI_USAGE after saying what is wrong. */
+int cli_check_id(const char *id);
 
 /* Parses and runs a whole command line. Returns the exit code. */
 int cli_main(int argc, char **argv);
@@ -107,6 +109,8 @@ int cli_fail_error(const struct tip_error *err, const char *hint);
 
 /* Calls a method; `params` is stolen. NULL after the error was printed. */
 json_t *cli_call(const char *method, json_t *params);
+/* The same, where the daemon knows by the name `set` what the user knows as `file`. */
+json_t *cli_call_with_file(const char *method, json_t *params, const char *set, const char *file);
 /* Follows a stream, with `event` as in tip_control_follow(). Exit code; errors are printed. */
 int cli_follow(const char *method, json_t *params, bool (*event)(void *ctx, json_t *ev), void *ctx);
 
