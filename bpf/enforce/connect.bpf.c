@@ -15,6 +15,32 @@ struct tip_denied_rec {
 
 #define DENIED_LEN (offsetof(struct tip_denied_rec, no_path) + 1)
 
+/*
+ * Who is quarantined may be in an attacker's hands, and must not drown everybody else's events by
+ * trying again and again: so many are told in about a second, of one identity. All are counted.
+ */
+#define TOLD_A_SECOND 20
+#define TOLD_SLOTS    64
+
+struct {
+	__u64 second;
+	__u32 told;
+	__u32 zero;
+} denied[TOLD_SLOTS];
+
+static __always_inline bool is_told(const struct tip_who *who)
+{
+	__u32 slot = (who_held(who) >= TIP_ID_FIRST ? who_held(who) : who_origin(who)) % TOLD_SLOTS;
+	__u64 second = bpf_ktime_get_boot_ns() >> 30;
+
+	if (denied[slot].second != second) {
+		denied[slot].second = second;
+		denied[slot].told = 0;
+	}
+	return denied[slot].told < TOLD_A_SECOND &&
+	       __sync_fetch_and_add(&denied[slot].told, 1) < TOLD_A_SECOND;
+}
+
 static __always_inline bool quarantined(__u32 number)
 {
 	const __u32 *flags;
@@ -25,10 +51,24 @@ static __always_inline bool quarantined(__u32 number)
 	return flags && (*flags & TIP_QUARANTINE_CONNECT);
 }
 
-/* 1: go on, 0: EPERM. Nobody is refused for being unknown: only quarantine refuses here. */
+static long stop_at_first(void *map, const void *key, void *value, void *ctx)
+{
+	return 1;
+}
+
+/*
+ * A process that found no place in `procs` has no lineage: whoever fills the table could shed a
+ * quarantine by one more fork. So such processes connect only while nothing is quarantined.
+ */
+static __always_inline bool unknown_refused(const struct tip_who *who)
+{
+	return !who->proc && bpf_for_each_map_elem(&quarantine, stop_at_first, NULL, 0) > 0;
+}
+
+/* 1: go on, 0: EPERM. */
 static __always_inline int judge(struct bpf_sock_addr *ctx, bool v6)
 {
-	struct task_struct *task = (void *)bpf_get_current_task();
+	struct task_struct *task = bpf_get_current_task_btf();
 	const struct tip_settings *st = active_settings();
 	struct tip_denied_rec *rec;
 	struct tip_who who;
@@ -36,10 +76,13 @@ static __always_inline int judge(struct bpf_sock_addr *ctx, bool v6)
 	if (!st || !st->enforce || task_is_kernel(task))
 		return 1;
 	who_find(&who, task);
-	if (!quarantined(who_held(&who)) && !quarantined(who_origin(&who)))
+	if (!quarantined(who_held(&who)) && !quarantined(who_origin(&who)) &&
+	    !unknown_refused(&who))
 		return 1;
 
 	count(TIP_CTR_CONNECT_DENIED);
+	if (!is_told(&who))
+		return 0;
 	rec = bpf_ringbuf_reserve(&activity, DENIED_LEN, 0);
 	if (!rec) {
 		count(TIP_CTR_ACTIVITY_DROPPED);

@@ -15,7 +15,7 @@ static __always_inline bool process_lives(struct task_struct *task)
 static __always_inline void adopt(struct tip_who *who, struct task_struct *task,
 				  const struct tip_settings *st)
 {
-	struct task_struct *parent = BPF_CORE_READ(task, real_parent);
+	struct task_struct *parent = task->real_parent;
 	struct tip_binding binding = {};
 	struct tip_proc proc = {};
 	struct tip_who up;

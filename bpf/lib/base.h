@@ -9,8 +9,9 @@
  *
  * (A pointer goes into BPF_CORE_READ as a local variable: a member of one of our own structures
  * would be taken for the kernel's.) Kernel memory is read with BPF_CORE_READ
- * (bpf_probe_read_kernel) and not through BTF pointers, so that the same helper verifies in tracing
- * programs and in cgroup hooks.
+ * (bpf_probe_read_kernel), which asks nothing of its pointer. What every event reads of its task
+ * goes through BTF pointers instead, where a read is one instruction and not a call: a task must
+ * come from the hook's arguments or bpf_get_current_task_btf().
  */
 
 #include <linux/bpf.h>

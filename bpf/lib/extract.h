@@ -17,16 +17,16 @@ static __always_inline bool task_is_kernel(struct task_struct *task)
 /* A process is named by its leader, whichever thread asks. */
 static __always_inline void task_key(struct task_struct *task, struct tip_proc_key *key)
 {
-	struct task_struct *leader = BPF_CORE_READ(task, group_leader);
+	struct task_struct *leader = task->group_leader;
 
-	key->start_ns = BPF_CORE_READ(leader, start_boottime);
-	key->tgid = BPF_CORE_READ(leader, tgid);
+	key->start_ns = leader->start_boottime;
+	key->tgid = leader->tgid;
 	key->zero = 0;
 }
 
 static __always_inline struct cgroup *task_cgroup(struct task_struct *task)
 {
-	return BPF_CORE_READ(task, group_leader, cgroups, dfl_cgrp);
+	return task->group_leader->cgroups->dfl_cgrp;
 }
 
 static __always_inline struct pid *task_pid_of(struct task_struct *task, enum pid_type type)
@@ -81,12 +81,12 @@ struct tip_ids {
 /* The objective credentials: `cred` may be overridden for a moment (overlayfs does). */
 static __always_inline void task_ids(struct task_struct *task, struct tip_ids *ids)
 {
-	const struct cred *cred = BPF_CORE_READ(task, real_cred);
+	const struct cred *cred = task->real_cred;
 
-	ids->uid = BPF_CORE_READ(cred, uid.val);
-	ids->gid = BPF_CORE_READ(cred, gid.val);
-	ids->euid = BPF_CORE_READ(cred, euid.val);
-	ids->egid = BPF_CORE_READ(cred, egid.val);
+	ids->uid = cred->uid.val;
+	ids->gid = cred->gid.val;
+	ids->euid = cred->euid.val;
+	ids->egid = cred->egid.val;
 }
 
 /* ---- control groups ---- */
@@ -123,11 +123,11 @@ static __always_inline bool cgroup_in_scope(struct cgroup *cgrp, const struct ti
 /* The file behind a descriptor number of `task`, NULL if it is closed by now. */
 static __always_inline struct file *task_file(struct task_struct *task, __s64 fd)
 {
-	struct fdtable *fdt = BPF_CORE_READ(task, files, fdt);
-	struct file **table = BPF_CORE_READ(fdt, fd);
+	struct fdtable *fdt = task->files->fdt;
+	struct file **table = fdt->fd;
 	struct file *file = NULL;
 
-	if (fd < 0 || fd >= BPF_CORE_READ(fdt, max_fds))
+	if (fd < 0 || fd >= fdt->max_fds)
 		return NULL;
 	bpf_probe_read_kernel(&file, sizeof(file), table + fd);
 	return file;

@@ -15,7 +15,7 @@ struct tip_exec_rec {
 static __always_inline void image_fill(struct tip_exec_rec *rec, const struct tip_who *who,
 				       struct task_struct *task)
 {
-	struct task_struct *parent = BPF_CORE_READ(task, real_parent);
+	struct task_struct *parent = task->real_parent;
 	const struct cred *cred = BPF_CORE_READ(task, real_cred);
 	struct file *exe = BPF_CORE_READ(task, mm, exe_file);
 	struct pid *pid = BPF_CORE_READ(task, thread_pid);

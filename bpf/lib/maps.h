@@ -61,10 +61,12 @@ struct tip_map_ring {
 extern struct tip_map_ring lifecycle SEC(".maps");
 extern struct tip_map_ring activity SEC(".maps");
 
-/* identity number -> TIP_QUARANTINE_*. */
+/* identity number -> TIP_QUARANTINE_*. Only the keeper writes, and it can be told that memory is
+ * short. */
 struct tip_map_quarantine {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 16384);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, __u32);
 	__type(value, __u32);
 };
@@ -82,6 +84,7 @@ extern struct tip_map_open_kill open_kill SEC(".maps");
 struct tip_map_kill_except {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 16384);
+	__uint(map_flags, BPF_F_NO_PREALLOC); /* as above */
 	__type(key, struct tip_except_key);
 	__type(value, __u32);
 };

@@ -52,7 +52,7 @@ static __always_inline void who_find(struct tip_who *who, struct task_struct *ta
 /* What may be *allowed* by: the identity, if it was given to these credentials and this cgroup. */
 static __always_inline __u32 who_current(const struct tip_who *who)
 {
-	if (!who->binding || who->binding->epoch != who->proc->epoch)
+	if (!who->binding || !who->proc || who->binding->epoch != who->proc->epoch)
 		return TIP_ID_PENDING;
 	return who->binding->current;
 }
@@ -92,7 +92,7 @@ static __always_inline void hdr_fill(struct tip_hdr *hdr, enum tip_event_type ty
 	hdr->exec_id = who->proc ? who->proc->exec_id : 0;
 	hdr->cgroup_id = who->proc ? who->proc->cgroup_id : cgroup_id(task_cgroup(task));
 	hdr->epoch = who->proc ? who->proc->epoch : 0;
-	hdr->tid = BPF_CORE_READ(task, pid);
+	hdr->tid = task->pid;
 	hdr->current = who_current(who);
 	hdr->origin = who_origin(who);
 	hdr->uid = ids.uid;

@@ -76,12 +76,12 @@ struct tip_call {
 
 static __always_inline void call_init(struct tip_call *c, struct pt_regs *regs, long ret)
 {
-	struct task_struct *task = (void *)bpf_get_current_task();
+	struct task_struct *task = bpf_get_current_task_btf();
 	__u32 nr = regs->orig_ax;
 
 	c->task = task;
 	c->regs = regs;
-	c->ia32 = BPF_CORE_READ(task, thread_info.status) & TS_COMPAT;
+	c->ia32 = task->thread_info.status & TS_COMPAT;
 	c->nr = c->ia32 ? nr_from_ia32(regs) : nr & ~X32_BIT;
 	c->socketcall = c->ia32 && nr == NR32_SOCKETCALL;
 	c->ret = c->ia32 ? (__s32)ret : ret;

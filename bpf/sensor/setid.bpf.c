@@ -10,7 +10,7 @@ SEC("tp_btf/sys_exit")
 int BPF_PROG(tip_sys_setid, struct pt_regs *regs, long ret)
 {
 	const struct tip_settings *st = active_settings();
-	struct task_struct *task = (void *)bpf_get_current_task();
+	struct task_struct *task = bpf_get_current_task_btf();
 	struct tip_who who;
 
 	if (!st || ret < 0)

@@ -77,6 +77,8 @@ struct tip_extract {
 	enum tip_code code;
 	struct tip_scratch *scratch;
 	struct tip_users *users;
+	struct tip_value
+		path; /* of an open, absolute: several fields read it; made when first asked */
 };
 
 /* One table for each family; tip_field_find() sees them as one. */

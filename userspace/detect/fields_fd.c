@@ -53,7 +53,7 @@ static size_t normalise(const char *base, const char *name, char *out)
 
 			while (*p == '/')
 				p++;
-			len = strcspn(p, "/");
+			len = (size_t)(strchrnul(p, '/') - p);
 			if (len == 2 && p[0] == '.' && p[1] == '.') {
 				while (n && out[--n] != '/')
 					;
@@ -76,14 +76,19 @@ static void open_path(struct tip_extract *x, struct tip_value *out)
 	const char *name = x->in->ev->open.name, *base = x->in->ev->open.base;
 	char *s;
 
+	if (x->path.set) {
+		*out = x->path;
+		return;
+	}
 	/* a relative name whose folder the kernel could not tell stays as it is: better than a lie
 	 */
 	if (!name[0] || (name[0] != '/' && !base[0])) {
 		tip_value_str(out, name);
-		return;
+	} else {
+		s = tip_scratch_alloc(x->scratch, strlen(name) + strlen(base) + 3);
+		tip_value_strn(out, s, normalise(base, name, s));
 	}
-	s = tip_scratch_alloc(x->scratch, strlen(name) + strlen(base) + 3);
-	tip_value_strn(out, s, normalise(base, name, s));
+	x->path = *out;
 }
 
 static void tuple(struct tip_extract *x, struct tip_value *out)
@@ -145,8 +150,11 @@ static void fd_name(struct tip_extract *x, const struct tip_field_ref *ref, stru
 		tip_value_str(out, slash + 1);
 	} else {
 		size_t len = slash == full.str.s ? 1 : (size_t)(slash - full.str.s);
+		char *s = tip_scratch_alloc(x->scratch, len + 1);
 
-		tip_value_fmt(x, out, "%.*s", (int)len, full.str.s);
+		memcpy(s, full.str.s, len);
+		s[len] = '\0';
+		tip_value_strn(out, s, len);
 	}
 }
 

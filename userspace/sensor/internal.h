@@ -74,7 +74,9 @@ struct tip_sensor {
 	struct tip_settings settings; /* what is in the map */
 	struct ring_buffer *rings[2]; /* lifecycle, activity */
 	int epoll;
-	int batch; /* activity records still welcome in this batch */
+	int timer;  /* wakes the epoll while records flow, see pace() */
+	bool paced; /* the rings do not wake it, the timer does */
+	int batch;  /* activity records still welcome in this batch */
 	uint64_t malformed;
 };
 
