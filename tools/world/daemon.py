@@ -54,6 +54,7 @@ class Daemon:
         self.folder.mkdir(mode=0o755)
         self.state_dir.mkdir(mode=0o700)
         self.process = None
+        self.wrap = []  # what starts the daemon, if not we: ["prlimit", ...]
         self.write_entries(entries)
         self.rules_file.write_text(rules or "[]\n", encoding="utf-8")
         self.settings = {
@@ -101,7 +102,7 @@ class Daemon:
         self.config_file.write_text(to_yaml(self.settings), encoding="utf-8")
         with open(self.log_file, "ab") as log:
             self.process = Process(
-                [self.world.build / "tipstaffd", "--config", self.config_file],
+                [*self.wrap, self.world.build / "tipstaffd", "--config", self.config_file],
                 cgroup_dir=self.world.cgroup_dir("daemon"),
                 netns=self.world.netns("node"),
                 output=log,

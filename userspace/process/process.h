@@ -116,6 +116,12 @@ void tip_process_each(struct tip_process_table *t, void (*fn)(void *ctx, struct 
  */
 void tip_process_expire(struct tip_process_table *t, uint64_t now_boot_ns);
 
+/*
+ * Compares one process with the kernel, in case an event about it was lost. NULL: that exec is
+ * over, or unknown. When its credentials or cgroup are others by now, ops.unresolved was called.
+ */
+struct tip_process *tip_process_refresh(struct tip_process_table *t, uint64_t exec_id);
+
 /* Ends every entry that the kernel no longer knows: after a lifecycle drop, behind
  * tip_sensor_snapshot(). */
 void tip_process_sweep(struct tip_process_table *t);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,6 +10,9 @@
 #define BUCKETS_MIN   256
 #define SWEEP_BUCKETS 32
 #define SWEEP_CHAIN   32
+
+/* After so many entries were freed and nothing waits to be: a storm is over, its memory can go. */
+#define TRIM_FREED 1024
 
 /* ---- indexes -------------------------------------------------------------- */
 
@@ -212,6 +216,7 @@ static void entry_free(struct tip_process_table *t, struct proc_entry *e)
 	strings_put(e->strings);
 	tip_cgroup_put(t->cgroups, e->cgroup);
 	free(e);
+	t->freed++;
 }
 
 void tip_proc_end(struct tip_process_table *t, struct proc_entry *e, uint64_t time_ns,
@@ -361,7 +366,22 @@ void tip_process_expire(struct tip_process_table *t, uint64_t now_boot_ns)
 		next = e->next;
 		entry_free(t, e);
 	}
+	if (t->freed >= TRIM_FREED && !t->ended.first) {
+		t->freed = 0;
+		malloc_trim(0);
+	}
 	sweep(t, SWEEP_BUCKETS, now_boot_ns);
+}
+
+struct tip_process *tip_process_refresh(struct tip_process_table *t, uint64_t exec_id)
+{
+	struct proc_entry *e = tip_proc_find(t, exec_id);
+
+	if (!e || e->p.exit_time_ns)
+		return NULL;
+	tip_proc_compare(t, e, tip_clock_boot());
+	e = tip_proc_find(t, exec_id); /* comparing may free any entry */
+	return e && !e->p.exit_time_ns ? &e->p : NULL;
 }
 
 void tip_process_sweep(struct tip_process_table *t)

@@ -72,6 +72,7 @@ struct tip_process_table {
 	size_t nbuckets;
 	size_t sweep_bucket; /* where the next round of comparing goes on */
 	struct proc_list living, ended;
+	size_t freed; /* entries since memory was given back to the system */
 	uint64_t evictions, unknown;
 
 	struct tip_map *numbers; /* SPIFFE ID -> number */

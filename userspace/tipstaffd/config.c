@@ -92,6 +92,15 @@ static int check_path(const struct reading *r, const struct tip_yaml *n, const c
 	return 0;
 }
 
+/* Does the path have ".." for a component? */
+static bool climbs(const char *path)
+{
+	for (const char *at = path; (at = strstr(at, "/..")); at += 3)
+		if (at[3] == '/' || at[3] == '\0')
+			return true;
+	return false;
+}
+
 static int read_list(struct reading *r, const struct key *k, const struct tip_yaml *n)
 {
 	const char **list;
@@ -108,8 +117,8 @@ static int read_list(struct reading *r, const struct key *k, const struct tip_ya
 			return -1;
 		if (k->kind != K_STRINGS && check_path(r, item, k->path) < 0)
 			return -1;
-		if (k->kind == K_CGROUPS && strstr(item->text, "/../"))
-			return bad(r, item, k->path, "must not contain /../");
+		if (k->kind == K_CGROUPS && climbs(item->text))
+			return bad(r, item, k->path, "must not contain /../ nor end in /..");
 		list[i] = item->text;
 	}
 	if (k->kind == K_CGROUPS && n->count > TIP_SCOPE_MAX)
@@ -251,8 +260,9 @@ static int read_map(struct reading *r, const struct tip_yaml *map, const char *p
 
 	if (map->kind != TIP_YAML_MAPPING)
 		return tip_error_at(r->err, c->file, map->line, map->column,
-				    "%s%skeys and values are wanted here", prefix,
-				    *prefix ? " " : "");
+				    "%.*s%skeys and values are wanted here",
+				    *prefix ? (int)strlen(prefix) - 1 : 0, prefix,
+				    *prefix ? ": " : "");
 	for (size_t i = 0; i < map->count; i++) {
 		const char *path = tip_arena_sprintf(c->arena, "%s%s", prefix, map->keys[i]->text);
 		size_t len = strlen(path), k;

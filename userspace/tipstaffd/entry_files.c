@@ -155,6 +155,39 @@ out:
 	return ret;
 }
 
+/* What is wrong with an entry by itself, said without a place: it stands in no file yet. */
+static int check_new(struct tip_keeper *k, const struct tip_entry *entry, struct tip_error *err)
+{
+	struct tip_keeper_entries alone = {.arena = tip_arena_new()};
+	struct tip_buf text = {0};
+	struct tip_error wrong;
+	char id[33];
+	int ret;
+
+	tip_entry_write(entry, &text);
+	ret = parse(k, &alone, "", text.data, text.len, &wrong);
+	if (ret < 0)
+		tip_error_set(err, "the entry is refused: %s", wrong.text);
+	tip_entry_id(entry, id);
+	for (size_t i = 0; i < k->entries.count && ret == 0; i++) {
+		const struct tip_entry *have = &k->entries.list[i];
+
+		if (strcmp(have->id, id) != 0)
+			continue;
+		if (i < k->entries.nfile)
+			ret = tip_error_set(err, "%s with these selectors stands at %s:%d already",
+					    have->spiffe_id, have->file, have->line);
+		else
+			ret = tip_error_set(err,
+					    "%s with these selectors was added already; `tipstaff "
+					    "identity remove %s` takes it away",
+					    have->spiffe_id, id);
+	}
+	set_free(&alone);
+	tip_buf_free(&text);
+	return ret;
+}
+
 int tip_entries_add(struct tip_keeper *k, const struct tip_entry *entry, bool ephemeral,
 		    struct tip_error *err)
 {
@@ -162,6 +195,8 @@ int tip_entries_add(struct tip_keeper *k, const struct tip_entry *entry, bool ep
 	struct tip_error undo;
 	int ret = -1;
 
+	if (check_new(k, entry, err) < 0)
+		return -1;
 	write_back(k, false, NULL, &cli);
 	write_back(k, false, NULL, &old);
 	write_back(k, true, NULL, &eph);

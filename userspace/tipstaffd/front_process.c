@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -34,6 +35,27 @@
 #define BACKOFF_LIMIT 2000
 #define YOUNG_NS      (5 * TIP_NSEC_PER_SEC)
 #define LINK_BUFFER   (1 << 20)
+/* Seconds without a word from a front that serves, or that still loads: it tells figures each. */
+#define SILENT_MAX  15
+#define LOADING_MAX 120
+/* Descriptors of the front that are no connections. */
+#define FRONT_FDS 32
+
+/*
+ * /etc/passwd before the name services: those load a megabyte of libraries into a process that
+ * keeps root. Only a configured user is worth that.
+ */
+static struct passwd *find_user(const char *name, bool everywhere)
+{
+	struct passwd *pw = NULL;
+	FILE *f = fopen("/etc/passwd", "re");
+
+	while (f && (pw = fgetpwent(f)) && strcmp(pw->pw_name, name) != 0)
+		;
+	if (f)
+		fclose(f);
+	return pw || !everywhere ? pw : getpwnam(name);
+}
 
 int tip_front_find_user(struct tip_keeper *k, struct tip_error *err)
 {
@@ -41,14 +63,14 @@ int tip_front_find_user(struct tip_keeper *k, struct tip_error *err)
 	struct passwd *pw;
 
 	if (*want) {
-		pw = getpwnam(want);
+		pw = find_user(want, true);
 		if (!pw)
 			return tip_error_at(err, k->config->file, 0, 0,
 					    "front.user: there is no user \"%s\"", want);
 	} else {
-		pw = getpwnam("tipstaff");
+		pw = find_user("tipstaff", false);
 		if (!pw) {
-			pw = getpwnam("nobody");
+			pw = find_user("nobody", false);
 			if (!pw)
 				return tip_error_set(err,
 						     "neither user tipstaff nor nobody exists; "
@@ -221,17 +243,32 @@ void tip_front_send_exec(struct tip_keeper *k, struct tip_process *p)
 			  });
 }
 
+/* A socket for which the front has no descriptor left would break the link: refuse it before. */
+static uint32_t connections_that_fit(const struct tip_keeper *k)
+{
+	struct rlimit l;
+
+	if (getrlimit(RLIMIT_NOFILE, &l) < 0 ||
+	    l.rlim_cur >= k->config->max_connections + FRONT_FDS)
+		return k->config->max_connections;
+	tip_warn("front",
+		 "limits.connections is %u, but only %llu files may be open (RLIMIT_NOFILE): "
+		 "raise that, in the service file LimitNOFILE",
+		 k->config->max_connections, (unsigned long long)l.rlim_cur);
+	return l.rlim_cur > 2 * FRONT_FDS ? (uint32_t)l.rlim_cur - FRONT_FDS : FRONT_FDS;
+}
+
 static void feed(struct tip_keeper *k)
 {
 	const struct tip_config *c = k->config;
 
-	tip_front_send(
-		k, &(struct tip_link_msg){
-			   .type = TIP_LINK_CONFIG,
-			   .name = c->trust_domain,
-			   .numbers = {c->x509_ttl, c->ca_ttl, c->max_processes, c->max_connections,
-				       c->max_connections_per_uid, (uint32_t)c->log_level},
-		   });
+	tip_front_send(k, &(struct tip_link_msg){
+				  .type = TIP_LINK_CONFIG,
+				  .name = c->trust_domain,
+				  .numbers = {c->x509_ttl, c->ca_ttl, c->max_processes,
+					      connections_that_fit(k), c->max_connections_per_uid,
+					      (uint32_t)c->log_level},
+			  });
 	send_records(k);
 	tip_front_send_entries(k);
 	for (size_t i = 0; i < tip_guard_quarantine_count(k->guard); i++)
@@ -249,18 +286,23 @@ static void feed(struct tip_keeper *k)
 static void on_refused(struct tip_keeper *k, const struct tip_link_msg *m)
 {
 	struct tip_process *p = tip_process_by_exec_id(k->table, m->exec_id);
-	struct tip_alert_field extra[] = {{"tipstaff.cause", m->name}};
-	char text[320];
+	struct tip_alert_field extra[] = {{"tipstaff.cause", m->name}, {"proc.pid", NULL}};
+	char pid[16], text[320];
 
+	snprintf(pid, sizeof(pid), "%u", m->pid);
+	extra[1].value = pid;
 	snprintf(text, sizeof(text), "A Workload API connection was cut | cause=%s pid=%u", m->name,
 		 m->pid);
-	tip_keeper_alert(k, "Workload API connection refused", TIP_PRIO_WARNING, p, extra, 1, text);
+	/* Of a process that is known the alert has the pid, and more, anyhow. */
+	tip_keeper_alert(k, "Workload API connection refused", TIP_PRIO_WARNING, p, extra,
+			 p ? 1 : 2, text);
 }
 
 static void on_message(void *ctx, const struct tip_link_msg *m)
 {
 	struct tip_keeper *k = ctx;
 
+	k->front.silent_s = 0;
 	switch (m->type) {
 	case TIP_LINK_READY:
 		k->front.ready = true;
@@ -300,6 +342,18 @@ static void on_ended(void *ctx, const char *why)
 	tip_workload_forget_all(k);
 	if (k->front.pid)
 		kill(k->front.pid, SIGKILL);
+}
+
+void tip_front_watch(struct tip_keeper *k)
+{
+	/*
+	 * Counted in rounds of our own loop, so that time in which we were stopped does not count.
+	 * A front that hangs, or that somebody of its uid stopped, answers for nobody's identity.
+	 */
+	if (!k->front.link || ++k->front.silent_s <= (k->front.ready ? SILENT_MAX : LOADING_MAX))
+		return;
+	k->front.silent_s = 0;
+	on_ended(k, "the front does not answer");
 }
 
 static void on_respawn(evutil_socket_t fd, short what, void *ctx)
@@ -399,6 +453,7 @@ int tip_front_start(struct tip_keeper *k, struct tip_error *err)
 	}
 	close(sv[1]);
 	k->front.link = tip_link_new(k->base, sv[0], TIP_LINK_KEEPER, &ops);
+	k->front.silent_s = 0;
 	feed(k);
 	return 0;
 }

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -61,6 +62,7 @@ static void on_tick(evutil_socket_t fd, short what, void *ctx)
 	struct tip_keeper *k = ctx;
 
 	tip_process_expire(k->table, tip_clock_boot());
+	tip_front_watch(k);
 	tell_drops(k);
 }
 
@@ -73,16 +75,36 @@ static void on_stop(evutil_socket_t sig, short what, void *ctx)
 	event_base_loopbreak(k->base);
 }
 
+/* What the guard has to say about rules with an action: a line each. */
+static void log_notes(struct tip_buf *notes)
+{
+	char *save = NULL;
+
+	if (!notes->len)
+		return;
+	for (char *l = strtok_r(notes->data, "\n", &save); l; l = strtok_r(NULL, "\n", &save))
+		tip_warn("guard", "%s", l);
+}
+
 static void on_reload(evutil_socket_t sig, short what, void *ctx)
 {
+	struct tip_alert_field extra[] = {{"tipstaff.by", "SIGHUP"}, {"tipstaff.set", NULL}};
 	struct tip_keeper *k = ctx;
+	struct tip_buf notes = {0};
 	struct tip_error err;
 	char text[1200];
 
 	tip_info("keeper", "SIGHUP: reloading rules and entries, reopening the alert file");
-	if (tip_rules_install(k, NULL, NULL, NULL, &err) < 0)
+	if (tip_rules_install(k, NULL, NULL, &notes, &err) < 0) {
 		tip_err("detect", "the old rules stay: %s",
 			tip_error_str(&err, text, sizeof(text)));
+	} else {
+		snprintf(text, sizeof(text), "Rules reloaded | set=<NA> by=SIGHUP rules=%zu",
+			 tip_rules_count(k->rules.active));
+		tip_keeper_alert(k, "Rules reloaded", TIP_PRIO_NOTICE, NULL, extra, 2, text);
+		log_notes(&notes);
+	}
+	tip_buf_free(&notes);
 	if (tip_entries_reload(k, &err) < 0)
 		tip_err("identity", "the old entries stay: %s",
 			tip_error_str(&err, text, sizeof(text)));
@@ -142,14 +164,30 @@ static void raise_limits(void)
 		tip_debug("keeper", "RLIMIT_MEMLOCK stays: %s", strerror(errno));
 }
 
+/* A folder in which others may write is a folder whose sockets, keys and journal are theirs. */
+static int own_folder(const char *path, mode_t mode, struct tip_error *err)
+{
+	struct stat st;
+
+	if (tip_mkdir_p(path, mode, err) < 0)
+		return -1;
+	if (stat(path, &st) < 0)
+		return tip_error_at(err, path, 0, 0, "%s", strerror(errno));
+	if (!S_ISDIR(st.st_mode) || st.st_uid != 0 || (st.st_mode & (S_IWGRP | S_IWOTH)))
+		return tip_error_at(err, path, 0, 0,
+				    "must be a folder that root owns and nobody else may write "
+				    "to; chown and chmod it, or choose another");
+	return 0;
+}
+
 static int make_folders(struct tip_keeper *k, struct tip_error *err)
 {
 	char *lock = tip_sprintf("%s/lock", k->config->run_dir);
 	int ret = -1;
 
 	/* 0755: workloads have to reach workload.sock; control.sock guards itself. */
-	if (tip_mkdir_p(k->config->run_dir, 0755, err) < 0 ||
-	    tip_mkdir_p(k->config->state_dir, 0700, err) < 0)
+	if (own_folder(k->config->run_dir, 0755, err) < 0 ||
+	    own_folder(k->config->state_dir, 0700, err) < 0)
 		goto out;
 	k->lock_fd = open(lock, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (k->lock_fd < 0)
@@ -274,8 +312,7 @@ static int load_policy(struct tip_keeper *k, struct tip_error *err)
 	if (tip_entries_reload(k, err) < 0 || tip_rules_restore_sets(k, err) < 0 ||
 	    tip_rules_install(k, NULL, NULL, &notes, err) < 0)
 		goto out;
-	if (notes.len)
-		tip_warn("guard", "%s", notes.data);
+	log_notes(&notes);
 	tip_info("detect", "%zu rules from %zu files and %zu sets",
 		 tip_rules_count(k->rules.active), k->rules.nfiles, k->rules.nsets);
 	tip_info("identity", "%zu registration entries", k->entries.count);
@@ -328,6 +365,8 @@ static int start(struct tip_keeper *k, struct tip_error *err)
 	listen_all(k);
 	begin_counting(k);
 	said_started(k);
+	/* Probing, loading programs and compiling rules took megabytes that are free by now. */
+	malloc_trim(0);
 	tip_info("keeper",
 		 "tipstaffd " TIP_VERSION ", instance %s, trust domain %s, enforcement %s",
 		 k->config->instance, k->config->trust_domain,
@@ -383,7 +422,8 @@ static int check(struct tip_keeper *k)
 	char text[1200];
 	int ret = 1;
 
-	if (tip_entries_reload(k, &err) == 0 && tip_rules_install(k, NULL, NULL, NULL, &err) == 0) {
+	if (tip_entries_reload(k, &err) == 0 && tip_rules_install(k, NULL, NULL, NULL, &err) == 0 &&
+	    tip_guard_check_rules(k->rules.active, NULL, &err) == 0) {
 		for (size_t i = 0; i < k->rules.last.count; i++)
 			fprintf(stderr, "warning: %s: %s\n", k->rules.last.messages[i].code,
 				tip_error_str(&k->rules.last.messages[i].at, text, sizeof(text)));

@@ -65,6 +65,7 @@ struct tip_keeper_front {
 	bool ready;
 	uint32_t restarts;
 	uint32_t backoff_ms;
+	uint32_t silent_s;   /* rounds of the watch since it last said anything */
 	uint64_t started_ns; /* monotonic */
 	struct event *respawn;
 	struct tip_link_msg stats; /* the last TIP_LINK_STATS */
@@ -87,6 +88,14 @@ struct tip_keeper_held {
 	size_t count;
 	struct event *timer;
 	uint64_t overflow;
+};
+
+/* pipeline.c: how often one of our own alerts was told lately */
+struct tip_keeper_told {
+	const char *rule;
+	uint64_t second; /* monotonic */
+	uint32_t count;
+	uint64_t untold; /* since the last one that was told */
 };
 
 struct tip_keeper {
@@ -116,6 +125,7 @@ struct tip_keeper {
 	struct tip_keeper_front front;
 	struct tip_keeper_workload workload;
 	struct tip_keeper_held held;
+	struct tip_keeper_told told[16];
 
 	struct event *sensor_readable, *tick, *sigterm, *sigint, *sighup, *sigchld;
 };
@@ -164,6 +174,7 @@ void tip_entries_free(struct tip_keeper *k);
 int tip_front_find_user(struct tip_keeper *k, struct tip_error *err);
 int tip_front_start(struct tip_keeper *k, struct tip_error *err);
 void tip_front_stop(struct tip_keeper *k);
+void tip_front_watch(struct tip_keeper *k); /* each second: ends a front that hangs */
 void tip_front_reaped(struct tip_keeper *k, pid_t pid, int status);
 void tip_front_send(struct tip_keeper *k,
 		    const struct tip_link_msg *msg); /* dropped when no front runs */

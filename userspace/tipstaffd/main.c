@@ -91,6 +91,9 @@ int main(int argc, char **argv)
 	config = tip_config_load(path, &err);
 	if (!config) {
 		fprintf(stderr, "tipstaffd: %s\n", tip_error_str(&err, text, sizeof(text)));
+		if (!err.line)
+			fprintf(stderr, "hint: name the configuration with --config; "
+					"tipstaff.yaml(5) says what goes in\n");
 		return 1;
 	}
 	tip_log_init("keeper", config->log_level);

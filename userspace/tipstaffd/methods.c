@@ -55,9 +55,9 @@ static void collect(void *ctx, const char *json, size_t len)
 static TIP_METHOD(alerts_recent)
 {
 	struct tip_keeper *k = ctx;
-	json_int_t count = json_integer_value(json_object_get(params, "count"));
-	json_t *list = json_array();
-	int id = tip_alerts_subscribe(k->alerts, count > 0 ? (size_t)count : 20, collect, list);
+	json_t *wanted = json_object_get(params, "count"), *list = json_array();
+	json_int_t count = wanted ? json_integer_value(wanted) : 20;
+	int id = tip_alerts_subscribe(k->alerts, count > 0 ? (size_t)count : 0, collect, list);
 
 	tip_alerts_unsubscribe(k->alerts, id);
 	return json_pack("{s:o}", "alerts", list);

@@ -66,6 +66,8 @@ TIP_METHOD(tip_method_identity_list)
 	return json_pack("{s:o}", "entries", list);
 }
 
+#define TTL_MAX (366LL * 86400) /* as in entries files */
+
 /* x509_ttl comes as seconds or as a duration. */
 static int read_ttl(json_t *v, uint32_t *out, struct tip_error *err)
 {
@@ -74,17 +76,16 @@ static int read_ttl(json_t *v, uint32_t *out, struct tip_error *err)
 	*out = 0;
 	if (!v || json_is_null(v))
 		return 0;
-	if (json_is_integer(v) && json_integer_value(v) >= 10 &&
-	    json_integer_value(v) <= 31536000) {
+	if (json_is_integer(v) && json_integer_value(v) >= 10 && json_integer_value(v) <= TTL_MAX) {
 		*out = (uint32_t)json_integer_value(v);
 		return 0;
 	}
 	if (json_is_string(v) && tip_duration_parse(json_string_value(v), &ns) == 0 &&
-	    ns >= 10 * TIP_NSEC_PER_SEC && ns <= 31536000 * TIP_NSEC_PER_SEC) {
+	    ns >= 10 * TIP_NSEC_PER_SEC && ns <= (uint64_t)TTL_MAX * TIP_NSEC_PER_SEC) {
 		*out = (uint32_t)(ns / TIP_NSEC_PER_SEC);
 		return 0;
 	}
-	return tip_error_set(err, "x509_ttl must be a duration between 10s and 365d");
+	return tip_error_set(err, "x509_ttl must be a duration between 10s and 366d");
 }
 
 static int read_strings(struct tip_arena *a, json_t *v, const char *what, size_t max,
@@ -247,7 +248,9 @@ TIP_METHOD(tip_method_quarantine_add)
 	processes = tell_front(k, id, true);
 	snprintf(text, sizeof(text), "Workload quarantined | id=%s reason=%s by=%s", id, reason,
 		 by);
-	tip_keeper_alert(k, "Workload quarantined", TIP_PRIO_CRITICAL, NULL, extra, 3, text);
+	if (ret == 0)
+		tip_keeper_alert(k, "Workload quarantined", TIP_PRIO_CRITICAL, NULL, extra, 3,
+				 text);
 	return json_pack(
 		"{s:s, s:I, s:b, s:[s, s]}", "spiffe_id", id, "processes", processes, "already",
 		ret == 1, "effects", "its SVIDs are withheld and its Workload API streams end",
@@ -281,10 +284,8 @@ TIP_METHOD(tip_method_quarantine_release)
 
 	if (!id)
 		return NULL;
-	if (tip_guard_release(k->guard, id, err) < 0) {
-		*hint = "`tipstaff quarantine list` shows what is quarantined";
+	if (tip_guard_release(k->guard, id, err) < 0)
 		return NULL;
-	}
 	snprintf(by, sizeof(by), "cli %s", tip_control_peer(client));
 	tell_front(k, id, false);
 	snprintf(text, sizeof(text), "Workload released | id=%s by=%s", id, by);

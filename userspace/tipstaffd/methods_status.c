@@ -53,8 +53,8 @@ static json_t *tiers(const struct tip_keeper *k)
 	json_t *list = json_array();
 
 	add_tier(list, "sensing", "tp_btf",
-		 "syscall-exit and scheduler tracepoints; io_uring and 32-bit socketcall can slip "
-		 "past");
+		 "syscall-exit and scheduler tracepoints; opens by io_uring and "
+		 "open_by_handle_at are not seen");
 	if (!k->config->enforcement)
 		add_tier(list, "enforcement", "off", "enforcement: off in the configuration");
 	else

@@ -2,6 +2,7 @@
 #include "tipstaffd/keeper.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +20,8 @@
  */
 #define HOLD_NS  (50ULL * 1000000)
 #define HOLD_MAX 8192
+
+#define OWN_A_SECOND 50 /* alerts of one of our own rules */
 
 struct tip_held {
 	struct tip_held *next;
@@ -78,14 +81,50 @@ static void evaluate(struct tip_keeper *k, const struct tip_event *ev, struct ti
 		tip_alert_rule(k->alerts, h.killer, k->matcher, &in, "killed");
 }
 
+/*
+ * Some of our alerts a workload can cause as often as it likes. So many of one rule go out in a
+ * second; the next one says how many did not.
+ */
+static bool may_tell(struct tip_keeper *k, const char *rule, uint64_t *untold)
+{
+	uint64_t second = tip_clock_monotonic() / TIP_NSEC_PER_SEC;
+	struct tip_keeper_told *t = NULL;
+
+	*untold = 0;
+	for (size_t i = 0; i < TIP_ARRAY_SIZE(k->told) && !t; i++)
+		if (!k->told[i].rule || strcmp(k->told[i].rule, rule) == 0)
+			t = &k->told[i];
+	if (!t)
+		return true;
+	if (!t->rule || t->second != second) {
+		t->rule = rule;
+		t->second = second;
+		t->count = 0;
+	}
+	if (++t->count > OWN_A_SECOND) {
+		t->untold++;
+		return false;
+	}
+	*untold = t->untold;
+	t->untold = 0;
+	return true;
+}
+
 void tip_keeper_alert(struct tip_keeper *k, const char *rule, enum tip_priority prio,
 		      const struct tip_process *p, const struct tip_alert_field *extra,
 		      size_t nextra, const char *text)
 {
 	struct tip_alert_field f[16];
-	char pid[16], uid[16];
+	char pid[16], uid[16], more[24];
+	uint64_t untold;
 	size_t n = 0;
 
+	if (!may_tell(k, rule, &untold))
+		return;
+	if (untold) {
+		snprintf(more, sizeof(more), "%llu", (unsigned long long)untold);
+		f[n++] = (struct tip_alert_field){"tipstaff.untold", more};
+	}
 	if (p) {
 		snprintf(pid, sizeof(pid), "%u", p->key.tgid);
 		snprintf(uid, sizeof(uid), "%u", p->uid);
@@ -118,6 +157,23 @@ static void refused_connect(struct tip_keeper *k, const struct tip_event *ev,
 		 port, p ? p->comm : "<NA>");
 	tip_keeper_alert(k, "Quarantined workload refused", TIP_PRIO_WARNING, p, extra,
 			 TIP_ARRAY_SIZE(extra), text);
+}
+
+static bool quarantined(const struct tip_keeper *k, const char *spiffe_id)
+{
+	return spiffe_id && tip_guard_quarantined(k->guard, spiffe_id);
+}
+
+/* The exit of a connect() that the hook refused and reported: rules are to see it once. */
+static bool told_by_hook(const struct tip_keeper *k, const struct tip_event *ev,
+			 const struct tip_process *p)
+{
+	if (ev->hdr->type != TIP_EV_CONNECT || ev->hdr->ret != -EPERM || !p ||
+	    !k->config->enforcement)
+		return false;
+	if (ev->sock.data->family != AF_INET && ev->sock.data->family != AF_INET6)
+		return false;
+	return quarantined(k, p->spiffe_id) || quarantined(k, p->origin_id);
 }
 
 /* ---- waiting for an identity ------------------------------------------------------- */
@@ -207,6 +263,8 @@ void tip_pipeline_event(void *keeper, const struct tip_event *ev)
 		return; /* it ran before we looked: not an act */
 	if (ev->hdr->type == TIP_EV_DENIED_CONNECT)
 		refused_connect(k, ev, p);
+	else if (told_by_hook(k, ev, p))
+		return;
 	if (!(tip_rules_event_mask(k->rules.active) & bit))
 		return;
 	if (k->rules.uses_spiffe && p && p->current == TIP_ID_PENDING && k->front.ready &&

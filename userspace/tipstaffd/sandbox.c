@@ -335,7 +335,8 @@ int tip_sandbox_keeper(struct tip_error *err)
 	if (drop_bounding_set(keeper_caps, TIP_ARRAY_SIZE(keeper_caps), err) < 0 ||
 	    set_capabilities(keeper_caps, TIP_ARRAY_SIZE(keeper_caps), err) < 0)
 		return -1;
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-		return tip_error_set(err, "keeper: PR_SET_NO_NEW_PRIVS: %s", strerror(errno));
+	/* The front's keys pass through here on their way to the cache: no core file of them. */
+	if (prctl(PR_SET_DUMPABLE, 0) < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return tip_error_set(err, "keeper: prctl: %s", strerror(errno));
 	return load_filter(SCMP_ACT_ERRNO(EPERM), true, err);
 }

@@ -1,9 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tipstaffd/keeper.h"
 
+#include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#ifndef SO_PEERPIDFD
+#define SO_PEERPIDFD 77 /* Linux 6.5; headers of Debian 12 are older */
+#endif
 
 /* Where two rooms of the keeper need each other: the structs of functions that join them. */
 
@@ -111,26 +119,56 @@ struct tip_process_ops tip_wire_process(struct tip_keeper *k)
 
 /* ---- control: who may talk ------------------------------------------------------------------- */
 
-/* The container that a process outside our scope runs in, from /proc/PID/cgroup; false if none. */
-static bool container_of_pid(pid_t pid, char id[65])
+/* Says which process connected for as long as it is open; that process may have ended. */
+static int peer_pidfd(int fd, pid_t pid)
+{
+	socklen_t len = sizeof(int);
+	int pidfd;
+
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERPIDFD, &pidfd, &len) == 0)
+		return pidfd;
+	/* Before 6.5: whoever has the number now. */
+	return errno == ENOPROTOOPT ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
+}
+
+static bool lives(int pidfd)
+{
+	struct pollfd p = {.fd = pidfd, .events = POLLIN};
+
+	return poll(&p, 1, 0) == 0;
+}
+
+/*
+ * Is that process outside of every container? From /proc, since it may be out of our scope.
+ * Whoever ended before that was read could have been anybody: a child that it left the connection
+ * to is not believed for it.
+ */
+static bool outside_containers(int fd, pid_t pid, char id[65])
 {
 	char path[64], line[4200];
-	bool found = false;
-	FILE *f;
+	bool known = false, inside = false;
+	int pidfd = peer_pidfd(fd, pid);
+	FILE *f = NULL;
 
+	if (pidfd < 0)
+		goto out;
 	snprintf(path, sizeof(path), "/proc/%d/cgroup", (int)pid);
 	f = fopen(path, "re");
-	if (!f)
-		return false;
-	while (!found && fgets(line, sizeof(line), f)) {
+	while (f && !inside && fgets(line, sizeof(line), f)) {
 		char *cgroup = strchr(line, ':');
 
 		cgroup = cgroup ? strchr(cgroup + 1, ':') : NULL;
 		line[strcspn(line, "\n")] = '\0';
-		found = cgroup && tip_container_id_from_cgroup(cgroup + 1, id);
+		inside = cgroup && tip_container_id_from_cgroup(cgroup + 1, id);
+		known = true;
 	}
-	fclose(f);
-	return found;
+	known = known && lives(pidfd);
+out:
+	if (f)
+		fclose(f);
+	if (pidfd >= 0)
+		close(pidfd);
+	return known && !inside;
 }
 
 bool tip_wire_peer_ok(void *ctx, int fd, char *why, size_t size)
@@ -147,11 +185,14 @@ bool tip_wire_peer_ok(void *ctx, int fd, char *why, size_t size)
 	}
 	tip_sensor_poll_lifecycle(k->sensor);
 	p = tip_process_by_pid(k->table, (uint32_t)cred.pid);
-	if (p ? p->container_id[0] != '\0' : container_of_pid(cred.pid, id)) {
+	if (p)
+		snprintf(id, sizeof(id), "%s", p->container_id);
+	if (!*id && outside_containers(fd, cred.pid, id))
+		return true;
+	if (*id)
 		snprintf(why, size,
-			 "a process inside container %.12s may not use the control socket",
-			 p ? p->container_id : id);
-		return false;
-	}
-	return true;
+			 "a process inside container %.12s may not use the control socket", id);
+	else
+		snprintf(why, size, "the process that connected is gone");
+	return false;
 }

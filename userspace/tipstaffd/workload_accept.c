@@ -19,26 +19,35 @@
  * ask the kernel who really called connect(). Each accepted socket goes to the front together with
  * that answer; a byte of it is never read here.
  */
-#define WAIT_NS    (50ULL * 1000000) /* a client that is still inside connect() */
-#define WAIT_MAX   256
-#define RETRY_USEC 1000
-#define SPIN_NS    (60ULL * 1000) /* most clients are a few microseconds from the end of connect() */
-#define ACCEPT_MAX 32             /* connections taken before the loop gets its turn again */
+#define WAIT_NS      (50ULL * 1000000) /* a client that is still inside connect() */
+#define WAIT_MAX     256
+#define WAIT_UID_MAX 64
+#define RETRY_USEC   1000
+#define SPIN_NS      (60ULL * 1000) /* most clients are a few microseconds from the end of connect() */
+#define ACCEPT_MAX   32             /* connections taken before the loop gets its turn again */
 
 struct tip_waiting {
 	struct tip_waiting *next;
 	int fd;
+	uid_t uid;
 	uint64_t until_ns;
 };
+
+static void peer_of(int fd, struct ucred *cred)
+{
+	socklen_t len = sizeof(*cred);
+
+	*cred = (struct ucred){.uid = (uid_t)-1, .gid = (gid_t)-1};
+	getsockopt(fd, SOL_SOCKET, SO_PEERCRED, cred, &len);
+}
 
 static void refuse(struct tip_keeper *k, int fd, const char *cause)
 {
 	struct tip_alert_field extra[] = {{"tipstaff.cause", cause}, {"proc.pid", NULL}};
-	struct ucred cred = {0};
-	socklen_t len = sizeof(cred);
+	struct ucred cred;
 	char pid[16], text[256];
 
-	getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len);
+	peer_of(fd, &cred);
 	snprintf(pid, sizeof(pid), "%d", (int)cred.pid);
 	extra[1].value = pid;
 	snprintf(text, sizeof(text), "A Workload API connection was refused | cause=%s pid=%s",
@@ -125,10 +134,24 @@ static void on_retry(evutil_socket_t fd, short what, void *ctx)
 	arm_retry(k);
 }
 
+/*
+ * Connections without a record (io_uring makes as many as you like) must not keep those out whose
+ * record is on its way: each uid has its share of the places.
+ */
+static bool may_wait(const struct tip_keeper *k, uid_t uid)
+{
+	size_t mine = 0;
+
+	for (const struct tip_waiting *w = k->workload.waiting; w; w = w->next)
+		mine += w->uid == uid;
+	return k->workload.nwaiting < WAIT_MAX && mine < WAIT_UID_MAX;
+}
+
 static void on_connection(evutil_socket_t listener, short what, void *ctx)
 {
 	struct tip_keeper *k = ctx;
 	struct tip_waiting *w;
+	struct ucred cred;
 	uint64_t until;
 	int fd;
 
@@ -142,14 +165,17 @@ static void on_connection(evutil_socket_t listener, short what, void *ctx)
 			return;
 		}
 		until = tip_clock_monotonic() + WAIT_NS;
-		if (settle(k, fd, SPIN_NS, until))
+		/* No spinning when waiting has become the rule: that is no client's usual haste. */
+		if (settle(k, fd, k->workload.nwaiting < WAIT_UID_MAX / 2 ? SPIN_NS : 0, until))
 			continue;
-		if (k->workload.nwaiting >= WAIT_MAX) {
+		peer_of(fd, &cred);
+		if (!may_wait(k, cred.uid)) {
 			refuse(k, fd, "too many connections without a kernel record");
 			continue;
 		}
 		w = tip_alloc(sizeof(*w));
 		w->fd = fd;
+		w->uid = cred.uid;
 		w->until_ns = until;
 		w->next = k->workload.waiting;
 		k->workload.waiting = w;
@@ -242,10 +268,13 @@ void tip_workload_check(struct tip_keeper *k, uint64_t id, uint32_t ask)
 	struct tip_link_msg answer = {.type = TIP_LINK_CHECKED, .id = id, .ask = ask};
 	struct tip_proc now;
 
-	/* Facts that changed (credentials, cgroup) reach the front before the answer does. */
+	/*
+	 * Facts that changed (credentials, cgroup) reach the front before the answer does, also
+	 * when the ring had no room for the event.
+	 */
 	tip_sensor_poll_lifecycle(k->sensor);
-	answer.flag =
-		c && tip_sensor_proc(k->sensor, &c->proc, &now) == 0 && now.exec_id == c->exec_id;
+	answer.flag = c && tip_process_refresh(k->table, c->exec_id) &&
+		      tip_sensor_proc(k->sensor, &c->proc, &now) == 0 && now.exec_id == c->exec_id;
 	tip_front_send(k, &answer);
 }
 

@@ -271,6 +271,26 @@ static void sweep_ends_what_the_kernel_lost(void **state)
 	assert_int_equal(seen.ngone, 2);
 }
 
+static void refresh_learns_what_no_event_told(void **state)
+{
+	struct tip_process_table *t = *state;
+
+	exec_as(t, 100, 1, 0);
+	exec_as(t, 101, 2, 0);
+	kernel.nprocs = 1;
+	kernel.procs[0].key = key_of(100);
+	kernel.procs[0].proc = (struct tip_proc){.exec_id = 1, .epoch = 3, .uid = 9};
+	seen.nasked = 0;
+	assert_int_equal(tip_process_refresh(t, 1)->uid, 9);
+	assert_int_equal(seen.nasked, 1);
+	assert_int_equal(tip_process_refresh(t, 1)->epoch, 3);
+	assert_int_equal(seen.nasked, 1); /* nothing new */
+	kernel.procs[0].proc.exec_id = 7;
+	assert_null(tip_process_refresh(t, 1)); /* it has exec'ed */
+	assert_null(tip_process_refresh(t, 2)); /* the kernel does not know it */
+	assert_null(tip_process_refresh(t, 99));
+}
+
 static void many_processes(void **state)
 {
 	struct tip_process_table *t = tip_process_table_new(20000, "", NULL, NULL);
@@ -304,6 +324,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(eviction_takes_the_ended_first, fresh, done),
 		cmocka_unit_test_setup_teardown(each_in_order_of_start, fresh, done),
 		cmocka_unit_test_setup_teardown(sweep_ends_what_the_kernel_lost, fresh, done),
+		cmocka_unit_test_setup_teardown(refresh_learns_what_no_event_told, fresh, done),
 		cmocka_unit_test(many_processes),
 	};
 

@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a security review found: each of these was a way in, out or around."""
+
+import json
+import os
+import signal
+import time
+
+import pytest
+from conftest import UID, entry, spiffe
+from world import until
+
+# Fills the process table with children, then connects from one that found no place. argv: children, address, port
+FILL = """
+import errno, os, signal, socket, sys, time
+def attempt():
+    try:
+        socket.create_connection((sys.argv[2], int(sys.argv[3])), 2).close()
+        return "connected"
+    except OSError as err:
+        return errno.errorcode[err.errno]
+time.sleep(0.5)
+children = []
+for _ in range(int(sys.argv[1])):
+    pid = os.fork()
+    if not pid:
+        signal.pause()
+        os._exit(0)
+    children.append(pid)
+print("parent", attempt(), flush=True)
+last = os.fork()
+if not last:
+    print("child", attempt(), flush=True)
+    os._exit(0)
+os.waitpid(last, 0)
+for pid in children:
+    os.kill(pid, signal.SIGKILL)
+"""
+
+# Connects, leaves the connection to a child and ends. The child asks. argv: socket, request
+LEAVE = """
+import os, socket, sys, time
+s = socket.socket(socket.AF_UNIX)
+if not os.fork():
+    s.connect(sys.argv[1])
+    if os.fork():
+        os._exit(0)
+    time.sleep(0.7)
+    answer = b""
+    try:
+        s.sendall(sys.argv[2].encode() + b"\\n")
+    except BrokenPipeError:
+        pass
+    try:
+        while chunk := s.recv(65536):
+            answer += chunk
+    except ConnectionResetError:
+        pass
+    print(answer.decode() or "{}", flush=True)
+    os._exit(0)
+os.wait()
+time.sleep(1.5)
+"""
+
+# Sends datagrams for some seconds. argv: seconds
+TRY = """
+import socket, sys, time
+time.sleep(0.5)
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+end, refused = time.monotonic() + float(sys.argv[1]), 0
+while time.monotonic() < end:
+    try:
+        s.sendto(b"x", ("127.0.0.1", 9))
+    except PermissionError:
+        refused += 1
+print(refused, flush=True)
+"""
+
+# Opens connections to a socket and holds them. argv: socket, how many, seconds
+HOLD = """
+import socket, sys, time
+held = []
+for _ in range(int(sys.argv[2])):
+    s = socket.socket(socket.AF_UNIX)
+    s.connect(sys.argv[1])
+    held.append(s)
+print("connected", flush=True)
+time.sleep(float(sys.argv[3]))
+"""
+
+RULES = """
+- rule: marked
+  desc: a file that only the test opens
+  condition: evt.type in (open, openat) and fd.name endswith /marked
+  output: marked file opened by %proc.name
+  priority: NOTICE
+"""
+
+SETTINGS = {"limits": {"processes": 1024}}
+
+
+def python(world, code, *args, **kwargs):
+    return world.spawn(["/usr/bin/python3", "-u", "-c", code, *map(str, args)], **kwargs)
+
+
+@pytest.fixture
+def quarantine(daemon):
+    daemon.cli("quarantine", spiffe("frontend"), "--reason", "test")
+    yield
+    daemon.cli("release", spiffe("frontend"))
+
+
+def test_a_full_table_is_no_way_out(world, daemon, quarantine, listener):
+    before = daemon.status()["events"]["procs_full"]
+    p = python(world, FILL, 1100, *listener, cgroup="frontend", uid=UID["frontend"])
+    p.wait(60)
+    assert daemon.status()["events"]["procs_full"] > before, "the table did not become full: " + p.text()
+    assert p.text().split() == ["parent", "EPERM", "child", "EPERM"]
+
+
+def test_refusals_do_not_drown_other_alerts(world, daemon, quarantine):
+    mark = daemon.alerts_mark()
+    marked = world.file("marked", text="x", mode=0o644)
+    p = python(world, TRY, 3, cgroup="frontend", uid=UID["frontend"])
+    time.sleep(1)
+    for _ in range(10):
+        world.spawn(["/bin/cat", marked], cgroup="backend", uid=UID["backend"]).wait()
+        time.sleep(0.1)
+    p.wait()
+    assert int(p.text()) > 1000, "too few to drown anything"
+    until("all ten", lambda: sum(a["rule"] == "marked" for a in daemon.alerts(mark)) == 10)
+    told = sum(a["rule"] == "Quarantined workload refused" for a in daemon.alerts(mark))
+    assert 0 < told <= 6 * 20
+
+
+@pytest.mark.parametrize("where", ["in scope", "out of scope"])
+def test_whoever_connected_must_still_live(world, daemon, where):
+    """A busy daemon looks at the caller late: one that has ended may have been inside a container."""
+    request = json.dumps({"version": daemon.status()["version"], "method": "status", "params": {}})
+    group = f"docker-{'cd' * 32}.scope"
+    os.kill(daemon.keeper_pid, signal.SIGSTOP)
+    try:
+        p = python(world, LEAVE, daemon.control_socket, request, cgroup=group if where == "in scope" else f"../{group}")
+        time.sleep(0.6)
+    finally:
+        os.kill(daemon.keeper_pid, signal.SIGCONT)
+    p.wait()
+    assert "result" not in json.loads(p.text()), p.text()
+
+
+def test_a_front_that_hangs_is_replaced(daemon, need):
+    assert need("frontend").do("fetch")["ok"]
+    front = daemon.front_pid()
+    os.kill(front, signal.SIGSTOP)
+    until("another front", lambda: daemon.front_pid() not in (front, None), 30)
+    until("it to serve", lambda: daemon.status()["front"]["running"], 10)
+    assert need("frontend").do("fetch")["ok"]
+
+
+def test_folders_of_others_are_refused(world):
+    d = world.daemon("folders", entries=[entry(world, "frontend")])
+    d.run_dir.mkdir()
+    for folder, mode, owner in ((d.state_dir, 0o777, 0), (d.run_dir, 0o775, 0), (d.run_dir, 0o755, UID["other"])):
+        os.chown(folder, owner, owner)
+        os.chmod(folder, mode)
+        with pytest.raises(SystemError, match="root owns"):
+            d.start()
+        os.chown(folder, 0, 0)
+        os.chmod(folder, 0o700 if folder == d.state_dir else 0o755)
+    d.start()
+    d.stop()
+
+
+def test_fewer_descriptors_than_connections(world):
+    """A descriptor that the front has no room for would break the link, and every stream with it."""
+    d = world.daemon("few", entries=[entry(world, "frontend")])
+    d.wrap = ["prlimit", "--nofile=160:160"]
+    d.start()
+    front = d.front_pid()
+    held = [python(world, HOLD, d.workload_socket, 100, 2, cgroup="rogue", uid=UID["rogue"] + i) for i in range(3)]
+    for p in held:
+        assert p.line() == "connected"
+    until("connections to be counted", lambda: d.status()["identity"]["connections"] >= 100)
+    for p in held:
+        p.wait()
+    assert d.front_pid() == front and "RLIMIT_NOFILE" in d.log()
+    d.stop()
