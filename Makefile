@@ -34,7 +34,7 @@ LIBS = $(shell pkg-config --libs $(PKGS)) -lelf -lz -lpthread
 
 ROOMS_SHARED := base policy rpc link
 ROOMS_KEEPER := sensor process detect alert guard control
-ROOMS_FRONT  := identity spiffe
+ROOMS_FRONT  := identity spiffe traffic mtls
 MAINS        := tipstaffd tipstaff
 
 DEPS_base     :=
@@ -49,6 +49,8 @@ DEPS_guard    := base sensor process detect
 DEPS_control  := base
 DEPS_identity := base policy
 DEPS_spiffe   := base policy rpc identity
+DEPS_mtls     := base policy
+DEPS_traffic  := base policy
 DEPS_tipstaffd := $(ROOMS_SHARED) $(ROOMS_KEEPER) $(ROOMS_FRONT)
 DEPS_tipstaff := base policy rpc sensor process detect control
 
@@ -61,6 +63,7 @@ include mk/bpf.mk
 include mk/proto.mk
 include mk/user.mk
 include mk/test.mk
+include mk/vm.mk
 include mk/install.mk
 
 .PHONY: help

@@ -97,9 +97,9 @@ PARALLEL = $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(shell nproc))
 .PHONY: deps test demo bench
 deps: ## install what the build needs (Debian 12)
 	@tools/install-deps build
-test: ## install what is missing; lint, unit, fuzz seeds, integration, interop (root)
+test: ## install what is missing; lint, unit, fuzz seeds, integration, interop, Linux 6.1 in a VM (root)
 	@BUILD=$(BUILD) tools/install-deps test
-	@MAKE='$(MAKE) $(PARALLEL)' BUILD=$(BUILD) tools/run-tests all lint unit fuzz-seeds integration interop; \
+	@MAKE='$(MAKE) $(PARALLEL)' BUILD=$(BUILD) tools/run-tests all lint unit fuzz-seeds integration interop vm-test; \
 		status=$$?; $(GIVE_BACK); exit $$status
 demo: ## install what is missing, build, and act out six scenes (root)
 	@BUILD=$(BUILD) tools/install-deps demo

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The virtual machine behind tools/vm: a stock Debian kernel (packages.py), a small initramfs (initramfs.py, boot, start)
-and the emulator that runs both (machine.py)."""
+"""The virtual machine behind tools/vm: a stock Debian kernel (packages.py), a small initramfs (initramfs.py, boot,
+start) and the emulator that runs both (machine.py)."""
 
 
 class VmError(Exception):

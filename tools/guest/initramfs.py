@@ -51,7 +51,7 @@ class Cpio:
 
 
 def boot_modules(folder):
-    """The boot modules and what they need, as paths relative to `folder`; and the lines of modules.dep about them."""
+    """The boot modules that are not built in: their names; and {file: [files it needs]} of all that takes."""
     needs = {}
     for line in (folder / "modules.dep").read_text(encoding="utf-8").splitlines():
         path, _, rest = line.partition(":")
@@ -59,14 +59,15 @@ def boot_modules(folder):
     by_name = {pathlib.PurePosixPath(p).stem.replace("-", "_"): p for p in needs}
     builtin = {pathlib.PurePosixPath(p).stem.replace("-", "_")
                for p in (folder / "modules.builtin").read_text(encoding="utf-8").split()}
-    chosen = {}
+    names, chosen = [], {}
     for name in BOOT_MODULES:
         if name in by_name:
+            names.append(name)
             for path in (by_name[name], *needs[by_name[name]]):
                 chosen[path] = needs[path]
         elif name not in builtin:
             raise VmError(f"{folder} has no module {name}: is this the generic flavour of the kernel?")
-    return chosen
+    return names, chosen
 
 
 def busybox():
@@ -89,9 +90,10 @@ def make(modules, settings, argv):
         cpio.link(f"bin/{applet}", "busybox")
     cpio.file("init", (HERE / "boot").read_bytes(), 0o755)
     cpio.file("vm/start", (HERE / "start").read_bytes(), 0o755)
+    names, chosen = boot_modules(modules)
     lines = [f"{name}={shlex.quote(str(value))}" for name, value in settings.items()]
+    lines.append(f"VM_BOOT_MODULES={shlex.quote(' '.join(names))}")
     cpio.file("vm/settings", "\n".join([*lines, "set -- " + shlex.join(argv), ""]).encode(errors="surrogateescape"))
-    chosen = boot_modules(modules)
     below = f"lib/modules/{modules.name}"
     for path in chosen:
         cpio.file(f"{below}/{path}", (modules / path).read_bytes())

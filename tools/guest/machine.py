@@ -16,6 +16,8 @@ import sys
 import tempfile
 import time
 
+from world.kernel import die_with_parent
+
 from . import VmError
 
 # As timeout(1) says it; and what is neither the command's failure nor its success.
@@ -42,11 +44,11 @@ def trouble(console, pattern=TROUBLE):
     return ""
 
 
-def arguments(vmlinuz, initramfs, console, memory, cpus):
+def arguments(vmlinuz, initramfs, console, append, memory, cpus):
     return [
         "qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", str(cpus), "-m", str(memory),
         "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-monitor", "none",
-        "-kernel", vmlinuz, "-initrd", initramfs, "-append", KERNEL_ARGUMENTS,
+        "-kernel", vmlinuz, "-initrd", initramfs, "-append", f"{KERNEL_ARGUMENTS} {append}",
         "-chardev", f"file,id=console,path={console}", "-serial", "chardev:console",
         "-fsdev", "local,id=root,path=/,security_model=none,readonly=on,multidevs=remap",
         "-device", "virtio-9p-pci,fsdev=root,mount_tag=host",
@@ -106,7 +108,7 @@ def forward(qemu, sources, outcome, deadline):
     return qemu.poll() is not None
 
 
-def run(vmlinuz, initramfs, *, shell=False, memory=2048, cpus=2, timeout=600.0):
+def run(vmlinuz, initramfs, *, shell=False, append="", memory=2048, cpus=2, timeout=600.0):
     """Boots, runs what the initramfs says, and returns the exit status for the caller's caller."""
     if not shutil.which("qemu-system-x86_64"):
         raise VmError("qemu-system-x86_64 is missing (Debian: qemu-system-x86): sudo tools/install-deps vm")
@@ -114,7 +116,7 @@ def run(vmlinuz, initramfs, *, shell=False, memory=2048, cpus=2, timeout=600.0):
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="tipstaff-vm-"))
         with open(f"{folder}/initramfs", "wb") as f:
             f.write(initramfs)
-        argv = arguments(vmlinuz, f.name, f"{folder}/console", memory, cpus)
+        argv = arguments(vmlinuz, f.name, f"{folder}/console", append, memory, cpus)
         sources, theirs = {}, []
         for number, name, target in ((1, "output", 1), (2, "errors", 2), (3, "events", None)):
             ours, its = os.pipe()
@@ -125,7 +127,7 @@ def run(vmlinuz, initramfs, *, shell=False, memory=2048, cpus=2, timeout=600.0):
         if shell:
             argv += ["-chardev", "stdio,id=terminal,signal=off", "-device", "virtconsole,nr=0,chardev=terminal"]
         qemu = subprocess.Popen(argv, stdin=None if shell else subprocess.DEVNULL, stdout=None if shell else 2,
-                                pass_fds=theirs)
+                                pass_fds=theirs, preexec_fn=die_with_parent)
         for fd in theirs:
             os.close(fd)
         stack.callback(end, qemu)
@@ -146,7 +148,7 @@ def end(qemu):
 def judge(outcome, console, in_time, timeout, qemu_status):
     """The exit status, and on stderr why it is not the command's."""
     complaint = trouble(console)
-    last = console
+    last = "\n".join(console.splitlines()[-25:])
     if complaint:
         print(f"vm: the kernel failed:\n{complaint}", file=sys.stderr)
         return STATUS_MACHINE

@@ -26,6 +26,8 @@ SERIES = ("6.1", "6.12", "7")
 # Suites to look into when the machine's own have no kernel of a series; asked of the machine's own Debian mirror.
 MORE_SUITES = ("bookworm-backports", "trixie", "trixie-backports")
 
+KEYRING = pathlib.Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+
 # Of the modules, what the guest may want; everything else drives hardware that it does not have.
 WANTED = re.compile(
     r"/kernel/(arch|crypto|lib|net|security|drivers/(virtio|char|vhost|net/[^/]+$)|fs/(9p|fuse|fscache|netfs|nls|overlayfs))"
@@ -77,8 +79,8 @@ def locked(cache):
         yield
 
 
-def say(text):
-    print(f"vm: {text}", file=sys.stderr, flush=True)
+def say(text, end="\n"):
+    print(f"vm: {text}", file=sys.stderr, flush=True, end=end)
 
 
 # ---- apt ------------------------------------------------------------------------
@@ -117,46 +119,52 @@ class Apt:
         say(f"reading the package lists of {self.where}")
         self.run("apt-get", "-q", "update")
 
+    def show(self, packages):
+        """What is known of packages: a dict of the interesting fields for each."""
+        if not packages:
+            return []
+        said = self.run("apt-cache", "show", "--no-all-versions", *packages) or ""
+        fields = re.compile(r"^(Package|Version|Size|Depends): (.*)$", re.MULTILINE)
+        return [dict(fields.findall(text)) for text in said.split("\n\n") if text.strip()]
+
     def find(self, series):
-        """The newest kernel of a series that is offered: (package, version, size), or None."""
+        """The newest kernel of a series that is offered: (package, version, [all its packages], their size), or None."""
         names = [n for n in (self.run("apt-cache", "pkgnames", "linux-image-") or "").split()
                  if (m := KERNEL_NAME.fullmatch(n)) and in_series(m["version"], series)]
-        offered = []
-        if names:
-            for text in (self.run("apt-cache", "show", "--no-all-versions", *names) or "").split("\n\n"):
-                fields = dict(re.findall(r"^(Package|Version|Size): (.*)$", text, re.MULTILINE))
-                if len(fields) == 3:
-                    offered.append((fields["Package"], fields["Version"], int(fields["Size"])))
-        return newest(offered)
+        best = newest([(p["Package"], p["Version"], p.get("Depends", "")) for p in self.show(names)])
+        if not best:
+            return None
+        package, version, depends = best
+        # From 7.x on Debian keeps the image, the modules and their tables in packages of their own.
+        release = re.escape(package.removeprefix("linux-image-"))
+        parts = [package, *re.findall(rf"\blinux-(?:base|binary|modules)-{release}(?= )", depends)]
+        return package, version, parts, sum(int(p["Size"]) for p in self.show(parts))
 
-    def download(self, package, version, size, folder):
-        """Downloads into `folder` with a line of progress; the file, or None."""
-        start = time.monotonic()
+    def download(self, packages, version, size, folder):
+        """Downloads into `folder`, saying how far it is; the files, or None."""
+        start = shown = time.monotonic()
+        argv = ["apt-get", *self.options, "-q", "download", *(f"{p}={version}" for p in packages)]
         with open(folder / "apt.log", "w+", encoding="utf-8", errors="replace") as log:
-            apt = subprocess.Popen(["apt-get", *self.options, "-q", "download", f"{package}={version}"], cwd=folder,
-                                   stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
-            shown = 0.0
-            while True:
-                try:
-                    apt.wait(0.25)
-                    break
-                except subprocess.TimeoutExpired:
-                    pass
+            say(f"downloading {packages[0]} {version}, {size / 1e6:.0f} MB")
+            apt = subprocess.Popen(argv, cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
+            while apt.poll() is None:
                 # A terminal sees each step, a log file one line every five seconds.
                 now = time.monotonic()
-                if sys.stderr.isatty() or now - shown > 5:
+                if now - shown > (0.5 if sys.stderr.isatty() else 5):
                     shown = now
-                    have = sum(f.stat().st_size for f in folder.rglob("*.deb"))
-                    text = f"vm: {package}: {have / 1e6:.0f} of {size / 1e6:.0f} MB"
-                    print(text, end="\r" if sys.stderr.isatty() else "\n", file=sys.stderr, flush=True)
+                    have = sum(f.stat().st_size for f in folder.glob("*.deb"))
+                    say(f"{have / 1e6:.0f} of {size / 1e6:.0f} MB", end="\r" if sys.stderr.isatty() else "\n")
+                time.sleep(0.1)
             log.seek(0)
             said = log.read()
-        files = list(folder.glob("*.deb"))
-        if apt.returncode or len(files) != 1:
-            say(f"apt-get download {package}={version} failed:\n{said.strip()}")
+        files = sorted(folder.glob("*.deb"))
+        if apt.returncode or len(files) != len(packages):
+            say(f"{' '.join(argv)} failed:\n{said.strip()}")
+            for file in files:
+                file.unlink()
             return None
-        say(f"{package}: {size / 1e6:.0f} MB in {time.monotonic() - start:.0f} s")
-        return files[0]
+        say(f"downloaded in {time.monotonic() - start:.0f} s")
+        return files
 
 
 def debian_mirror():
@@ -170,7 +178,10 @@ def debian_mirror():
     for line in done.stdout.splitlines():
         suite, uri, signed_by = line.split("|", 2)
         if suite == codename:
-            return uri, f"[signed-by={signed_by}] " if signed_by else ""
+            # apt leaves the variable as it stands where nothing is known, as for sources in the newer format.
+            if signed_by.startswith("$") and KEYRING.exists():
+                signed_by = str(KEYRING)
+            return uri, f"[signed-by={signed_by}] " if signed_by.startswith("/") else ""
     raise VmError(f"no Debian mirror among this machine's apt sources (a source with {codename} main)")
 
 
@@ -193,8 +204,8 @@ def fetch(cache, series, refresh=False):
 
 def find_and_unpack(cache, series, folder):
     """fetch() when the network has to be asked."""
-    for apt in (lambda: Apt(), lambda: Apt(folder / "apt", MORE_SUITES)):
-        apt = apt()
+    for place in ((), (folder / "apt", MORE_SUITES)):
+        apt = Apt(*place)
         # Lists may be missing (a fresh container) or name a package that the mirror has dropped: then update, once.
         for updated in (False, True):
             if updated:
@@ -204,15 +215,15 @@ def find_and_unpack(cache, series, folder):
             found = apt.find(series)
             if not found:
                 continue
-            package, version, size = found
+            package, version, parts, size = found
             release = package.removeprefix("linux-image-")
             mark = cache / release / "package"
             if mark.exists() and mark.read_text(encoding="utf-8").split() == [package, version]:
                 say(f"{package} {version} is the newest, and here")
                 return release
-            deb = apt.download(package, version, size, folder)
-            if deb:
-                unpack(deb, folder / "new", release)
+            debs = apt.download(parts, version, size, folder)
+            if debs:
+                unpack(debs, folder / "new", release)
                 (folder / "new/package").write_text(f"{package} {version}\n", encoding="utf-8")
                 shutil.rmtree(cache / release, ignore_errors=True)
                 (folder / "new").rename(cache / release)
@@ -221,31 +232,40 @@ def find_and_unpack(cache, series, folder):
                   f"{', '.join(MORE_SUITES)} of the same mirror")
 
 
-def unpack(deb, target, release):
-    """The kernel and the wanted modules of a package, with the tables that modprobe reads."""
+def unpack(debs, target, release):
+    """The kernel and the wanted modules of its packages, with the tables that modprobe reads."""
     start = time.monotonic()
     modules = target / "lib/modules" / release
     modules.mkdir(parents=True)
-    with subprocess.Popen(["dpkg-deb", "--fsys-tarfile", deb], stdout=subprocess.PIPE) as unpacker:
-        with tarfile.open(fileobj=unpacker.stdout, mode="r|") as tar:
-            for member in tar:
-                if not member.isfile():
-                    continue
-                name = member.name.removeprefix(".")
-                if name == f"/boot/vmlinuz-{release}":
-                    (target / "vmlinuz").write_bytes(tar.extractfile(member).read())
-                elif name.endswith(("/modules.builtin", "/modules.builtin.modinfo", "/modules.order")):
-                    (modules / name.rpartition("/")[2]).write_bytes(tar.extractfile(member).read())
-                elif WANTED.search(name) and name.endswith((".ko", ".ko.xz")):
-                    data = tar.extractfile(member).read()
-                    path = modules / name[name.index("/kernel/") + 1:].removesuffix(".xz")
-                    path.parent.mkdir(parents=True, exist_ok=True)
-                    path.write_bytes(lzma.decompress(data) if name.endswith(".xz") else data)
-    if unpacker.returncode or not (target / "vmlinuz").exists():
-        raise VmError(f"{deb.name} could not be unpacked (dpkg-deb: {unpacker.returncode}): is the disk full?")
-    # The package holds no tables; its installation would make them.
+    for deb in debs:
+        with subprocess.Popen(["dpkg-deb", "--fsys-tarfile", deb], stdout=subprocess.PIPE) as unpacker:
+            with tarfile.open(fileobj=unpacker.stdout, mode="r|") as tar:
+                for member in filter(tarfile.TarInfo.isfile, tar):
+                    place = place_of(member.name, release)
+                    if place:
+                        data = tar.extractfile(member).read()
+                        path = target / place
+                        path.parent.mkdir(parents=True, exist_ok=True)
+                        path.write_bytes(lzma.decompress(data) if member.name.endswith(".xz") else data)
+        if unpacker.returncode:
+            raise VmError(f"{deb.name} could not be unpacked (dpkg-deb: {unpacker.returncode})")
+    if not (target / "vmlinuz").exists() or not (modules / "modules.builtin").exists():
+        raise VmError(f"no kernel is in {' '.join(d.name for d in debs)}: has Debian arranged its packages anew?")
+    # The package holds no tables of its modules; its installation would make them.
     done = subprocess.run(["busybox", "depmod", "-b", target, release], stdin=subprocess.DEVNULL,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     if done.returncode:
         raise VmError(f"busybox depmod: {done.stdout.strip()}")
     say(f"unpacked {release} in {time.monotonic() - start:.0f} s")
+
+
+def place_of(name, release):
+    """Where a file of a package is kept, relative to the kernel's folder; None if it is not wanted."""
+    name = name.removeprefix("./").removeprefix("usr/")
+    if name in (f"boot/vmlinuz-{release}", f"lib/modules/{release}/vmlinuz"):
+        return "vmlinuz"
+    if not name.startswith(f"lib/modules/{release}/"):
+        return None
+    if name.endswith(("/modules.builtin", "/modules.builtin.modinfo", "/modules.order")):
+        return name
+    return name.removesuffix(".xz") if WANTED.search(name) and name.endswith((".ko", ".ko.xz")) else None

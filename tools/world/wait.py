@@ -1,7 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Waiting for something to become true, always with an end."""
 
+import os
 import time
+
+# Only a failure waits to the end, so patience costs nothing: an emulated machine (tools/vm) is many times slower, and
+# a busy one a few times.
+PATIENCE = 5.0 if os.environ.get("TIPSTAFF_VM") else 2.0
 
 
 class Timeout(AssertionError):
@@ -11,6 +16,7 @@ class Timeout(AssertionError):
 def until(what, condition, timeout=5.0, every=0.01):
     """Calls `condition` until it returns something true, and returns that. An exception from it counts as "not yet"
     and is shown when time is up."""
+    timeout *= PATIENCE
     end = time.monotonic() + timeout
     last = None
     while True:
