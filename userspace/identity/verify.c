@@ -145,8 +145,9 @@ static int check_leaf(X509 *leaf, EVP_PKEY *key, const char *uri, struct tip_err
 {
 	uint32_t usage = X509_get_key_usage(leaf);
 
-	if (X509_check_ca(leaf) || usage & (KU_KEY_CERT_SIGN | KU_CRL_SIGN) ||
-	    !(usage & KU_DIGITAL_SIGNATURE) || usage == UINT32_MAX)
+	if (X509_get_extension_flags(leaf) & EXFLAG_CA ||
+	    usage & (KU_KEY_CERT_SIGN | KU_CRL_SIGN) || !(usage & KU_DIGITAL_SIGNATURE) ||
+	    usage == UINT32_MAX)
 		return tip_error_set(err, "not the certificate of a workload");
 	if (!tip_cert_has_uri(leaf, uri))
 		return tip_error_set(err, "the certificate is not of %s", uri);
