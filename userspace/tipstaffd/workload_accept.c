@@ -92,7 +92,7 @@ static void hand_over(struct tip_keeper *k, int fd, const struct tip_unix_peer *
 /* True when the connection is settled either way: handed over, or after `until_ns` refused. */
 static bool settle(struct tip_keeper *k, int fd, uint64_t spin_ns, uint64_t until_ns)
 {
-	uint64_t start = tip_clock_monotonic(), now = start;
+	uint64_t start = tip_clock_monotonic(), now;
 	struct tip_unix_peer peer;
 
 	do {
