@@ -220,6 +220,19 @@ static __always_inline void accept_record(const struct tip_call *c, struct sock 
 
 /* ---- the calls ---- */
 
+/* The address that connect() and bind() were given; returns how much of it there is. */
+static __always_inline __u32 call_addr(const struct tip_call *c, union tip_sockaddr *sa)
+{
+	__u32 len = call_arg(c, 2);
+
+	if (len > sizeof(*sa))
+		len = sizeof(*sa);
+	opaque(len);
+	if (len <= sizeof(*sa))
+		bpf_probe_read_user(sa, len, (void *)call_arg(c, 1));
+	return len;
+}
+
 SEC("tp_btf/sys_exit")
 int BPF_PROG(tip_sys_connect, struct pt_regs *regs, long ret)
 {
@@ -244,12 +257,7 @@ int BPF_PROG(tip_sys_connect, struct pt_regs *regs, long ret)
 		return 0;
 	rec->ev.fd = call_arg(&c, 0);
 	sock_fill(&rec->ev, sk);
-	len = call_arg(&c, 2);
-	if (len > sizeof(sa))
-		len = sizeof(sa);
-	opaque(len);
-	if (len <= sizeof(sa))
-		bpf_probe_read_user(&sa, len, (void *)call_arg(&c, 1));
+	len = call_addr(&c, &sa);
 	/* The socket forgets where it wanted to go when that fails. */
 	if (c.ret && c.ret != -EINPROGRESS)
 		addr_fill(&rec->ev, &sa, true);
@@ -306,12 +314,7 @@ int BPF_PROG(tip_sys_bind, struct pt_regs *regs, long ret)
 		return 0;
 	rec->ev.fd = call_arg(&c, 0);
 	sock_fill(&rec->ev, call_sock(&c, call_arg(&c, 0)));
-	len = call_arg(&c, 2);
-	if (len > sizeof(sa))
-		len = sizeof(sa);
-	opaque(len);
-	if (len <= sizeof(sa))
-		bpf_probe_read_user(&sa, len, (void *)call_arg(&c, 1));
+	len = call_addr(&c, &sa);
 	if (c.ret)
 		addr_fill(&rec->ev, &sa, false);
 	if (sa.family == AF_UNIX && len >= sizeof(__u16))

@@ -14,23 +14,22 @@
 
 #include "base/mem.h"
 
-int tip_file_read_at(int dirfd, const char *name, size_t max, struct tip_buf *out,
-		     struct tip_error *err)
+int tip_file_read(const char *path, size_t max, struct tip_buf *out, struct tip_error *err)
 {
 	struct stat st;
 	size_t had = out->len;
 	int fd, ret = -1;
 
 	/* O_NONBLOCK: a FIFO put in a file's place must not hang us before fstat() unmasks it. */
-	fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	if (fd < 0)
-		return tip_error_at(err, name, 0, 0, "%s", strerror(errno));
+		return tip_error_at(err, path, 0, 0, "%s", strerror(errno));
 	if (fstat(fd, &st) < 0) {
-		tip_error_at(err, name, 0, 0, "%s", strerror(errno));
+		tip_error_at(err, path, 0, 0, "%s", strerror(errno));
 		goto out;
 	}
 	if (!S_ISREG(st.st_mode)) {
-		tip_error_at(err, name, 0, 0, "is not a regular file");
+		tip_error_at(err, path, 0, 0, "is not a regular file");
 		goto out;
 	}
 	for (;;) {
@@ -41,7 +40,7 @@ int tip_file_read_at(int dirfd, const char *name, size_t max, struct tip_buf *ou
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0) {
-			tip_error_at(err, name, 0, 0, "%s", strerror(errno));
+			tip_error_at(err, path, 0, 0, "%s", strerror(errno));
 			goto out;
 		}
 		if (n == 0)
@@ -49,7 +48,7 @@ int tip_file_read_at(int dirfd, const char *name, size_t max, struct tip_buf *ou
 		out->len += (size_t)n;
 		out->data[out->len] = '\0';
 		if (out->len - had > max) {
-			tip_error_at(err, name, 0, 0, "is larger than %zu bytes", max);
+			tip_error_at(err, path, 0, 0, "is larger than %zu bytes", max);
 			goto out;
 		}
 	}
@@ -62,11 +61,6 @@ out:
 	}
 	close(fd);
 	return ret;
-}
-
-int tip_file_read(const char *path, size_t max, struct tip_buf *out, struct tip_error *err)
-{
-	return tip_file_read_at(AT_FDCWD, path, max, out, err);
 }
 
 static int write_all(int fd, const char *p, size_t len)

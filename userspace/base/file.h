@@ -10,8 +10,6 @@
 
 /* Reads a whole regular file of at most `max` bytes into `out` (appended). 0, or -1 with `err`. */
 int tip_file_read(const char *path, size_t max, struct tip_buf *out, struct tip_error *err);
-int tip_file_read_at(int dirfd, const char *name, size_t max, struct tip_buf *out,
-		     struct tip_error *err);
 
 /*
  * Replaces a file atomically: writes `path`.tmp with `mode`, fsyncs, renames, fsyncs the

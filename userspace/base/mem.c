@@ -160,8 +160,3 @@ char *tip_arena_sprintf(struct tip_arena *arena, const char *fmt, ...)
 	va_end(ap);
 	return s;
 }
-
-size_t tip_arena_size(const struct tip_arena *arena)
-{
-	return arena->total;
-}

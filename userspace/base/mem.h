@@ -29,7 +29,6 @@ char *tip_arena_strdup(struct tip_arena *arena, const char *s);
 char *tip_arena_strndup(struct tip_arena *arena, const char *s, size_t n);
 char *tip_arena_sprintf(struct tip_arena *arena, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
-size_t tip_arena_size(const struct tip_arena *arena); /* bytes held */
 
 #define TIP_ARRAY_SIZE(a)                   (sizeof(a) / sizeof((a)[0]))
 #define TIP_CONTAINER_OF(ptr, type, member) ((type *)((char *)(ptr) - offsetof(type, member)))

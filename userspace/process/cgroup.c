@@ -142,12 +142,6 @@ struct tip_cgroup *tip_cgroup_get(struct tip_cgroups *c, uint64_t id)
 	return g;
 }
 
-struct tip_cgroup *tip_cgroup_ref(struct tip_cgroup *g)
-{
-	g->refs++;
-	return g;
-}
-
 void tip_cgroup_put(struct tip_cgroups *c, struct tip_cgroup *g)
 {
 	if (!g || --g->refs)

@@ -27,7 +27,6 @@ void tip_cgroups_free(struct tip_cgroups *c);
 
 /* A reference to the cgroup, never NULL; give it back with tip_cgroup_put(). */
 struct tip_cgroup *tip_cgroup_get(struct tip_cgroups *c, uint64_t id);
-struct tip_cgroup *tip_cgroup_ref(struct tip_cgroup *g);
 void tip_cgroup_put(struct tip_cgroups *c, struct tip_cgroup *g);
 
 #endif

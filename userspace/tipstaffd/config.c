@@ -16,7 +16,6 @@ enum kind {
 	K_STRING,   /* const char * */
 	K_PATH,     /* const char *, absolute */
 	K_BOOL,     /* bool */
-	K_STRINGS,  /* const char ** and the size_t after it */
 	K_PATHS,    /* the same, absolute */
 	K_CGROUPS,  /* the same, "/..." below the cgroup2 mount */
 	K_SECONDS,  /* uint32_t, from a duration */
@@ -115,7 +114,7 @@ static int read_list(struct reading *r, const struct key *k, const struct tip_ya
 
 		if (want_scalar(r, item, k->path) < 0)
 			return -1;
-		if (k->kind != K_STRINGS && check_path(r, item, k->path) < 0)
+		if (check_path(r, item, k->path) < 0)
 			return -1;
 		if (k->kind == K_CGROUPS && climbs(item->text))
 			return bad(r, item, k->path, "must not contain /../ nor end in /..");
@@ -200,7 +199,7 @@ static int read_value(struct reading *r, const struct key *k, const struct tip_y
 {
 	char *at = (char *)r->c + k->offset;
 
-	if (k->kind == K_STRINGS || k->kind == K_PATHS || k->kind == K_CGROUPS)
+	if (k->kind == K_PATHS || k->kind == K_CGROUPS)
 		return read_list(r, k, n);
 	if (k->kind == K_REQUIRE)
 		return read_require(r, n);

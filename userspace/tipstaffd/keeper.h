@@ -31,6 +31,8 @@ struct tip_rule_set {
 };
 
 #define TIP_RULE_SETS_MAX 256
+/* A set's rules say in their place that they come from this and its name. */
+#define TIP_RULE_SET_PLACE "set "
 
 /* rule_files.c */
 struct tip_keeper_rules {
@@ -160,6 +162,8 @@ void tip_keeper_alert(struct tip_keeper *k, const char *rule, enum tip_priority 
 int tip_rules_install(struct tip_keeper *k, const struct tip_rule_set *set, const char *without,
 		      struct tip_buf *notes, struct tip_error *err);
 int tip_rules_restore_sets(struct tip_keeper *k, struct tip_error *err); /* state_dir/rules.d */
+/* The set that a place of rules (tip_rule_info.file, an error's file) names, NULL for a file. */
+const char *tip_rules_set_of(const char *place);
 void tip_rules_files_free(struct tip_keeper *k);
 
 /* entry_files.c */

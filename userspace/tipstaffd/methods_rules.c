@@ -8,19 +8,9 @@
 #include "base/log.h"
 #include "base/mem.h"
 
-#define SET_PREFIX "set "
-
 static const char *action_name(enum tip_action a)
 {
 	return a == TIP_ACTION_KILL ? "kill" : a == TIP_ACTION_DENY ? "deny" : "none";
-}
-
-/* The set that a source name belongs to, NULL for a configured file. */
-static const char *set_of(const struct tip_rule_info *info)
-{
-	size_t n = strlen(SET_PREFIX);
-
-	return strncmp(info->file, SET_PREFIX, n) == 0 ? info->file + n : NULL;
 }
 
 TIP_METHOD(tip_method_rules_list)
@@ -41,7 +31,7 @@ TIP_METHOD(tip_method_rules_list)
 				  "output", r->output, "priority", tip_priority_name(r->priority),
 				  "source", r->source, "tags", tags, "enabled", (int)r->enabled,
 				  "action", action_name(r->action), "file", r->file, "line",
-				  r->line, "set", set_of(r)));
+				  r->line, "set", tip_rules_set_of(r->file)));
 	}
 	return json_pack("{s:o}", "rules", list);
 }
@@ -53,7 +43,7 @@ static json_t *names_in(const struct tip_keeper *k, const char *set)
 
 	for (size_t i = 0; i < tip_rules_count(k->rules.active); i++) {
 		const struct tip_rule_info *r = tip_rule_info(tip_rules_get(k->rules.active, i));
-		const char *of = set_of(r);
+		const char *of = tip_rules_set_of(r->file);
 
 		if (of && strcmp(of, set) == 0)
 			json_array_append_new(list, json_string(r->name));
@@ -68,9 +58,9 @@ static json_t *warnings(const struct tip_keeper *k, const char *set)
 
 	for (size_t i = 0; i < k->rules.last.count; i++) {
 		const struct tip_load_message *m = &k->rules.last.messages[i];
+		const char *of = tip_rules_set_of(m->at.file);
 
-		if (set && (strncmp(m->at.file, SET_PREFIX, strlen(SET_PREFIX)) != 0 ||
-			    strcmp(m->at.file + strlen(SET_PREFIX), set) != 0))
+		if (set && !(of && strcmp(of, set) == 0))
 			continue;
 		snprintf(full, sizeof(full), "%s (%s)", tip_error_str(&m->at, text, sizeof(text)),
 			 m->code);
@@ -154,7 +144,8 @@ static const char *find_set(const struct tip_keeper *k, const char *name, struct
 {
 	const struct tip_rule_info *found = NULL;
 	const char *set;
-	size_t others = 0;
+	json_t *together;
+	size_t others;
 
 	for (size_t i = 0; i < k->rules.nsets; i++)
 		if (strcmp(k->rules.sets[i].name, name) == 0)
@@ -170,29 +161,23 @@ static const char *find_set(const struct tip_keeper *k, const char *name, struct
 		tip_error_set(err, "there is no rule and no rule set \"%s\"", name);
 		return NULL;
 	}
-	set = set_of(found);
+	set = tip_rules_set_of(found->file);
 	if (!set) {
 		*hint = "remove it from the file, then `tipstaff rules reload`";
 		tip_error_at(err, found->file, found->line, 0, "rule \"%s\" comes from a file",
 			     name);
 		return NULL;
 	}
-	for (size_t i = 0; i < tip_rules_count(k->rules.active); i++) {
-		const struct tip_rule_info *r = tip_rule_info(tip_rules_get(k->rules.active, i));
-
-		others += r != found && set_of(r) && strcmp(set_of(r), set) == 0;
-	}
+	together = names_in(k, set);
+	others = json_array_size(together) - 1;
+	json_decref(together);
 	if (others) {
 		*hint = "remove the whole set by its name, or add the set again without the rule";
 		tip_error_set(err, "rule \"%s\" is in set \"%s\" with %zu others", name, set,
 			      others);
 		return NULL;
 	}
-	for (size_t i = 0; i < k->rules.nsets; i++)
-		if (strcmp(k->rules.sets[i].name, set) == 0)
-			return k->rules.sets[i].name;
-	tip_error_set(err, "set \"%s\" is not known", set);
-	return NULL;
+	return set;
 }
 
 TIP_METHOD(tip_method_rules_remove)

@@ -74,7 +74,7 @@ static int add_files(struct sources *s, const char *path, struct tip_error *err)
 
 static void add_set(struct sources *s, const struct tip_rule_set *set)
 {
-	char *name = tip_sprintf("set %s", set->name);
+	char *name = tip_sprintf(TIP_RULE_SET_PLACE "%s", set->name);
 
 	add_source(s, name, set->text, strlen(set->text));
 	free(name);
@@ -257,6 +257,13 @@ out:
 		tip_strings_free(list, (size_t)n);
 	free(dir);
 	return ret;
+}
+
+const char *tip_rules_set_of(const char *place)
+{
+	const size_t n = strlen(TIP_RULE_SET_PLACE);
+
+	return strncmp(place, TIP_RULE_SET_PLACE, n) == 0 ? place + n : NULL;
 }
 
 void tip_rules_files_free(struct tip_keeper *k)
