@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/map.h"
+#include "policy/parse.h"
 #include "policy/spiffe_id.h"
 
 #define TTL_MIN 10u
@@ -15,61 +16,37 @@
 #define DNS_LABEL_MAX 63
 
 struct parser {
+	struct tip_parse in;
 	struct tip_arena *arena;
-	const char *file;
 	const char *trust_domain;
-	struct tip_error *err;
 };
-
-static int fail(struct parser *p, const struct tip_yaml *at, const char *text)
-{
-	return tip_error_at(p->err, p->file, at->line, at->column, "%s", text);
-}
-
-/* Gives an error that came without one its place. */
-static int place(struct parser *p, const struct tip_yaml *at)
-{
-	char text[sizeof(p->err->text)];
-
-	memcpy(text, p->err->text, sizeof(text));
-	return fail(p, at, text);
-}
-
-/* The text of a value that must be there, or NULL with the error set. */
-static const char *text_of(struct parser *p, const struct tip_yaml *n)
-{
-	if (n->kind == TIP_YAML_SCALAR && !tip_yaml_is_null(n))
-		return n->text;
-	fail(p, n, "a text is expected here");
-	return NULL;
-}
 
 static int check_list(struct parser *p, const struct tip_yaml *n, size_t max)
 {
 	if (n->kind != TIP_YAML_SEQUENCE)
-		return fail(p, n, "a list is expected here");
+		return tip_parse_fail(&p->in, n, "a list is expected here");
 	if (n->count > max)
-		return tip_error_at(p->err, p->file, n->line, n->column, "at most %zu items here",
-				    max);
+		return tip_error_at(p->in.err, p->in.file, n->line, n->column,
+				    "at most %zu items here", max);
 	return 0;
 }
 
 static int parse_id(struct parser *p, const struct tip_yaml *n, struct tip_entry *e)
 {
-	const char *id = text_of(p, n), *path;
+	const char *id = tip_parse_text(&p->in, n), *path;
 
 	if (!id)
 		return -1;
-	if (tip_spiffe_id_check(id, true, p->err) < 0)
-		return place(p, n);
+	if (tip_spiffe_id_check(id, true, p->in.err) < 0)
+		return tip_parse_place(&p->in, n);
 	if (!tip_spiffe_id_in(id, p->trust_domain))
-		return tip_error_at(p->err, p->file, n->line, n->column,
+		return tip_error_at(p->in.err, p->in.file, n->line, n->column,
 				    "the trust domain of this daemon is %s: the ID has to start "
 				    "with spiffe://%s/",
 				    p->trust_domain, p->trust_domain);
 	path = tip_spiffe_id_path(id);
 	if (!strcmp(path, "/spire") || !strncmp(path, "/spire/", 7))
-		return fail(p, n, "IDs below /spire are reserved");
+		return tip_parse_fail(&p->in, n, "IDs below /spire are reserved");
 	e->spiffe_id = tip_arena_strdup(p->arena, id);
 	return 0;
 }
@@ -86,49 +63,52 @@ static int parse_selectors(struct parser *p, const struct tip_yaml *n, struct ti
 	if (check_list(p, n, TIP_ENTRY_SELECTORS_MAX) < 0)
 		return -1;
 	if (!n->count)
-		return fail(p, n, "at least one selector: an entry without would be everybody's");
+		return tip_parse_fail(
+			&p->in, n, "at least one selector: an entry without would be everybody's");
 	e->selectors = tip_arena_alloc(p->arena, n->count * sizeof(*e->selectors));
 	e->nselectors = n->count;
 	for (size_t i = 0; i < n->count; i++) {
-		const char *text = text_of(p, n->items[i]);
+		const char *text = tip_parse_text(&p->in, n->items[i]);
 
 		if (!text)
 			return -1;
-		if (tip_selector_parse(p->arena, text, &e->selectors[i], p->err) < 0)
-			return place(p, n->items[i]);
+		if (tip_selector_parse(p->arena, text, &e->selectors[i], p->in.err) < 0)
+			return tip_parse_place(&p->in, n->items[i]);
 		for (size_t j = 0; j < i; j++)
 			if (same_selector(&e->selectors[i], &e->selectors[j]))
-				return fail(p, n->items[i], "this selector is there twice");
+				return tip_parse_fail(&p->in, n->items[i],
+						      "this selector is there twice");
 	}
 	return 0;
 }
 
 static int parse_ttl(struct parser *p, const struct tip_yaml *n, struct tip_entry *e)
 {
-	const char *text = text_of(p, n);
+	const char *text = tip_parse_text(&p->in, n);
 	uint64_t ns;
 
 	if (!text)
 		return -1;
 	if (tip_duration_parse(text, &ns) < 0)
-		return fail(p, n,
-			    "a duration is expected: \"90s\", \"1h\", or a number of seconds");
+		return tip_parse_fail(
+			&p->in, n,
+			"a duration is expected: \"90s\", \"1h\", or a number of seconds");
 	if (ns % TIP_NSEC_PER_SEC)
-		return fail(p, n, "whole seconds only");
+		return tip_parse_fail(&p->in, n, "whole seconds only");
 	if (ns < TTL_MIN * TIP_NSEC_PER_SEC || ns > TTL_MAX * TIP_NSEC_PER_SEC)
-		return fail(p, n, "x509_ttl is between 10 s and 366 days");
+		return tip_parse_fail(&p->in, n, "x509_ttl is between 10 s and 366 days");
 	e->x509_ttl = (uint32_t)(ns / TIP_NSEC_PER_SEC);
 	return 0;
 }
 
 static int parse_hint(struct parser *p, const struct tip_yaml *n, struct tip_entry *e)
 {
-	const char *text = text_of(p, n);
+	const char *text = tip_parse_text(&p->in, n);
 
 	if (!text)
 		return -1;
 	if (strlen(text) > TIP_ENTRY_HINT_MAX)
-		return fail(p, n, "a hint has at most 1024 bytes");
+		return tip_parse_fail(&p->in, n, "a hint has at most 1024 bytes");
 	e->hint = tip_arena_strdup(p->arena, text);
 	return 0;
 }
@@ -161,15 +141,16 @@ static int parse_dns_names(struct parser *p, const struct tip_yaml *n, struct ti
 	e->dns_names = tip_arena_alloc(p->arena, (n->count + 1) * sizeof(*e->dns_names));
 	e->ndns_names = n->count;
 	for (size_t i = 0; i < n->count; i++) {
-		const char *text = text_of(p, n->items[i]);
+		const char *text = tip_parse_text(&p->in, n->items[i]);
 
 		if (!text)
 			return -1;
 		if (!dns_name_ok(text))
-			return fail(p, n->items[i], "not a DNS name");
+			return tip_parse_fail(&p->in, n->items[i], "not a DNS name");
 		for (size_t j = 0; j < i; j++)
 			if (!strcasecmp(text, e->dns_names[j]))
-				return fail(p, n->items[i], "this DNS name is there twice");
+				return tip_parse_fail(&p->in, n->items[i],
+						      "this DNS name is there twice");
 		e->dns_names[i] = tip_arena_strdup(p->arena, text);
 	}
 	return 0;
@@ -190,7 +171,7 @@ static int parse_key(struct parser *p, const struct tip_yaml *map, size_t i, str
 	for (size_t k = 0; k < TIP_ARRAY_SIZE(keys); k++)
 		if (!strcmp(map->keys[i]->text, keys[k].key))
 			return keys[k].parse(p, map->items[i], e);
-	return tip_error_at(p->err, p->file, map->keys[i]->line, map->keys[i]->column,
+	return tip_error_at(p->in.err, p->in.file, map->keys[i]->line, map->keys[i]->column,
 			    "unknown key \"%.60s\": an entry has spiffe_id, selectors, x509_ttl, "
 			    "hint and dns_names",
 			    map->keys[i]->text);
@@ -203,20 +184,21 @@ static int parse_entry(struct parser *p, const struct tip_yaml *map, struct tip_
 	size_t len;
 
 	if (map->kind != TIP_YAML_MAPPING)
-		return fail(p, map, "an entry is expected: spiffe_id: ..., selectors: [...]");
-	*e = (struct tip_entry){.hint = "", .file = p->file, .line = map->line};
+		return tip_parse_fail(&p->in, map,
+				      "an entry is expected: spiffe_id: ..., selectors: [...]");
+	*e = (struct tip_entry){.hint = "", .file = p->in.file, .line = map->line};
 	for (size_t i = 0; i < map->count; i++)
 		if (parse_key(p, map, i, e) < 0)
 			return -1;
 	for (size_t k = 0; k < TIP_ARRAY_SIZE(keys); k++)
 		if (keys[k].needed && !tip_yaml_get(map, keys[k].key))
-			return tip_error_at(p->err, p->file, map->line, map->column,
+			return tip_error_at(p->in.err, p->in.file, map->line, map->column,
 					    "the entry has no %s", keys[k].key);
 	tip_entry_write(e, &text);
 	len = text.len;
 	tip_buf_free(&text);
 	if (len > TIP_ENTRY_TEXT_MAX)
-		return fail(p, map, "the entry is larger than 32 KiB");
+		return tip_parse_fail(&p->in, map, "the entry is larger than 32 KiB");
 	tip_entry_id(e, id);
 	e->id = tip_arena_strdup(p->arena, id);
 	return 0;
@@ -227,7 +209,8 @@ static int parse_list(struct parser *p, const struct tip_yaml *list, struct tip_
 		      struct tip_entry **entries, size_t *count)
 {
 	if (list->kind != TIP_YAML_SEQUENCE)
-		return fail(p, list, "an entries file is a list: \"- spiffe_id: ...\"");
+		return tip_parse_fail(&p->in, list,
+				      "an entries file is a list: \"- spiffe_id: ...\"");
 	*entries = tip_realloc(*entries, *count + list->count + 1, sizeof(**entries));
 	for (size_t i = 0; i < list->count; i++) {
 		const struct tip_yaml *before;
@@ -237,7 +220,7 @@ static int parse_list(struct parser *p, const struct tip_yaml *list, struct tip_
 			return -1;
 		before = tip_map_puts(seen, e->id, list->items[i]);
 		if (before)
-			return tip_error_at(p->err, p->file, e->line, list->items[i]->column,
+			return tip_error_at(p->in.err, p->in.file, e->line, list->items[i]->column,
 					    "the same SPIFFE ID with the same selectors is at "
 					    "line %d already",
 					    before->line);
@@ -250,13 +233,13 @@ int tip_entries_parse(struct tip_arena *arena, const char *file, const char *tex
 		      const char *trust_domain, struct tip_entry **entries, size_t *count,
 		      struct tip_error *err)
 {
-	struct parser p = {.arena = arena, .trust_domain = trust_domain, .err = err};
+	struct parser p = {.in.err = err, .arena = arena, .trust_domain = trust_domain};
 	struct tip_map *seen;
 	struct tip_yaml **docs;
 	size_t ndocs, had = *count;
 	int ret = 0;
 
-	p.file = tip_arena_strdup(arena, file ? file : "");
+	p.in.file = tip_arena_strdup(arena, file ? file : "");
 	if (tip_yaml_parse(arena, file, text, len, &docs, &ndocs, err) < 0)
 		return -1;
 	seen = tip_map_new();

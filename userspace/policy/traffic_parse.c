@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <string.h>
 
-#include "base/yaml.h"
+#include "policy/parse.h"
 #include "policy/spiffe_glob.h"
 #include "policy/spiffe_id.h"
 #include "policy/traffic_impl.h"
@@ -9,44 +9,20 @@
 #define PORT_HELP "a port is a number from 1 to 65535, or a range of them: \"8000-8099\""
 
 struct parser {
+	struct tip_parse in; /* its file is the set's own copy */
 	struct tip_traffic_policies *all;
-	const char *file; /* the set's own copy */
-	struct tip_error *err;
 };
-
-static int fail(struct parser *p, const struct tip_yaml *at, const char *text)
-{
-	return tip_error_at(p->err, p->file, at->line, at->column, "%s", text);
-}
-
-/* Gives an error that came without one its place. */
-static int place(struct parser *p, const struct tip_yaml *at)
-{
-	char text[sizeof(p->err->text)];
-
-	memcpy(text, p->err->text, sizeof(text));
-	return fail(p, at, text);
-}
-
-/* The text of a value that must be there, or NULL with the error set. */
-static const char *text_of(struct parser *p, const struct tip_yaml *n)
-{
-	if (n->kind == TIP_YAML_SCALAR && !tip_yaml_is_null(n))
-		return n->text;
-	fail(p, n, "a text is expected here");
-	return NULL;
-}
 
 static int parse_name(struct parser *p, const struct tip_yaml *n, struct tip_traffic_policy *t)
 {
-	const char *name = text_of(p, n);
+	const char *name = tip_parse_text(&p->in, n);
 	size_t len;
 
 	if (!name)
 		return -1;
 	len = strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-");
 	if (!len || name[len] || len > TIP_TRAFFIC_NAME_MAX)
-		return tip_error_at(p->err, p->file, n->line, n->column,
+		return tip_error_at(p->in.err, p->in.file, n->line, n->column,
 				    "a name is 1 to %d letters, digits, '.', '-' and '_'",
 				    TIP_TRAFFIC_NAME_MAX);
 	t->name = tip_traffic_intern(p->all, name);
@@ -71,36 +47,36 @@ static int read_port(const char **s, uint16_t *out)
 
 static int parse_port(struct parser *p, const struct tip_yaml *n, struct tip_traffic_to *to)
 {
-	const char *s = text_of(p, n);
+	const char *s = tip_parse_text(&p->in, n);
 
 	if (!s)
 		return -1;
 	if (read_port(&s, &to->port_min) < 0)
-		return fail(p, n, PORT_HELP);
+		return tip_parse_fail(&p->in, n, PORT_HELP);
 	to->port_max = to->port_min;
 	if (!*s)
 		return 0;
 	if (*s++ != '-' || read_port(&s, &to->port_max) < 0 || *s)
-		return fail(p, n, PORT_HELP);
+		return tip_parse_fail(&p->in, n, PORT_HELP);
 	if (to->port_min > to->port_max)
-		return tip_error_at(p->err, p->file, n->line, n->column,
+		return tip_error_at(p->in.err, p->in.file, n->line, n->column,
 				    "the range ends before it begins: write %u-%u", to->port_max,
 				    to->port_min);
 	/* An exact port goes before a range; this one would be neither. */
 	if (to->port_min == to->port_max)
-		return tip_error_at(p->err, p->file, n->line, n->column,
+		return tip_error_at(p->in.err, p->in.file, n->line, n->column,
 				    "the range is one port: write %u", to->port_min);
 	return 0;
 }
 
 static int parse_cidr(struct parser *p, const struct tip_yaml *n, struct tip_traffic_to *to)
 {
-	const char *text = text_of(p, n);
+	const char *text = tip_parse_text(&p->in, n);
 
 	if (!text)
 		return -1;
-	if (tip_cidr_parse(text, &to->cidr, p->err) < 0)
-		return place(p, n);
+	if (tip_cidr_parse(text, &to->cidr, p->in.err) < 0)
+		return tip_parse_place(&p->in, n);
 	return 0;
 }
 
@@ -110,18 +86,20 @@ static int parse_destination(struct parser *p, const struct tip_yaml *map,
 	const struct tip_yaml *cidr = tip_yaml_get(map, "cidr"), *port = tip_yaml_get(map, "port");
 
 	if (map->kind != TIP_YAML_MAPPING)
-		return fail(p, map, "a destination is expected: {cidr: 10.0.0.0/8, port: 443}");
+		return tip_parse_fail(&p->in, map,
+				      "a destination is expected: {cidr: 10.0.0.0/8, port: 443}");
 	for (size_t i = 0; i < map->count; i++)
 		if (strcmp(map->keys[i]->text, "cidr") != 0 &&
 		    strcmp(map->keys[i]->text, "port") != 0)
 			return tip_error_at(
-				p->err, p->file, map->keys[i]->line, map->keys[i]->column,
+				p->in.err, p->in.file, map->keys[i]->line, map->keys[i]->column,
 				"unknown key \"%.60s\": a destination has cidr and port",
 				map->keys[i]->text);
 	if (!cidr)
-		return fail(p, map, "the destination has no cidr");
+		return tip_parse_fail(&p->in, map, "the destination has no cidr");
 	if (!port)
-		return fail(p, map, "the destination has no port; every port is \"1-65535\"");
+		return tip_parse_fail(&p->in, map,
+				      "the destination has no port; every port is \"1-65535\"");
 	to->line = map->line;
 	to->column = map->column;
 	return parse_cidr(p, cidr, to) < 0 ? -1 : parse_port(p, port, to);
@@ -139,9 +117,9 @@ static int parse_to(struct parser *p, const struct tip_yaml *n, struct tip_traff
 	size_t count = list ? n->count : 1;
 
 	if (!count)
-		return fail(p, n, "at least one destination");
+		return tip_parse_fail(&p->in, n, "at least one destination");
 	if (count > TIP_TRAFFIC_TO_MAX)
-		return tip_error_at(p->err, p->file, n->line, n->column,
+		return tip_error_at(p->in.err, p->in.file, n->line, n->column,
 				    "at most %d destinations in a policy", TIP_TRAFFIC_TO_MAX);
 	t->to = tip_arena_alloc(p->all->arena, count * sizeof(*t->to));
 	t->nto = count;
@@ -153,7 +131,7 @@ static int parse_to(struct parser *p, const struct tip_yaml *n, struct tip_traff
 			return -1;
 		for (size_t j = 0; j < i; j++)
 			if (same_destination(&t->to[i], &t->to[j]))
-				return tip_error_at(p->err, p->file, item->line, item->column,
+				return tip_error_at(p->in.err, p->in.file, item->line, item->column,
 						    "this destination is at line %d already",
 						    t->to[j].line);
 	}
@@ -175,29 +153,30 @@ static int parse_peers(struct parser *p, const struct tip_yaml *n, size_t max,
 	struct tip_traffic_peer *list;
 
 	if (n->kind != TIP_YAML_SEQUENCE)
-		return fail(p, n, "a list of SPIFFE IDs is expected here");
+		return tip_parse_fail(&p->in, n, "a list of SPIFFE IDs is expected here");
 	if (!n->count)
-		return fail(p, n,
-			    "at least one SPIFFE ID; an empty list could be read as nobody "
-			    "or as everybody");
+		return tip_parse_fail(
+			&p->in, n,
+			"at least one SPIFFE ID; an empty list could be read as nobody "
+			"or as everybody");
 	if (n->count > max)
-		return tip_error_at(p->err, p->file, n->line, n->column, "at most %zu IDs here",
-				    max);
+		return tip_error_at(p->in.err, p->in.file, n->line, n->column,
+				    "at most %zu IDs here", max);
 	list = tip_arena_alloc(p->all->arena, n->count * sizeof(*list));
 	for (size_t i = 0; i < n->count; i++) {
 		const struct tip_yaml *item = n->items[i];
-		const char *text = text_of(p, item);
+		const char *text = tip_parse_text(&p->in, item);
 
 		if (!text)
 			return -1;
-		if (check(text, p->err) < 0)
-			return place(p, item);
+		if (check(text, p->in.err) < 0)
+			return tip_parse_place(&p->in, item);
 		list[i] = (struct tip_traffic_peer){tip_traffic_intern(p->all, text), item->line,
 						    item->column};
 		/* Kept once each, so the same text is the same pointer. */
 		for (size_t j = 0; j < i; j++)
 			if (list[i].id == list[j].id)
-				return fail(p, item, "this ID is there twice");
+				return tip_parse_fail(&p->in, item, "this ID is there twice");
 	}
 	*out = list;
 	*count = n->count;
@@ -219,7 +198,7 @@ static int parse_clients(struct parser *p, const struct tip_yaml *n, struct tip_
 
 static int parse_mode(struct parser *p, const struct tip_yaml *n, struct tip_traffic_policy *t)
 {
-	const char *mode = text_of(p, n);
+	const char *mode = tip_parse_text(&p->in, n);
 
 	if (!mode)
 		return -1;
@@ -229,7 +208,7 @@ static int parse_mode(struct parser *p, const struct tip_yaml *n, struct tip_tra
 	else if (!strcmp(mode, "disable"))
 		t->mode = TIP_TRAFFIC_DISABLE;
 	else
-		return tip_error_at(p->err, p->file, n->line, n->column,
+		return tip_error_at(p->in.err, p->in.file, n->line, n->column,
 				    "unknown mode \"%.60s\": there are strict and disable", mode);
 	return 0;
 }
@@ -251,7 +230,7 @@ static int parse_key(struct parser *p, const struct tip_yaml *map, size_t i,
 	for (size_t k = 0; k < TIP_ARRAY_SIZE(keys); k++)
 		if (!strcmp(map->keys[i]->text, keys[k].key))
 			return keys[k].parse(p, map->items[i], t);
-	return tip_error_at(p->err, p->file, map->keys[i]->line, map->keys[i]->column,
+	return tip_error_at(p->in.err, p->in.file, map->keys[i]->line, map->keys[i]->column,
 			    "unknown key \"%.60s\": a policy has name, to, server, clients and "
 			    "mode",
 			    map->keys[i]->text);
@@ -264,11 +243,12 @@ static int parse_policy(struct parser *p, const struct tip_yaml *map, struct tip
 	size_t len;
 
 	if (map->kind != TIP_YAML_MAPPING)
-		return fail(p, map,
-			    "a policy is expected: name: ..., to: {cidr: ..., port: ...}, "
-			    "server: [...], clients: [...]");
+		return tip_parse_fail(
+			&p->in, map,
+			"a policy is expected: name: ..., to: {cidr: ..., port: ...}, "
+			"server: [...], clients: [...]");
 	*t = (struct tip_traffic_policy){
-		.file = p->file,
+		.file = p->in.file,
 		.line = map->line,
 		.column = map->column,
 		.server_line = map->line,
@@ -282,14 +262,16 @@ static int parse_policy(struct parser *p, const struct tip_yaml *map, struct tip
 		bool strict = keys[k].needed_strict && t->mode == TIP_TRAFFIC_STRICT;
 
 		if ((keys[k].needed || strict) && !tip_yaml_get(map, keys[k].key))
-			return tip_error_at(p->err, p->file, map->line, map->column,
+			return tip_error_at(p->in.err, p->in.file, map->line, map->column,
 					    "the policy has no %s%s", keys[k].key,
 					    strict ? ", which mode strict needs" : "");
 	}
 	tip_traffic_write(t, &text);
 	len = text.len;
 	tip_buf_free(&text);
-	return len > TIP_TRAFFIC_TEXT_MAX ? fail(p, map, "the policy is larger than 32 KiB") : 0;
+	return len > TIP_TRAFFIC_TEXT_MAX
+		       ? tip_parse_fail(&p->in, map, "the policy is larger than 32 KiB")
+		       : 0;
 }
 
 /* Holds a policy that is in the set against those before it. */
@@ -299,7 +281,7 @@ static int check_others(struct parser *p, const struct tip_yaml *map, struct tip
 	const struct tip_traffic_policy *first = tip_map_gets(p->all->names, t->name);
 
 	if (first)
-		return tip_error_at(p->err, p->file, name->line, name->column,
+		return tip_error_at(p->in.err, p->in.file, name->line, name->column,
 				    "there is a policy %s at %s:%d:%d already", t->name,
 				    first->file, first->line, first->column);
 	tip_map_puts(p->all->names, t->name, t);
@@ -308,7 +290,7 @@ static int check_others(struct parser *p, const struct tip_yaml *map, struct tip
 		const struct tip_traffic_to *other = tip_traffic_claim(p->all, &t->to[i]);
 
 		if (other != to && !tip_traffic_policy_same(t, other->policy))
-			return tip_error_at(p->err, p->file, to->line, to->column,
+			return tip_error_at(p->in.err, p->in.file, to->line, to->column,
 					    "policy %s says something else of the same "
 					    "destination, at %s:%d:%d",
 					    other->policy->name, other->policy->file, other->line,
@@ -320,7 +302,8 @@ static int check_others(struct parser *p, const struct tip_yaml *map, struct tip
 static int parse_list(struct parser *p, const struct tip_yaml *list)
 {
 	if (list->kind != TIP_YAML_SEQUENCE)
-		return fail(p, list, "a traffic policy file is a list: \"- name: ...\"");
+		return tip_parse_fail(&p->in, list,
+				      "a traffic policy file is a list: \"- name: ...\"");
 	for (size_t i = 0; i < list->count; i++) {
 		const struct tip_yaml *map = list->items[i];
 		struct tip_traffic_policy *t = tip_arena_alloc(p->all->arena, sizeof(*t));
@@ -328,11 +311,11 @@ static int parse_list(struct parser *p, const struct tip_yaml *list)
 		if (parse_policy(p, map, t) < 0)
 			return -1;
 		if (p->all->count == TIP_TRAFFIC_POLICIES_MAX)
-			return tip_error_at(p->err, p->file, map->line, map->column,
+			return tip_error_at(p->in.err, p->in.file, map->line, map->column,
 					    "more than %d policies", TIP_TRAFFIC_POLICIES_MAX);
 		tip_traffic_policies_push(p->all, t);
 		if (p->all->ndestinations > TIP_TRAFFIC_DESTINATIONS_MAX)
-			return tip_error_at(p->err, p->file, map->line, map->column,
+			return tip_error_at(p->in.err, p->in.file, map->line, map->column,
 					    "more than %d destinations in all policies",
 					    TIP_TRAFFIC_DESTINATIONS_MAX);
 		if (check_others(p, map, t) < 0)
@@ -346,8 +329,7 @@ int tip_traffic_policies_parse(struct tip_traffic_policies *all, const char *fil
 {
 	/* The tree is many times the size of what is kept of it. */
 	struct tip_arena *scratch = tip_arena_new();
-	struct parser p = {
-		.all = all, .file = tip_traffic_intern(all, file ? file : ""), .err = err};
+	struct parser p = {.in = {tip_traffic_intern(all, file ? file : ""), err}, .all = all};
 	struct tip_yaml **docs;
 	size_t ndocs, had = all->count;
 	int ret = tip_yaml_parse(scratch, file, text, len, &docs, &ndocs, err);

@@ -6,22 +6,18 @@
 
 #include "base/map.h"
 #include "base/mem.h"
+#include "policy/traffic_segment.h"
 
 /*
  * A network hangs in a hash map, and the prefix lengths that occur are tried from the longest: at
  * most 33 or 129 probes, in practice a handful. The ports of one network are cut into segments that
  * do not overlap, each with its winner, so overlapping ranges cost nothing at lookup.
  */
-struct segment {
-	uint16_t min, max;
-	const struct tip_traffic_to *to;
-};
-
 struct network {
 	struct network *next; /* all of them */
 	const struct tip_traffic_to **to;
 	size_t nto, cap;
-	struct segment *segments; /* by port */
+	struct tip_traffic_segment *segments; /* by port */
 	size_t nsegments;
 };
 
@@ -69,100 +65,10 @@ static void network_add(struct network *n, const struct tip_traffic_to *to)
 	n->to[n->nto++] = to;
 }
 
-static int by_number(const void *a, const void *b)
-{
-	const uint32_t *x = a, *y = b;
-
-	return (*x > *y) - (*x < *y);
-}
-
-/* The ports where something begins, or has ended just before; sorted, each once. */
-static size_t bounds_of(const struct network *n, uint32_t *bounds)
-{
-	size_t count = 0, kept = 0;
-
-	for (size_t i = 0; i < n->nto; i++) {
-		bounds[count++] = n->to[i]->port_min;
-		bounds[count++] = n->to[i]->port_max + 1u;
-	}
-	qsort(bounds, count, sizeof(*bounds), by_number);
-	for (size_t i = 0; i < count; i++)
-		if (!kept || bounds[kept - 1] != bounds[i])
-			bounds[kept++] = bounds[i];
-	return kept;
-}
-
-static size_t index_of(const uint32_t *bounds, size_t count, uint32_t port)
-{
-	const uint32_t *at = bsearch(&port, bounds, count, sizeof(*bounds), by_number);
-
-	return (size_t)(at - bounds);
-}
-
-/* The first piece from `i` on that nobody owns; `skip` leaps over those that are taken. */
-static size_t first_free(size_t *skip, size_t i)
-{
-	while (skip[i] != i) {
-		skip[i] = skip[skip[i]];
-		i = skip[i];
-	}
-	return i;
-}
-
-/* Gives `to` what is left between its ports. Whoever comes first keeps it. */
-static void claim(const struct tip_traffic_to *to, const uint32_t *bounds, size_t count,
-		  size_t *skip, const struct tip_traffic_to **owner)
-{
-	size_t end = index_of(bounds, count, to->port_max + 1u);
-	size_t i = first_free(skip, index_of(bounds, count, to->port_min));
-
-	for (; i < end; i = first_free(skip, i)) {
-		owner[i] = to;
-		skip[i] = i + 1;
-	}
-}
-
-/* Joins neighbouring pieces of one owner into segments; how many there are. */
-static size_t join(const struct tip_traffic_to *const *owner, const uint32_t *bounds, size_t count,
-		   struct segment *out)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i + 1 < count; i++) {
-		uint16_t max = (uint16_t)(bounds[i + 1] - 1);
-
-		if (!owner[i])
-			continue;
-		/* Between two pieces of one range each piece has an owner: these two touch. */
-		if (n && out[n - 1].to == owner[i])
-			out[n - 1].max = max;
-		else
-			out[n++] = (struct segment){(uint16_t)bounds[i], max, owner[i]};
-	}
-	return n;
-}
-
 static void network_compile(struct tip_traffic_set *s, struct network *n)
 {
-	uint32_t *bounds = tip_calloc(2 * n->nto, sizeof(*bounds));
-	size_t count = bounds_of(n, bounds);
-	size_t *skip = tip_calloc(count, sizeof(*skip));
-	const struct tip_traffic_to **owner = tip_calloc(count, sizeof(struct tip_traffic_to *));
-
-	for (size_t i = 0; i < count; i++)
-		skip[i] = i;
-	for (size_t i = 0; i < n->nto; i++)
-		if (n->to[i]->port_min == n->to[i]->port_max)
-			claim(n->to[i], bounds, count, skip, owner);
-	for (size_t i = 0; i < n->nto; i++)
-		if (n->to[i]->port_min != n->to[i]->port_max)
-			claim(n->to[i], bounds, count, skip, owner);
-
-	n->segments = tip_arena_alloc(s->arena, count * sizeof(*n->segments));
-	n->nsegments = join(owner, bounds, count, n->segments);
-	free(owner);
-	free(skip);
-	free(bounds);
+	n->segments = tip_arena_alloc(s->arena, 2 * n->nto * sizeof(*n->segments));
+	n->nsegments = tip_traffic_segments(n->to, n->nto, n->segments);
 }
 
 static void lengths_fill(struct lengths *l, const bool *seen, unsigned int max)
@@ -229,7 +135,7 @@ static const struct tip_traffic_to *at_port(const struct network *n, uint16_t po
 
 	while (low < high) {
 		size_t mid = low + (high - low) / 2;
-		const struct segment *g = &n->segments[mid];
+		const struct tip_traffic_segment *g = &n->segments[mid];
 
 		if (port < g->min)
 			high = mid;
