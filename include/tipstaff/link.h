@@ -22,6 +22,22 @@ struct tip_link_hdr {
 	__u32 nfds; /* descriptors that come with it */
 };
 
+/* The addresses of a relayed connection as the application sees them: IPv4, network order. */
+struct tip_link_flow {
+	__u32 local, remote;           /* outbound: remote is what was dialled; inbound: local is */
+	__u16 local_port, remote_port; /* host order */
+};
+
+/* One element of MOVED: what an open connection has carried so far. */
+struct tip_link_moved {
+	__u64 id;
+	__u64 sent, received; /* plaintext bytes to the wire, from the wire */
+	__u32 backend;        /* TIP_LINK_BACKEND_* */
+	__u32 zero;
+};
+#define TIP_LINK_BACKEND_USER 1
+#define TIP_LINK_MOVED_MAX    1500 /* elements of one message */
+
 /* In the payload's order; s: string, u32, u64. Limits of the strings stand in link/codec.c. */
 enum tip_link_type {
 	/* keeper -> front */
@@ -52,6 +68,31 @@ enum tip_link_type {
 	TIP_LINK_CONN = 10,
 	/* u64 id, u32 ask, u32 ok */
 	TIP_LINK_CHECKED = 11,
+	/* u32 numbers: handshakes, connections, connections of one identity, KB of buffers */
+	TIP_LINK_LIMITS = 12,
+	/* u64 id: a new set of traffic policies begins, of this generation */
+	TIP_LINK_TRAFFIC = 13,
+	/* s yaml: one policy, as tip_traffic_write() puts it */
+	TIP_LINK_POLICY = 14,
+	/* empty: the set is whole, use it, and cut what it no longer allows */
+	TIP_LINK_TRAFFIC_END = 15,
+	/*
+	 * u64 id, u64 exec_id, flow, s spiffe_id (of that exec, at its connect()); with a socket
+	 * that is connecting to flow.remote: authenticate the peer, then say WANTED or ENDED
+	 */
+	TIP_LINK_OUTBOUND = 16,
+	/*
+	 * u64 id, u64 exec_id (the listener's), flow, s spiffe_id ("": it has none); with the
+	 * accepted socket: authenticate the client, then say WANTED or ENDED
+	 */
+	TIP_LINK_INBOUND = 17,
+	/*
+	 * u64 id; with the application's leg. Outbound: connected. Inbound: connecting. Move bytes,
+	 * then say ENDED
+	 */
+	TIP_LINK_JOIN = 18,
+	/* u64 id, u32 cause: end it, say ENDED */
+	TIP_LINK_CUT = 19,
 
 	/* front -> keeper */
 
@@ -74,6 +115,20 @@ enum tip_link_type {
 	 * calls, denied, foreign_writers, errors
 	 */
 	TIP_LINK_STATS = 39,
+	/* u64 id, s peer_id: it is good; outbound: let the application in; inbound: dial it */
+	TIP_LINK_WANTED = 40,
+	/*
+	 * u64 id, u32 cause, u32 error (errno of the dial, 0: it was not that), s peer_id ("":
+	 * unknown), s text, u64 counters: sent, received
+	 */
+	TIP_LINK_ENDED = 41,
+	/* s data: array of struct tip_link_moved: connections that are new, or carried bytes */
+	TIP_LINK_MOVED = 42,
+	/*
+	 * u32 handshakes, open, buffers in KB, buffers' peak in KB; u64 begun, opened, chains
+	 * verified, chains remembered, waits for a buffer
+	 */
+	TIP_LINK_RELAYS = 43,
 	TIP_LINK_TYPE_MAX
 };
 

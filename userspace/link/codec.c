@@ -8,7 +8,8 @@
 /*
  * One table says what each message carries; encoder and decoder both walk it.
  * Letters: I id, X exec_id, e epoch, p pid, u uid, g gid, a ask, f flag, N numbers, C counters,
- * n name, t text, d data (binary), y data (text). Strings are limited to the sizes beside.
+ * c cause, r error, F flow, n name, t text, d data (binary), y data (text). Strings are limited to
+ * the sizes beside.
  */
 struct format {
 	enum tip_link_side sender;
@@ -22,6 +23,8 @@ struct format {
 #define RECORD_DATA 60000
 #define ID_MAX      2048
 #define PATH_LIMIT  4095
+#define TEXT_LIMIT  511
+#define MOVED_DATA  (TIP_LINK_MOVED_MAX * sizeof(struct tip_link_moved))
 
 static const struct format formats[TIP_LINK_TYPE_MAX] = {
 	[TIP_LINK_CONFIG] = {TIP_LINK_KEEPER, "CONFIG", "nN", .n_max = 255},
@@ -35,6 +38,14 @@ static const struct format formats[TIP_LINK_TYPE_MAX] = {
 	[TIP_LINK_GONE] = {TIP_LINK_KEEPER, "GONE", "X"},
 	[TIP_LINK_CONN] = {TIP_LINK_KEEPER, "CONN", "IXepug", .nfds = 1},
 	[TIP_LINK_CHECKED] = {TIP_LINK_KEEPER, "CHECKED", "Iaf"},
+	[TIP_LINK_LIMITS] = {TIP_LINK_KEEPER, "LIMITS", "N"},
+	[TIP_LINK_TRAFFIC] = {TIP_LINK_KEEPER, "TRAFFIC", "I"},
+	[TIP_LINK_POLICY] = {TIP_LINK_KEEPER, "POLICY", "y", .d_max = RECORD_DATA},
+	[TIP_LINK_TRAFFIC_END] = {TIP_LINK_KEEPER, "TRAFFIC_END", ""},
+	[TIP_LINK_OUTBOUND] = {TIP_LINK_KEEPER, "OUTBOUND", "IXFn", .n_max = ID_MAX, .nfds = 1},
+	[TIP_LINK_INBOUND] = {TIP_LINK_KEEPER, "INBOUND", "IXFn", .n_max = ID_MAX, .nfds = 1},
+	[TIP_LINK_JOIN] = {TIP_LINK_KEEPER, "JOIN", "I", .nfds = 1},
+	[TIP_LINK_CUT] = {TIP_LINK_KEEPER, "CUT", "Ic"},
 	[TIP_LINK_READY] = {TIP_LINK_FRONT, "READY", ""},
 	[TIP_LINK_RESOLVED] = {TIP_LINK_FRONT, "RESOLVED", "Xen", .n_max = ID_MAX},
 	[TIP_LINK_SAVE] = {TIP_LINK_FRONT, "SAVE", "nd", RECORD_NAME, .d_max = RECORD_DATA},
@@ -43,6 +54,10 @@ static const struct format formats[TIP_LINK_TYPE_MAX] = {
 	[TIP_LINK_CLOSED] = {TIP_LINK_FRONT, "CLOSED", "I"},
 	[TIP_LINK_REFUSED] = {TIP_LINK_FRONT, "REFUSED", "Xpn", .n_max = 200},
 	[TIP_LINK_STATS] = {TIP_LINK_FRONT, "STATS", "NC"},
+	[TIP_LINK_WANTED] = {TIP_LINK_FRONT, "WANTED", "In", .n_max = ID_MAX},
+	[TIP_LINK_ENDED] = {TIP_LINK_FRONT, "ENDED", "IcrntC", ID_MAX, TEXT_LIMIT},
+	[TIP_LINK_MOVED] = {TIP_LINK_FRONT, "MOVED", "d", .d_max = MOVED_DATA},
+	[TIP_LINK_RELAYS] = {TIP_LINK_FRONT, "RELAYS", "NC"},
 };
 
 static const struct format *format_of(uint32_t type)
@@ -103,6 +118,9 @@ static int take_member(struct cursor *c, char letter, const struct format *f,
 	case 'g': return take(c, &m->gid, sizeof(m->gid));
 	case 'a': return take(c, &m->ask, sizeof(m->ask));
 	case 'f': return take(c, &m->flag, sizeof(m->flag)) < 0 || m->flag > 1 ? -1 : 0;
+	case 'c': return take(c, &m->cause, sizeof(m->cause));
+	case 'r': return take(c, &m->error, sizeof(m->error));
+	case 'F': return take(c, &m->flow, sizeof(m->flow));
 	case 'N': return take(c, m->numbers, sizeof(m->numbers));
 	case 'C': return take(c, m->counters, sizeof(m->counters));
 	case 'n': return take_string(c, f->n_max, true, &m->name, &len);
@@ -194,6 +212,9 @@ static int put_member(struct writer *w, char letter, const struct format *f,
 	case 'g': return put(w, &m->gid, sizeof(m->gid));
 	case 'a': return put(w, &m->ask, sizeof(m->ask));
 	case 'f': return put(w, &m->flag, sizeof(m->flag));
+	case 'c': return put(w, &m->cause, sizeof(m->cause));
+	case 'r': return put(w, &m->error, sizeof(m->error));
+	case 'F': return put(w, &m->flow, sizeof(m->flow));
 	case 'N': return put(w, m->numbers, sizeof(m->numbers));
 	case 'C': return put(w, m->counters, sizeof(m->counters));
 	case 'n': return put_string(w, name, strlen(name), f->n_max);

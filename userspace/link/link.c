@@ -160,6 +160,7 @@ static int submit(struct tip_link *l, const char *packet, size_t len, int fd)
 
 int tip_link_send(struct tip_link *l, const struct tip_link_msg *msg)
 {
+	struct tip_link_hdr h;
 	struct tip_error err;
 	long len;
 	int ret;
@@ -172,7 +173,8 @@ int tip_link_send(struct tip_link *l, const struct tip_link_msg *msg)
 		return -1;
 	}
 	l->seq_out++;
-	ret = submit(l, l->out, (size_t)len, msg->type == TIP_LINK_CONN ? msg->fd : -1);
+	memcpy(&h, l->out, sizeof(h));
+	ret = submit(l, l->out, (size_t)len, h.nfds ? msg->fd : -1);
 	explicit_bzero(l->out, (size_t)len);
 	return ret;
 }

@@ -24,19 +24,23 @@ enum tip_link_side { TIP_LINK_KEEPER, TIP_LINK_FRONT };
  */
 struct tip_link_msg {
 	enum tip_link_type type;
-	uint64_t id;      /* CONN, CHECK, CHECKED, CLOSED */
-	uint64_t exec_id; /* EXEC, GONE, CONN, RESOLVED, REFUSED */
+	uint64_t id;      /* CONN, CHECK, CHECKED, CLOSED; a relay's; TRAFFIC: its generation */
+	uint64_t exec_id; /* EXEC, GONE, CONN, RESOLVED, REFUSED, OUTBOUND, INBOUND */
 	uint32_t epoch;
 	uint32_t pid, uid, gid;
 	uint32_t ask;
-	uint32_t flag;        /* ok of CHECKED, on of QUARANTINE, withheld of EXEC */
-	uint32_t numbers[6];  /* CONFIG and STATS: in the order of the format */
-	uint64_t counters[6]; /* STATS */
-	const char *name; /* record name, spiffe_id, trust_domain, cause, path: the first string */
-	const char *text; /* the second string: cgroup */
-	const void *data; /* RECORD, SAVE: bytes; ENTRY: yaml (NUL-terminated too) */
+	uint32_t flag;             /* ok of CHECKED, on of QUARANTINE, withheld of EXEC */
+	uint32_t cause;            /* enum tip_mtls_cause: CUT, ENDED */
+	uint32_t error;            /* ENDED */
+	struct tip_link_flow flow; /* OUTBOUND, INBOUND */
+	uint32_t numbers[6];       /* CONFIG, STATS, LIMITS, RELAYS: in the order of the format */
+	uint64_t counters[6];      /* STATS, ENDED, RELAYS */
+	const char *name; /* record name, spiffe_id, trust_domain, cause, path, peer_id: the first
+			     string */
+	const char *text; /* the second string: cgroup, text */
+	const void *data; /* RECORD, SAVE, MOVED: bytes; ENTRY, POLICY: yaml (NUL-terminated too) */
 	size_t data_len;
-	int fd; /* CONN, else -1 */
+	int fd; /* CONN, OUTBOUND, INBOUND, JOIN, else -1 */
 };
 
 /*

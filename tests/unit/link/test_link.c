@@ -37,6 +37,18 @@ static const struct tip_link_msg samples[] = {
 	{.type = TIP_LINK_GONE, .exec_id = 9},
 	{.type = TIP_LINK_CONN, .id = 1, .exec_id = 2, .epoch = 3, .pid = 4, .uid = 5, .gid = 6},
 	{.type = TIP_LINK_CHECKED, .id = 1, .ask = 7, .flag = 0},
+	{.type = TIP_LINK_LIMITS, .numbers = {512, 4096, 4096, 65536}},
+	{.type = TIP_LINK_TRAFFIC, .id = 3},
+	{.type = TIP_LINK_POLICY, .data = "- name: x\n", .data_len = 10},
+	{.type = TIP_LINK_TRAFFIC_END},
+	{.type = TIP_LINK_OUTBOUND,
+	 .id = 1,
+	 .exec_id = 2,
+	 .flow = {1, 2, 3, 4},
+	 .name = "spiffe://example.org/a"},
+	{.type = TIP_LINK_INBOUND, .id = 1, .exec_id = 2, .flow = {5, 6, 7, 8}, .name = ""},
+	{.type = TIP_LINK_JOIN, .id = 1},
+	{.type = TIP_LINK_CUT, .id = 1, .cause = 2},
 	{.type = TIP_LINK_READY},
 	{.type = TIP_LINK_RESOLVED, .exec_id = 8, .epoch = 1, .name = ""},
 	{.type = TIP_LINK_SAVE, .name = "authority", .data = "xyz", .data_len = 3},
@@ -45,11 +57,27 @@ static const struct tip_link_msg samples[] = {
 	{.type = TIP_LINK_CLOSED, .id = 4},
 	{.type = TIP_LINK_REFUSED, .exec_id = 1, .pid = 2, .name = "foreign writer"},
 	{.type = TIP_LINK_STATS, .numbers = {1, 2, 3, 4, 5, 6}, .counters = {1, 2, 3, 4, 5, 6}},
+	{.type = TIP_LINK_WANTED, .id = 1, .name = "spiffe://example.org/b"},
+	{.type = TIP_LINK_ENDED,
+	 .id = 1,
+	 .cause = 2,
+	 .error = 111,
+	 .name = "",
+	 .text = "a sentence",
+	 .counters = {1, 2}},
+	{.type = TIP_LINK_MOVED, .data = "12345678901234567890123456789012", .data_len = 32},
+	{.type = TIP_LINK_RELAYS, .numbers = {1, 2, 3, 4}, .counters = {1, 2, 3, 4, 5}},
 };
 
 static enum tip_link_side receiver_of(enum tip_link_type type)
 {
 	return type < TIP_LINK_READY ? TIP_LINK_FRONT : TIP_LINK_KEEPER;
+}
+
+static bool comes_with_fd(enum tip_link_type type)
+{
+	return type == TIP_LINK_CONN || type == TIP_LINK_OUTBOUND || type == TIP_LINK_INBOUND ||
+	       type == TIP_LINK_JOIN;
 }
 
 static const char *str(const char *s)
@@ -65,7 +93,7 @@ static void every_type_comes_back(void **state)
 
 	for (size_t i = 0; i < TIP_ARRAY_SIZE(samples); i++) {
 		const struct tip_link_msg *m = &samples[i];
-		size_t nfds = m->type == TIP_LINK_CONN;
+		size_t nfds = comes_with_fd(m->type);
 		long len = tip_link_encode(m, 1, packet, &err);
 
 		assert_true(len > 0);
@@ -81,6 +109,9 @@ static void every_type_comes_back(void **state)
 		assert_int_equal(out.gid, m->gid);
 		assert_int_equal(out.ask, m->ask);
 		assert_int_equal(out.flag, m->flag);
+		assert_int_equal(out.cause, m->cause);
+		assert_int_equal(out.error, m->error);
+		assert_memory_equal(&out.flow, &m->flow, sizeof(m->flow));
 		assert_memory_equal(out.numbers, m->numbers, sizeof(m->numbers));
 		assert_memory_equal(out.counters, m->counters, sizeof(m->counters));
 		assert_string_equal(out.name, str(m->name));
