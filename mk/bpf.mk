@@ -3,7 +3,9 @@
 # declares the kernel's structures by hand, relocated at load (CO-RE).
 
 # The maps' definition comes first: the linker of libbpf 1.1 loses the offset of a map that it meets as extern before.
-BPF_SRC := bpf/lib/maps.bpf.c $(filter-out bpf/lib/maps.bpf.c,$(sort $(wildcard bpf/*/*.bpf.c)))
+# The sk_lookup program is an object of its own: it is loaded once for each network namespace, over the maps of the others.
+BPF_LOOKUP := bpf/intercept/lookup.bpf.c
+BPF_SRC := bpf/lib/maps.bpf.c $(filter-out bpf/lib/maps.bpf.c $(BPF_LOOKUP),$(sort $(wildcard bpf/*/*.bpf.c)))
 BPF_OBJ := $(BPF_SRC:bpf/%.bpf.c=$(BUILD)/bpf/%.bpf.o)
 BPF_FLAGS := -target bpf -D__TARGET_ARCH_x86 -mcpu=v3 -O2 -g -std=gnu17 -Wall -Wextra -Werror \
 	-Wno-unused-parameter -Wno-sign-compare -fno-stack-protector -ffile-prefix-map=$(CURDIR)=. -Iinclude -Ibpf \
@@ -19,9 +21,16 @@ $(BUILD)/bpf/tipstaff.bpf.o: $(BPF_OBJ)
 	@echo "  BPF     $@"
 	@$(BPFTOOL) gen object $@ $^
 
-$(BUILD)/gen/tipstaff.skel.h: $(BUILD)/bpf/tipstaff.bpf.o
+$(BUILD)/bpf/lookup.bpf.o: $(BPF_LOOKUP:bpf/%.bpf.c=$(BUILD)/bpf/%.bpf.o)
+	@echo "  BPF     $@"
+	@$(BPFTOOL) gen object $@ $^
+
+$(BUILD)/gen/%.skel.h: $(BUILD)/bpf/%.bpf.o
 	@mkdir -p $(@D)
 	@echo "  SKEL    $@"
-	@$(BPFTOOL) gen skeleton $< name tipstaff_bpf > $@
+	@$(BPFTOOL) gen skeleton $< name $*_bpf > $@
 
--include $(BPF_OBJ:.o=.d)
+# Whoever waits for the first waits for both: see mk/user.mk.
+$(BUILD)/gen/tipstaff.skel.h: $(BUILD)/gen/lookup.skel.h
+
+-include $(BPF_OBJ:.o=.d) $(BPF_LOOKUP:bpf/%.bpf.c=$(BUILD)/bpf/%.bpf.d)

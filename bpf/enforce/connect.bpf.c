@@ -1,45 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Quarantine: new connections are refused with EPERM. The hook follows the cgroup that the socket
- * was made in, so it is attached high up and decides by the calling task: its process's identity,
- * or the last one of its lineage.
+ * Every connect(), and every datagram that is sent to an address: quarantine first, then traffic
+ * policies. The hooks follow the cgroup that the socket was made in, so they are attached high up
+ * and decide by the calling task: its process's identity, or the last one of its lineage.
  */
-#include "lib/identity.h"
-#include <bpf/bpf_endian.h>
-
-struct tip_denied_rec {
-	struct tip_hdr hdr;
-	struct tip_ev_sock ev;
-	char no_path; /* the record's last byte: what the compiler puts behind it is not sent */
-};
-
-#define DENIED_LEN (offsetof(struct tip_denied_rec, no_path) + 1)
-
-/*
- * Who is quarantined may be in an attacker's hands, and must not drown everybody else's events by
- * trying again and again: so many are told in about a second, of one identity. All are counted.
- */
-#define TOLD_A_SECOND 20
-#define TOLD_SLOTS    64
-
-struct {
-	__u64 second;
-	__u32 told;
-	__u32 zero;
-} denied[TOLD_SLOTS];
-
-static __always_inline bool is_told(const struct tip_who *who)
-{
-	__u32 slot = (who_held(who) >= TIP_ID_FIRST ? who_held(who) : who_origin(who)) % TOLD_SLOTS;
-	__u64 second = bpf_ktime_get_boot_ns() >> 30;
-
-	if (denied[slot].second != second) {
-		denied[slot].second = second;
-		denied[slot].told = 0;
-	}
-	return denied[slot].told < TOLD_A_SECOND &&
-	       __sync_fetch_and_add(&denied[slot].told, 1) < TOLD_A_SECOND;
-}
+#include "enforce/denied.h"
+#include "intercept/redirect.h"
 
 static __always_inline bool quarantined(__u32 number)
 {
@@ -65,52 +31,20 @@ static __always_inline bool unknown_refused(const struct tip_who *who)
 	return !who->proc && bpf_for_each_map_elem(&quarantine, stop_at_first, NULL, 0) > 0;
 }
 
-/* 1: go on, 0: EPERM. */
+/* 1: go on, 0: refused, with EPERM unless another errno was set. */
 static __always_inline int judge(struct bpf_sock_addr *ctx, bool v6)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	const struct tip_settings *st = active_settings();
-	struct tip_denied_rec *rec;
 	struct tip_who who;
 
-	if (!st || !st->enforce || task_is_kernel(task))
+	if (!st || !(st->enforce || traffic_concerns(ctx, st)) || task_is_kernel(task))
 		return 1;
 	who_find(&who, task);
-	if (!quarantined(who_held(&who)) && !quarantined(who_origin(&who)) &&
-	    !unknown_refused(&who))
-		return 1;
-
-	count(TIP_CTR_CONNECT_DENIED);
-	if (!is_told(&who))
-		return 0;
-	rec = bpf_ringbuf_reserve(&activity, DENIED_LEN, 0);
-	if (!rec) {
-		count(TIP_CTR_ACTIVITY_DROPPED);
-		return 0;
-	}
-	hdr_fill(&rec->hdr, TIP_EV_DENIED_CONNECT, DENIED_LEN, &who, task, -EPERM);
-	__builtin_memset(&rec->ev, 0, sizeof(rec->ev));
-	rec->no_path = 0;
-	if (v6) {
-		__u32 *addr = (__u32 *)rec->ev.raddr;
-
-		addr[0] = ctx->user_ip6[0];
-		addr[1] = ctx->user_ip6[1];
-		addr[2] = ctx->user_ip6[2];
-		addr[3] = ctx->user_ip6[3];
-	} else {
-		*(__u32 *)rec->ev.raddr = ctx->user_ip4;
-	}
-	rec->ev.rport = bpf_ntohs(ctx->user_port);
-	rec->ev.family = ctx->family;
-	rec->ev.sock_type = ctx->type;
-	rec->ev.protocol = ctx->protocol;
-	rec->ev.fd = -1;
-	rec->ev.netns_cookie = bpf_get_netns_cookie(ctx);
-	rec->ev.netns = BPF_CORE_READ(task, nsproxy, net_ns, ns.inum);
-	bpf_ringbuf_submit(rec, 0);
-	count(TIP_CTR_ACTIVITY_SENT);
-	return 0;
+	if (st->enforce &&
+	    (quarantined(who_held(&who)) || quarantined(who_origin(&who)) || unknown_refused(&who)))
+		return deny(ctx, v6, &who, task, TIP_DENY_QUARANTINE, 0);
+	return traffic_judge(ctx, v6, st, &who, task);
 }
 
 SEC("cgroup/connect4")

@@ -71,6 +71,8 @@ int BPF_PROG(tip_fork, struct task_struct *parent, struct task_struct *child)
 	rec->ev.child_cgroup_id = proc.cgroup_id;
 	rec->ev.child_current = binding.current;
 	rec->ev.child_origin = binding.origin;
+	rec->ev.child_netns = task_netns(child);
+	rec->ev.zero = 0;
 	lifecycle_submit(rec);
 	return 0;
 }

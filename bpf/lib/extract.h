@@ -5,6 +5,7 @@
 /* Reading facts out of the kernel's structures. Writes nothing. */
 
 #include "lib/base.h"
+#include <bpf/bpf_endian.h>
 
 /* ---- tasks ---- */
 
@@ -65,6 +66,12 @@ static __always_inline __u32 task_tty(struct task_struct *task)
 	major = BPF_CORE_READ(tty, driver, major);
 	minor = BPF_CORE_READ(tty, driver, minor_start) + BPF_CORE_READ(tty, index);
 	return (minor & 0xff) | (major << 8) | ((minor & ~0xffu) << 12);
+}
+
+/* Inode number of its network namespace; 0 once it is on its way out. */
+static __always_inline __u32 task_netns(struct task_struct *task)
+{
+	return BPF_CORE_READ(task, nsproxy, net_ns, ns.inum);
 }
 
 static __always_inline __u32 task_loginuid(struct task_struct *task)
@@ -243,6 +250,30 @@ static __always_inline __u64 sk_ino(struct sock *sk)
 	struct socket_alloc *alloc = (void *)BPF_CORE_READ(sk, sk_socket);
 
 	return alloc ? BPF_CORE_READ(alloc, vfs_inode.i_ino) : 0;
+}
+
+/*
+ * Where a listening socket listens for IPv4, in network order. A dual-stack wildcard is 0.0.0.0.
+ * False: it is for IPv6 alone.
+ */
+static __always_inline bool sk_listens4(struct sock *sk, __u32 *addr)
+{
+	__u32 word[4] = {};
+
+	*addr = 0;
+	if (BPF_CORE_READ(sk, __sk_common.skc_family) == AF_INET) {
+		*addr = BPF_CORE_READ(sk, __sk_common.skc_rcv_saddr);
+		return true;
+	}
+	if (BPF_CORE_READ(sk, __sk_common.skc_family) != AF_INET6)
+		return false;
+	bpf_core_read(word, sizeof(word), &sk->__sk_common.skc_v6_rcv_saddr);
+	if (word[0] || word[1])
+		return false;
+	*addr = word[3];
+	if (word[2])
+		return word[2] == bpf_htonl(0xffff);
+	return !word[3] && !BPF_CORE_READ_BITFIELD_PROBED(sk, __sk_common.skc_ipv6only);
 }
 
 static __always_inline struct net *sk_net(struct sock *sk)

@@ -15,6 +15,16 @@ struct tip_map_kill_except kill_except SEC(".maps");
 struct tip_map_identity_names identity_names SEC(".maps");
 struct tip_map_unix_peers unix_peers SEC(".maps");
 struct tip_map_accepted accepted SEC(".maps");
+struct tip_map_traffic traffic SEC(".maps");
+struct tip_map_traffic_ports traffic_ports SEC(".maps");
+struct tip_map_traffic_clients traffic_clients SEC(".maps");
+struct tip_map_redirects redirects SEC(".maps");
+struct tip_map_legs legs SEC(".maps");
+struct tip_map_listeners listeners SEC(".maps");
+struct tip_map_workers workers SEC(".maps");
+struct tip_map_ours ours SEC(".maps");
+struct tip_map_redirected redirected SEC(".maps");
+struct tip_map_heartbeat heartbeat SEC(".maps");
 struct tip_map_handlers handlers SEC(".maps");
 struct tip_map_scratch scratch SEC(".maps");
 

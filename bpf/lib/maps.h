@@ -122,6 +122,107 @@ struct tip_map_accepted {
 };
 extern struct tip_map_accepted accepted SEC(".maps");
 
+/* ---- traffic: policy ---- */
+
+/* Address -> slice of `traffic_ports`, for each generation and table. */
+struct tip_map_traffic {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(max_entries, 131072); /* two generations of what policy/traffic.h allows */
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct tip_traffic_key);
+	__type(value, struct tip_traffic_slice);
+};
+extern struct tip_map_traffic traffic SEC(".maps");
+
+/* Even generations have the first half, odd ones the second. */
+struct tip_map_traffic_ports {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, TIP_TRAFFIC_PORTS_MAX);
+	__type(key, __u32);
+	__type(value, struct tip_traffic_ports);
+};
+extern struct tip_map_traffic_ports traffic_ports SEC(".maps");
+
+struct tip_map_traffic_clients {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 65536);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct tip_traffic_client);
+	__type(value, __u32);
+};
+extern struct tip_map_traffic_clients traffic_clients SEC(".maps");
+
+/* ---- traffic: connections; the keeper sets the sizes of the first two ---- */
+
+struct tip_map_redirects {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 32768);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct tip_flow_key);
+	__type(value, struct tip_redirect);
+};
+extern struct tip_map_redirects redirects SEC(".maps");
+
+struct tip_map_legs {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 32768);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct tip_flow_key);
+	__type(value, struct tip_leg);
+};
+extern struct tip_map_legs legs SEC(".maps");
+
+struct tip_map_listeners {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct tip_listener_key);
+	__type(value, struct tip_listener);
+};
+extern struct tip_map_listeners listeners SEC(".maps");
+
+/*
+ * Network namespace (cookie) -> the worker's listener there. The kernel takes a socket out when it
+ * is closed, so a worker that was killed is gone at once. Listeners only: a connected socket in a
+ * sockmap cannot have kTLS.
+ */
+struct tip_map_workers {
+	__uint(type, BPF_MAP_TYPE_SOCKHASH);
+	__uint(max_entries, 4096);
+	__type(key, __u64);
+	__type(value, __u64);
+};
+extern struct tip_map_workers workers SEC(".maps");
+
+/* What is ours: TIP_OURS_*. Only who holds this map can write it, whatever marks a socket has. */
+struct tip_map_ours {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC | BPF_F_CLONE);
+	__type(key, int);
+	__type(value, __u32);
+};
+extern struct tip_map_ours ours SEC(".maps");
+
+/* Where a redirected socket wanted to go, and who asked for it: from the connect hook on. */
+struct tip_map_redirected {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct tip_redirect);
+};
+extern struct tip_map_redirected redirected SEC(".maps");
+
+/* CLOCK_BOOTTIME in ns when the worker last showed that it lives. */
+struct tip_map_heartbeat {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u64);
+};
+extern struct tip_map_heartbeat heartbeat SEC(".maps");
+
+/* ---- one for each generation of programs ---- */
+
 /* syscall number -> handler. One for each generation of programs, filled before it is attached. */
 struct tip_map_handlers {
 	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);

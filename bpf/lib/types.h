@@ -275,6 +275,8 @@ struct sock_common {
 	__u16 skc_dport; /* network order */
 	__u16 skc_num;   /* host order */
 	unsigned short skc_family;
+	volatile unsigned char skc_state;
+	unsigned char skc_ipv6only : 1;
 	possible_net_t skc_net;
 	struct in6_addr_raw skc_v6_daddr;
 	struct in6_addr_raw skc_v6_rcv_saddr;
@@ -287,7 +289,13 @@ struct sock {
 	struct socket *sk_socket;
 	__u16 sk_protocol;
 	__u16 sk_type;
+	__u8 sk_userlocks : 4;
 	struct pid *sk_peer_pid;
+};
+
+/* What a helper turns a TCP socket into; it begins with its struct sock. */
+struct tcp_sock {
+	__u32 segs_in;
 };
 
 struct socket {
@@ -336,6 +344,13 @@ struct bpf_iter_meta {
 struct bpf_iter__task {
 	struct bpf_iter_meta *meta;
 	struct task_struct *task;
+};
+
+struct bpf_iter__task_file {
+	struct bpf_iter_meta *meta;
+	struct task_struct *task;
+	__u32 fd;
+	struct file *file;
 };
 
 #pragma clang attribute pop

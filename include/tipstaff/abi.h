@@ -13,7 +13,7 @@
  * The layout's version. It is part of the pin directory's name: a daemon never
  * adopts maps of another layout.
  */
-#define TIP_ABI_VERSION 1
+#define TIP_ABI_VERSION 2
 
 /* ---- identity ---------------------------------------------------------- */
 
@@ -119,6 +119,106 @@ struct tip_accepted {
 	__u64 client_ino;
 };
 
+/* ---- traffic: policy ------------------------------------------------------ */
+
+/*
+ * Traffic policies, compiled by the keeper. A generation is written whole beside the old one, then
+ * settings.traffic_generation is switched. `traffic` (an LPM trie) says for an address which slice
+ * of `traffic_ports` holds; prefixes above it are flattened into the slice, so that one lookup and
+ * one binary search are the whole decision. Slices are sorted and do not overlap.
+ */
+#define TIP_TRAFFIC_DIALLED 0 /* what an application dials, or is dialled at */
+#define TIP_TRAFFIC_INET6   1 /* what arrives over IPv6: refused on ports that IPv4 enforces */
+struct tip_traffic_key {
+	__u32 prefixlen;  /* bits: 64 + those of the address */
+	__u32 generation; /* settings.traffic_generation */
+	__u32 table;      /* TIP_TRAFFIC_* */
+	__u8 addr[16];    /* IPv4 as ::ffff:a.b.c.d: its /24 is 96 + 24 bits */
+};
+
+struct tip_traffic_slice {
+	__u32 first; /* index into `traffic_ports` */
+	__u32 count; /* 0: no policy */
+};
+
+struct tip_traffic_ports {
+	__u16 low, high; /* both included */
+	__u32 policy;    /* number of a strict policy; 0: left alone (mode disable) */
+};
+#define TIP_TRAFFIC_PORTS_MAX 65536 /* elements of `traffic_ports`: half for each generation */
+
+/* Key of `traffic_clients`: that identity (current) may dial what that strict policy covers. */
+struct tip_traffic_client {
+	__u32 policy; /* unique over generations: those of the old one are deleted after the switch
+		       */
+	__u32 number;
+};
+
+/* ---- traffic: connections ------------------------------------------------- */
+
+/* A TCP connection of one network namespace, as the end that dialled sees it. */
+struct tip_flow_key {
+	__u64 netns;        /* cookie */
+	__u32 saddr, daddr; /* IPv4, network order */
+	__u16 sport, dport; /* host order */
+	__u32 zero;
+};
+
+/*
+ * Value of `redirects`: a connect() that was turned to the worker, keyed by the connection to the
+ * worker. Written at TCP_CONNECT_CB, before the SYN leaves; deleted when the socket closes.
+ */
+struct tip_redirect {
+	struct tip_proc_key proc;
+	__u64 exec_id;
+	__u32 epoch;
+	__u32 current; /* identity at the hook: a number, or TIP_ID_PENDING */
+	__u32 policy;
+	__u32 daddr;      /* where the application wanted to go */
+	__u32 shown_addr; /* what getsockname() shows; the keeper fills it in, 0: as it is */
+	__u16 dport;
+	__u16 shown_port;
+};
+
+/*
+ * Value of `legs`, keyed by the second leg: the keeper's connection to the application. Only such
+ * connections may reach an enforced port in the clear. It also says whom getpeername() and accept()
+ * show.
+ */
+struct tip_leg {
+	__u32 client_addr;
+	__u16 client_port;
+	__u16 zero;
+};
+
+/* Key of `listeners`: who called listen(). IPv4; a dual-stack wildcard is 0.0.0.0. */
+struct tip_listener_key {
+	__u64 netns;
+	__u32 addr;
+	__u16 port;
+	__u16 zero;
+};
+
+struct tip_listener {
+	struct tip_proc_key proc;
+	__u64 exec_id;
+	__u64 sk_cookie; /* only its own close deletes it */
+};
+
+/* What the iterator over open files tells of a listener. */
+struct tip_listener_rec {
+	struct tip_listener_key key;
+	struct tip_listener by;
+};
+
+/* Socket storage `ours`: written by the keeper only, inherited by what a listener accepts. */
+#define TIP_OURS_LISTENER 1u /* the worker's listener of a namespace */
+#define TIP_OURS_WIRE     2u /* towards the peer: TLS */
+#define TIP_OURS_LEG      3u /* towards the application: in `legs` */
+
+/* Milliseconds without a heartbeat (map `heartbeat`) after which the worker counts as hanging. */
+#define TIP_HEARTBEAT_MS 5000
+
 /* ---- configuration of the kernel side ----------------------------------- */
 
 #define TIP_SCOPE_MAX 16
@@ -134,15 +234,17 @@ struct tip_scope {
  */
 struct tip_settings {
 	struct tip_scope scope[TIP_SCOPE_MAX];
-	__u64 event_mask;      /* 1 << TIP_EV_*: activity that some rule wants */
-	__u64 build;           /* which build of the programs acts; others stand by */
-	__u64 workload_ino;    /* inode of the Workload API socket file, 0: none */
-	__u32 workload_dev;    /* its device, kernel encoding */
-	__u32 keeper_tgid;     /* whose accept() consumes records; initial pid namespace */
-	__u32 nscope;          /* 0: the whole node */
-	__u32 enforce;         /* 0: kill rules and quarantine are ignored */
-	__u32 want_real_path;  /* 1: some rule reads fd.path.real */
-	__u32 open_kill_count; /* entries in open_kill: 0 skips the walk */
+	__u64 event_mask;         /* 1 << TIP_EV_*: activity that some rule wants */
+	__u64 build;              /* which build of the programs acts; others stand by */
+	__u64 workload_ino;       /* inode of the Workload API socket file, 0: none */
+	__u32 workload_dev;       /* its device, kernel encoding */
+	__u32 keeper_tgid;        /* whose accept() consumes records; initial pid namespace */
+	__u32 nscope;             /* 0: the whole node */
+	__u32 enforce;            /* 0: kill rules and quarantine are ignored */
+	__u32 want_real_path;     /* 1: some rule reads fd.path.real */
+	__u32 open_kill_count;    /* entries in open_kill: 0 skips the walk */
+	__u32 traffic_generation; /* 0: no policy, nothing is intercepted */
+	__u32 worker_port;        /* of the worker's listener, on 127.0.0.1 of each namespace */
 };
 
 /* ---- events --------------------------------------------------------------- */
@@ -154,6 +256,7 @@ enum tip_event_type {
 	TIP_EV_EXIT = 3,
 	TIP_EV_CRED = 4,   /* uid or gid changed (setuid family) */
 	TIP_EV_CGROUP = 5, /* moved to another cgroup */
+	TIP_EV_NETNS = 6,  /* acts in a namespace that has no worker: please serve it */
 	/* activity: sent when a rule wants them, through the ring `activity` */
 	TIP_EV_OPEN = 8,
 	TIP_EV_CONNECT = 9,
@@ -161,7 +264,7 @@ enum tip_event_type {
 	TIP_EV_BIND = 11,
 	TIP_EV_LISTEN = 12,
 	TIP_EV_DENIED_CONNECT =
-		13, /* the connect hook refused: quarantine. Never filtered by mask */
+		13, /* the connect hook refused: `reason` says why. Never filtered by mask */
 	TIP_EV_MAX
 };
 
@@ -210,6 +313,8 @@ struct tip_ev_exec {
 	__u32 sid, pgid;   /* session and process group, initial pid namespace */
 	__u32 vpid, vpgid; /* in the innermost pid namespace */
 	__u32 mntns, pidns;
+	__u32 netns; /* inode number */
+	__u32 zero32;
 	__u32 exe_mode;     /* st_mode of the executable */
 	__u16 syscall;      /* 1: execveat of or below a descriptor; 0: execve */
 	__u16 filename_len; /* what was passed to exec */
@@ -227,6 +332,14 @@ struct tip_ev_fork { /* header: the parent */
 	__u64 child_cgroup_id;
 	__u32 child_current; /* what it inherited; TIP_ID_PENDING if that must be asked for */
 	__u32 child_origin;
+	__u32 child_netns; /* inode number */
+	__u32 zero;
+};
+
+struct tip_ev_netns {
+	__u64 cookie;
+	__u32 netns; /* inode number */
+	__u32 zero;
 };
 
 struct tip_ev_exit {
@@ -280,7 +393,15 @@ struct tip_ev_sock {    /* connect, accept, bind, listen, denied connect; header
 	__u16 rport;
 	__u16 path_len; /* AF_UNIX: path, an abstract one with a leading '@' */
 	__u32 backlog;  /* listen */
+	__u32 reason;   /* denied connect: TIP_DENY_* */
+	__u32 policy;   /* denied connect: number of the traffic policy, 0: none */
 };
+
+/* Why the connect hook said EPERM. */
+#define TIP_DENY_QUARANTINE  1
+#define TIP_DENY_NO_IDENTITY 2 /* a strict policy covers the destination, the process has none */
+#define TIP_DENY_CLIENT      3 /* its identity is none of the policy's clients */
+#define TIP_DENY_PROTOCOL    4 /* not TCP over IPv4: cannot be protected, so not to that port */
 
 /* ---- counters -------------------------------------------------------------- */
 
@@ -295,6 +416,12 @@ enum tip_counter {
 	TIP_CTR_KILLS,
 	TIP_CTR_CONNECT_DENIED,
 	TIP_CTR_PEERS_FULL,
+	TIP_CTR_REDIRECTED,     /* connects turned to the worker */
+	TIP_CTR_REDIRECTS_FULL, /* no place in `redirects`: refused */
+	TIP_CTR_NO_WORKER,      /* EHOSTUNREACH: no listener here, or it hangs */
+	TIP_CTR_STEERED,        /* inbound connections given to the worker */
+	TIP_CTR_STEER_REFUSED,  /* inbound on an enforced port, and nobody to give it to */
+	TIP_CTR_PLAIN_STOPPED,  /* packets of enforced ports outside registered connections */
 	TIP_CTR_MAX
 };
 

@@ -30,6 +30,7 @@ static void take_exec(struct tip_process_table *t, struct proc_entry *e, const s
 	p->vpid = x->vpid;
 	p->vpgid = x->vpgid;
 	p->mntns = x->mntns;
+	p->netns = x->netns;
 	p->pidns = x->pidns;
 	p->ppid = x->parent.tgid;
 	p->exe_ino = x->exe_ino;
@@ -58,6 +59,7 @@ static void exec_again(struct tip_process_table *t, struct proc_entry *e,
 	const struct tip_hdr *h = ev->hdr;
 
 	if (h->flags & TIP_EVF_SNAPSHOT) {
+		e->p.netns = ev->exec.data->netns;
 		if (!e->p.exit_time_ns)
 			tip_proc_compare(t, e, h->time_ns);
 		return;
@@ -162,6 +164,7 @@ static void take_fork(struct tip_process_table *t, struct proc_entry *e,
 	e->p.gid = h->gid;
 	e->p.ppid = h->proc.tgid;
 	e->p.vpid = f->child_pid_in_ns;
+	e->p.netns = f->child_netns;
 	e->p.flags = f->child_flags;
 	e->parent_exec_id = h->exec_id;
 	tip_proc_set_comm(e, h->comm, sizeof(h->comm));

@@ -74,5 +74,7 @@ uint32_t tip_process_identity_number(struct tip_process_table *t, const char *sp
 	if (t->sensor && tip_sensor_name_set(t->sensor, number, spiffe_id) != 0)
 		return 0;
 	remember(t, number, spiffe_id);
+	if (t->ops.numbered)
+		t->ops.numbered(t->ops.ctx, number, spiffe_id);
 	return number;
 }

@@ -29,7 +29,8 @@ struct tip_process {
 	const char *container_id; /* 64 hex digits from the cgroup path, "" outside */
 	uint32_t uid, gid, euid, egid, loginuid;
 	uint32_t tty, sid, pgid, vpid, vpgid, mntns, pidns;
-	uint32_t ppid; /* tgid of the parent when it was made */
+	uint32_t netns; /* inode number, as exec, fork or a snapshot told it; 0: unknown */
+	uint32_t ppid;  /* tgid of the parent when it was made */
 	uint64_t exe_ino, exe_ctime_ns, exe_mtime_ns;
 	uint64_t cap_permitted, cap_effective, cap_inheritable;
 	uint32_t exe_dev, exe_mode;
@@ -66,6 +67,8 @@ struct tip_process_ops {
 	 * execs must not wash it off (the kernel does the same). NULL: none is.
 	 */
 	bool (*sticky)(void *ctx, uint32_t number);
+	/* An identity got its number; no process has it yet. NULL: nobody wants to know. */
+	void (*numbered)(void *ctx, uint32_t number, const char *spiffe_id);
 	void *ctx;
 };
 

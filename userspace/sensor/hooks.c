@@ -16,10 +16,11 @@
 #include "sensor/internal.h"
 
 static const enum bpf_attach_type attach_types[TIP_CGROUP_HOOKS] = {
-	BPF_CGROUP_INET4_CONNECT,
-	BPF_CGROUP_INET6_CONNECT,
-	BPF_CGROUP_UDP4_SENDMSG,
-	BPF_CGROUP_UDP6_SENDMSG,
+	BPF_CGROUP_INET4_CONNECT,     BPF_CGROUP_INET6_CONNECT,     BPF_CGROUP_UDP4_SENDMSG,
+	BPF_CGROUP_UDP6_SENDMSG,      BPF_CGROUP_INET4_BIND,        BPF_CGROUP_INET6_BIND,
+	BPF_CGROUP_INET4_GETPEERNAME, BPF_CGROUP_INET6_GETPEERNAME, BPF_CGROUP_INET4_GETSOCKNAME,
+	BPF_CGROUP_INET6_GETSOCKNAME, BPF_CGROUP_SOCK_OPS,          BPF_CGROUP_INET_EGRESS,
+	BPF_CGROUP_INET_INGRESS,
 };
 
 /* In cgroup2 the inode number of a folder is the cgroup's id. */
@@ -117,7 +118,8 @@ static int adopt_link(const struct tip_sensor *s, enum tip_sensor_prog prog, uin
 	return -1;
 }
 
-static int hook_cgroup(struct tip_sensor *s, const char *path, struct tip_error *err)
+/* Attaches the first `count` hooks. */
+static int hook_cgroup(struct tip_sensor *s, const char *path, int count, struct tip_error *err)
 {
 	struct tip_hooked *h;
 	int fd;
@@ -129,7 +131,7 @@ static int hook_cgroup(struct tip_sensor *s, const char *path, struct tip_error 
 	fd = open_cgroup(path, &h->cgroup_id, err);
 	if (fd < 0)
 		return -1;
-	for (int i = 0; i < TIP_CGROUP_HOOKS; i++) {
+	for (int i = 0; i < count; i++) {
 		const enum tip_sensor_prog prog = TIP_PROG_CONNECT4 + i;
 		char pin[PATH_MAX];
 
@@ -153,20 +155,23 @@ static int hook_cgroup(struct tip_sensor *s, const char *path, struct tip_error 
 		}
 	}
 	close(fd);
-	return h->links[TIP_CGROUP_HOOKS - 1] >= 0 ? 0 : -1;
+	return h->links[count - 1] >= 0 ? 0 : -1;
 }
 
 int tip_hooks_attach(struct tip_sensor *s, const struct tip_sensor_config *config,
 		     struct tip_error *err)
 {
-	if (!config->enforce)
+	const int count =
+		config->traffic ? TIP_CGROUP_HOOKS : TIP_PROG_TRAFFIC_BEGIN - TIP_PROG_CONNECT4;
+
+	if (!config->enforce && !config->traffic)
 		return 0;
 	if (!config->cgroup2 || !*config->cgroup2)
 		return tip_error_set(err, "enforcement needs cgroup2, and it is mounted nowhere");
 	if (config->nscope == 0)
-		return hook_cgroup(s, config->cgroup2, err);
+		return hook_cgroup(s, config->cgroup2, count, err);
 	for (size_t i = 0; i < config->nscope; i++)
-		if (hook_cgroup(s, config->scope[i], err))
+		if (hook_cgroup(s, config->scope[i], count, err))
 			return -1;
 	return 0;
 }
@@ -177,11 +182,26 @@ static bool hook_wanted(const struct tip_sensor *s, const char *name)
 		for (int i = 0; i < TIP_CGROUP_HOOKS; i++) {
 			char want[64];
 
+			if (s->hooked[h].links[i] < 0)
+				continue;
 			snprintf(want, sizeof(want), "link_%s_%" PRIu64,
 				 tip_prog_names[TIP_PROG_CONNECT4 + i], s->hooked[h].cgroup_id);
 			if (strcmp(want, name) == 0)
 				return true;
 		}
+	}
+	return false;
+}
+
+/* Does a link of this name belong to a cgroup hook? Those have a cgroup's id at the end. */
+static bool is_hook(const char *name)
+{
+	for (int i = TIP_PROG_CONNECT4; i < TIP_PROG_CGROUP_END; i++) {
+		const size_t len = strlen(tip_prog_names[i]);
+
+		if (strncmp(name, "link_", 5) == 0 &&
+		    strncmp(name + 5, tip_prog_names[i], len) == 0 && name[5 + len] == '_')
+			return true;
 	}
 	return false;
 }
@@ -196,11 +216,8 @@ void tip_hooks_prune(struct tip_sensor *s)
 	while ((entry = readdir(dir))) {
 		const char *name = entry->d_name;
 
-		/* Only the hooks' links have a cgroup id behind the program's name. */
-		if ((strncmp(name, "link_tip_connect", 16) == 0 ||
-		     strncmp(name, "link_tip_sendmsg", 16) == 0) &&
-		    !hook_wanted(s, name) && unlinkat(dirfd(dir), name, 0) == 0)
-			tip_info("sensor", "removed the hook %s: it is out of scope now", name);
+		if (is_hook(name) && !hook_wanted(s, name) && unlinkat(dirfd(dir), name, 0) == 0)
+			tip_info("sensor", "removed the hook %s: it is not wanted now", name);
 	}
 	closedir(dir);
 }

@@ -24,6 +24,16 @@ enum tip_sensor_map {
 	TIP_MAP_IDENTITY_NAMES,
 	TIP_MAP_UNIX_PEERS,
 	TIP_MAP_ACCEPTED,
+	TIP_MAP_TRAFFIC,
+	TIP_MAP_TRAFFIC_PORTS,
+	TIP_MAP_TRAFFIC_CLIENTS,
+	TIP_MAP_REDIRECTS,
+	TIP_MAP_LEGS,
+	TIP_MAP_LISTENERS,
+	TIP_MAP_WORKERS,
+	TIP_MAP_OURS,
+	TIP_MAP_REDIRECTED,
+	TIP_MAP_HEARTBEAT,
 	TIP_MAP_STATE_END,
 	TIP_MAP_LIFECYCLE = TIP_MAP_STATE_END,
 	TIP_MAP_ACTIVITY,
@@ -46,16 +56,34 @@ enum tip_sensor_prog {
 	TIP_PROG_CONNECT6,
 	TIP_PROG_SENDMSG4,
 	TIP_PROG_SENDMSG6,
-	TIP_PROG_TASKS,
+	TIP_PROG_TRAFFIC_BEGIN, /* from here on only for transparent mTLS */
+	TIP_PROG_BIND4 = TIP_PROG_TRAFFIC_BEGIN,
+	TIP_PROG_BIND6,
+	TIP_PROG_GETPEERNAME4,
+	TIP_PROG_GETPEERNAME6,
+	TIP_PROG_GETSOCKNAME4,
+	TIP_PROG_GETSOCKNAME6,
+	TIP_PROG_SOCKOPS,
+	TIP_PROG_EGRESS,
+	TIP_PROG_INGRESS,
+	TIP_PROG_CGROUP_END,
+	TIP_PROG_TASKS = TIP_PROG_CGROUP_END,
+	TIP_PROG_LISTENERS,
 	TIP_PROG_END
 };
-#define TIP_CGROUP_HOOKS (TIP_PROG_TASKS - TIP_PROG_CONNECT4)
+#define TIP_CGROUP_HOOKS (TIP_PROG_CGROUP_END - TIP_PROG_CONNECT4)
 extern const char *const tip_prog_names[TIP_PROG_END];
 
 /* A cgroup at which the hooks are attached. */
 struct tip_hooked {
 	uint64_t cgroup_id;
-	int links[TIP_CGROUP_HOOKS];
+	int links[TIP_CGROUP_HOOKS]; /* -1: not wanted */
+};
+
+/* A network namespace with our sk_lookup program, where no pin holds it. */
+struct tip_looked_up {
+	uint64_t cookie;
+	int link;
 };
 
 struct tip_sensor {
@@ -71,6 +99,8 @@ struct tip_sensor {
 	int links[TIP_PROG_TRACING_END];
 	struct tip_hooked *hooked;
 	size_t nhooked;
+	struct tip_looked_up *looked_up;
+	size_t nlooked_up;
 	struct tip_settings settings; /* what is in the map */
 	struct ring_buffer *rings[2]; /* lifecycle, activity */
 	int epoll;
@@ -90,6 +120,9 @@ uint64_t tip_build_id(void);
  * one), and fills s->maps and s->progs. Nothing is attached yet.
  */
 int tip_load(struct tip_sensor *s, const struct tip_sensor_config *config, struct tip_error *err);
+
+/* A descriptor of our own for one that libbpf closes with its object; -1 stays -1. */
+int tip_fd_keep(int fd);
 
 /* Attaches the tracing programs. */
 int tip_attach(struct tip_sensor *s, struct tip_error *err);
@@ -111,6 +144,14 @@ int tip_hooks_attach(struct tip_sensor *s, const struct tip_sensor_config *confi
 
 /* Removes pinned hooks of this generation that the configuration no longer wants. */
 void tip_hooks_prune(struct tip_sensor *s);
+
+/* ---- lookup.c ---- */
+
+/* Lets go of the sk_lookup links that no pin holds. */
+void tip_lookup_close(struct tip_sensor *s);
+
+/* Removes all of the instance's pinned ones: interception is not configured. */
+void tip_lookup_remove(struct tip_sensor *s);
 
 /* ---- pin.c ---- */
 
@@ -147,6 +188,12 @@ void tip_pin_hook_path(const struct tip_sensor *s, enum tip_sensor_prog prog, ui
 		       char *buf, size_t size);
 
 /* ---- maps.c ---- */
+
+/* 0 or -errno. */
+int tip_map_update(struct tip_sensor *s, enum tip_sensor_map map, const void *key,
+		   const void *value, uint64_t flags);
+int tip_map_lookup(struct tip_sensor *s, enum tip_sensor_map map, const void *key, void *value);
+int tip_map_delete(struct tip_sensor *s, enum tip_sensor_map map, const void *key);
 
 /* Writes s->settings to the map. 0 or -errno. */
 int tip_settings_write(struct tip_sensor *s);

@@ -33,6 +33,16 @@ const char *const tip_map_names[TIP_MAP_END] = {
 	[TIP_MAP_IDENTITY_NAMES] = "identity_names",
 	[TIP_MAP_UNIX_PEERS] = "unix_peers",
 	[TIP_MAP_ACCEPTED] = "accepted",
+	[TIP_MAP_TRAFFIC] = "traffic",
+	[TIP_MAP_TRAFFIC_PORTS] = "traffic_ports",
+	[TIP_MAP_TRAFFIC_CLIENTS] = "traffic_clients",
+	[TIP_MAP_REDIRECTS] = "redirects",
+	[TIP_MAP_LEGS] = "legs",
+	[TIP_MAP_LISTENERS] = "listeners",
+	[TIP_MAP_WORKERS] = "workers",
+	[TIP_MAP_OURS] = "ours",
+	[TIP_MAP_REDIRECTED] = "redirected",
+	[TIP_MAP_HEARTBEAT] = "heartbeat",
 	[TIP_MAP_LIFECYCLE] = "lifecycle",
 	[TIP_MAP_ACTIVITY] = "activity",
 	[TIP_MAP_HANDLERS] = "handlers",
@@ -40,11 +50,26 @@ const char *const tip_map_names[TIP_MAP_END] = {
 };
 
 const char *const tip_prog_names[TIP_PROG_END] = {
-	[TIP_PROG_EXEC] = "tip_exec",         [TIP_PROG_FORK] = "tip_fork",
-	[TIP_PROG_EXIT] = "tip_exit",         [TIP_PROG_CGROUP] = "tip_cgroup",
-	[TIP_PROG_SYS_EXIT] = "tip_sys_exit", [TIP_PROG_CONNECT4] = "tip_connect4",
-	[TIP_PROG_CONNECT6] = "tip_connect6", [TIP_PROG_SENDMSG4] = "tip_sendmsg4",
-	[TIP_PROG_SENDMSG6] = "tip_sendmsg6", [TIP_PROG_TASKS] = "tip_tasks",
+	[TIP_PROG_EXEC] = "tip_exec",
+	[TIP_PROG_FORK] = "tip_fork",
+	[TIP_PROG_EXIT] = "tip_exit",
+	[TIP_PROG_CGROUP] = "tip_cgroup",
+	[TIP_PROG_SYS_EXIT] = "tip_sys_exit",
+	[TIP_PROG_CONNECT4] = "tip_connect4",
+	[TIP_PROG_CONNECT6] = "tip_connect6",
+	[TIP_PROG_SENDMSG4] = "tip_sendmsg4",
+	[TIP_PROG_SENDMSG6] = "tip_sendmsg6",
+	[TIP_PROG_BIND4] = "tip_bind4",
+	[TIP_PROG_BIND6] = "tip_bind6",
+	[TIP_PROG_GETPEERNAME4] = "tip_getpeername4",
+	[TIP_PROG_GETPEERNAME6] = "tip_getpeername6",
+	[TIP_PROG_GETSOCKNAME4] = "tip_getsockname4",
+	[TIP_PROG_GETSOCKNAME6] = "tip_getsockname6",
+	[TIP_PROG_SOCKOPS] = "tip_sockops",
+	[TIP_PROG_EGRESS] = "tip_egress",
+	[TIP_PROG_INGRESS] = "tip_ingress",
+	[TIP_PROG_TASKS] = "tip_tasks",
+	[TIP_PROG_LISTENERS] = "tip_listeners",
 };
 
 #define LOG_TAIL 12
@@ -112,20 +137,21 @@ static int set_sizes(struct bpf_object *obj, const struct tip_sensor_config *con
 		{TIP_MAP_BINDINGS, config->max_processes + 1024},
 		{TIP_MAP_LIFECYCLE, config->lifecycle_ring},
 		{TIP_MAP_ACTIVITY, config->activity_ring},
+		{TIP_MAP_REDIRECTS, config->max_flows},
+		{TIP_MAP_LEGS, config->max_flows},
 	};
 
 	for (size_t i = 0; i < TIP_ARRAY_SIZE(sizes); i++) {
 		struct bpf_map *map =
 			bpf_object__find_map_by_name(obj, tip_map_names[sizes[i].map]);
 
-		if (!map || bpf_map__set_max_entries(map, sizes[i].size))
+		if (!map || (sizes[i].size && bpf_map__set_max_entries(map, sizes[i].size)))
 			return -1;
 	}
 	return 0;
 }
 
-/* The descriptors of the object are closed with it; ours stay. */
-static int keep(int fd)
+int tip_fd_keep(int fd)
 {
 	return fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 3);
 }
@@ -195,8 +221,8 @@ int tip_load(struct tip_sensor *s, const struct tip_sensor_config *config, struc
 	}
 	for (int i = 0; i < TIP_MAP_END; i++) {
 		if (s->maps[i] < 0)
-			s->maps[i] =
-				keep(bpf_object__find_map_fd_by_name(skel->obj, tip_map_names[i]));
+			s->maps[i] = tip_fd_keep(
+				bpf_object__find_map_fd_by_name(skel->obj, tip_map_names[i]));
 		if (s->maps[i] < 0) {
 			tip_error_set(err, "no map %s: %s", tip_map_names[i], strerror(errno));
 			goto out;
@@ -206,7 +232,7 @@ int tip_load(struct tip_sensor *s, const struct tip_sensor_config *config, struc
 		struct bpf_program *prog =
 			bpf_object__find_program_by_name(skel->obj, tip_prog_names[i]);
 
-		s->progs[i] = prog ? keep(bpf_program__fd(prog)) : -1;
+		s->progs[i] = prog ? tip_fd_keep(bpf_program__fd(prog)) : -1;
 		if (s->progs[i] < 0) {
 			tip_error_set(err, "no program %s: %s", tip_prog_names[i], strerror(errno));
 			goto out;

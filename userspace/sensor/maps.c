@@ -10,18 +10,18 @@
 #include "base/clock.h"
 #include "sensor/internal.h"
 
-static int update(struct tip_sensor *s, enum tip_sensor_map map, const void *key, const void *value,
-		  uint64_t flags)
+int tip_map_update(struct tip_sensor *s, enum tip_sensor_map map, const void *key,
+		   const void *value, uint64_t flags)
 {
 	return bpf_map_update_elem(s->maps[map], key, value, flags) ? -errno : 0;
 }
 
-static int lookup(struct tip_sensor *s, enum tip_sensor_map map, const void *key, void *value)
+int tip_map_lookup(struct tip_sensor *s, enum tip_sensor_map map, const void *key, void *value)
 {
 	return bpf_map_lookup_elem(s->maps[map], key, value) ? -errno : 0;
 }
 
-static int delete(struct tip_sensor *s, enum tip_sensor_map map, const void *key)
+int tip_map_delete(struct tip_sensor *s, enum tip_sensor_map map, const void *key)
 {
 	return bpf_map_delete_elem(s->maps[map], key) ? -errno : 0;
 }
@@ -37,7 +37,7 @@ int tip_settings_write(struct tip_sensor *s)
 {
 	const uint32_t zero = 0;
 
-	return update(s, TIP_MAP_SETTINGS, &zero, &s->settings, BPF_ANY);
+	return tip_map_update(s, TIP_MAP_SETTINGS, &zero, &s->settings, BPF_ANY);
 }
 
 int tip_sensor_set_mask(struct tip_sensor *s, uint64_t mask, bool want_real_path)
@@ -64,13 +64,13 @@ int tip_sensor_peer(struct tip_sensor *s, int fd, struct tip_unix_peer *peer)
 
 	/* Written before our accept() returned, and anew by each accept() that returns this number.
 	 */
-	if (lookup(s, TIP_MAP_ACCEPTED, &key, &got) || !got.client_sk || !got.client_ino)
+	if (tip_map_lookup(s, TIP_MAP_ACCEPTED, &key, &got) || !got.client_sk || !got.client_ino)
 		return -1;
-	if (lookup(s, TIP_MAP_UNIX_PEERS, &got.server_sk, peer) ||
+	if (tip_map_lookup(s, TIP_MAP_UNIX_PEERS, &got.server_sk, peer) ||
 	    peer->client_sk != got.client_sk || peer->client_ino != got.client_ino)
 		return -1;
-	delete (s, TIP_MAP_UNIX_PEERS, &got.server_sk);
-	delete (s, TIP_MAP_ACCEPTED, &key);
+	tip_map_delete(s, TIP_MAP_UNIX_PEERS, &got.server_sk);
+	tip_map_delete(s, TIP_MAP_ACCEPTED, &key);
 	return 0;
 }
 
@@ -78,29 +78,29 @@ int tip_sensor_peer(struct tip_sensor *s, int fd, struct tip_unix_peer *peer)
 
 int tip_sensor_proc(struct tip_sensor *s, const struct tip_proc_key *key, struct tip_proc *out)
 {
-	return lookup(s, TIP_MAP_PROCS, key, out) ? -1 : 0;
+	return tip_map_lookup(s, TIP_MAP_PROCS, key, out) ? -1 : 0;
 }
 
 int tip_sensor_bind(struct tip_sensor *s, uint64_t exec_id, const struct tip_binding *b)
 {
-	return update(s, TIP_MAP_BINDINGS, &exec_id, b, BPF_EXIST);
+	return tip_map_update(s, TIP_MAP_BINDINGS, &exec_id, b, BPF_EXIST);
 }
 
 int tip_sensor_binding(struct tip_sensor *s, uint64_t exec_id, struct tip_binding *b)
 {
-	return lookup(s, TIP_MAP_BINDINGS, &exec_id, b);
+	return tip_map_lookup(s, TIP_MAP_BINDINGS, &exec_id, b);
 }
 
 /* ---- policy ---- */
 
 int tip_sensor_quarantine_set(struct tip_sensor *s, uint32_t number, uint32_t flags)
 {
-	return update(s, TIP_MAP_QUARANTINE, &number, &flags, BPF_ANY);
+	return tip_map_update(s, TIP_MAP_QUARANTINE, &number, &flags, BPF_ANY);
 }
 
 int tip_sensor_quarantine_clear(struct tip_sensor *s, uint32_t number)
 {
-	return delete (s, TIP_MAP_QUARANTINE, &number);
+	return tip_map_delete(s, TIP_MAP_QUARANTINE, &number);
 }
 
 int tip_sensor_quarantine_next(struct tip_sensor *s, uint32_t prev, uint32_t *next)
@@ -115,12 +115,12 @@ int tip_sensor_kill_set(struct tip_sensor *s, const struct tip_kill_key *k,
 	struct tip_kill_value value = *v, old;
 	/* A trie answers a lookup with the longest match, which need not be this key. */
 	const bool there =
-		lookup(s, TIP_MAP_OPEN_KILL, k, &old) == 0 && old.prefixlen == k->prefixlen;
+		tip_map_lookup(s, TIP_MAP_OPEN_KILL, k, &old) == 0 && old.prefixlen == k->prefixlen;
 	int err;
 
 	value.prefixlen = k->prefixlen;
 	value.zero = 0;
-	err = update(s, TIP_MAP_OPEN_KILL, k, &value, BPF_ANY);
+	err = tip_map_update(s, TIP_MAP_OPEN_KILL, k, &value, BPF_ANY);
 	if (err || there)
 		return err;
 	s->settings.open_kill_count++;
@@ -129,7 +129,7 @@ int tip_sensor_kill_set(struct tip_sensor *s, const struct tip_kill_key *k,
 
 int tip_sensor_kill_clear(struct tip_sensor *s, const struct tip_kill_key *k)
 {
-	const int err = delete (s, TIP_MAP_OPEN_KILL, k);
+	const int err = tip_map_delete(s, TIP_MAP_OPEN_KILL, k);
 
 	if (err)
 		return err;
@@ -148,12 +148,12 @@ int tip_sensor_except_set(struct tip_sensor *s, const struct tip_except_key *k)
 {
 	const uint32_t one = 1;
 
-	return update(s, TIP_MAP_KILL_EXCEPT, k, &one, BPF_ANY);
+	return tip_map_update(s, TIP_MAP_KILL_EXCEPT, k, &one, BPF_ANY);
 }
 
 int tip_sensor_except_clear(struct tip_sensor *s, const struct tip_except_key *k)
 {
-	return delete (s, TIP_MAP_KILL_EXCEPT, k);
+	return tip_map_delete(s, TIP_MAP_KILL_EXCEPT, k);
 }
 
 int tip_sensor_except_next(struct tip_sensor *s, const struct tip_except_key *prev,
@@ -171,7 +171,7 @@ int tip_sensor_name_set(struct tip_sensor *s, uint32_t number, const char *spiff
 	if (name.len > TIP_SPIFFE_ID_MAX)
 		return -ENAMETOOLONG;
 	memcpy(name.name, spiffe_id, name.len);
-	return update(s, TIP_MAP_IDENTITY_NAMES, &number, &name, BPF_ANY);
+	return tip_map_update(s, TIP_MAP_IDENTITY_NAMES, &number, &name, BPF_ANY);
 }
 
 void tip_sensor_names(struct tip_sensor *s, void (*fn)(void *ctx, uint32_t number, const char *id),
@@ -185,7 +185,8 @@ void tip_sensor_names(struct tip_sensor *s, void (*fn)(void *ctx, uint32_t numbe
 		char text[TIP_SPIFFE_ID_MAX + 1];
 
 		key = next;
-		if (lookup(s, TIP_MAP_IDENTITY_NAMES, &key, &name) || name.len > TIP_SPIFFE_ID_MAX)
+		if (tip_map_lookup(s, TIP_MAP_IDENTITY_NAMES, &key, &name) ||
+		    name.len > TIP_SPIFFE_ID_MAX)
 			continue;
 		memcpy(text, name.name, name.len);
 		text[name.len] = '\0';

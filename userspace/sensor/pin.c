@@ -166,6 +166,16 @@ static const struct {
 	[TIP_MAP_IDENTITY_NAMES] = {sizeof(__u32), sizeof(struct tip_identity_name)},
 	[TIP_MAP_UNIX_PEERS] = {sizeof(__u64), sizeof(struct tip_unix_peer)},
 	[TIP_MAP_ACCEPTED] = {sizeof(__u32), sizeof(struct tip_accepted)},
+	[TIP_MAP_TRAFFIC] = {sizeof(struct tip_traffic_key), sizeof(struct tip_traffic_slice)},
+	[TIP_MAP_TRAFFIC_PORTS] = {sizeof(__u32), sizeof(struct tip_traffic_ports)},
+	[TIP_MAP_TRAFFIC_CLIENTS] = {sizeof(struct tip_traffic_client), sizeof(__u32)},
+	[TIP_MAP_REDIRECTS] = {sizeof(struct tip_flow_key), sizeof(struct tip_redirect)},
+	[TIP_MAP_LEGS] = {sizeof(struct tip_flow_key), sizeof(struct tip_leg)},
+	[TIP_MAP_LISTENERS] = {sizeof(struct tip_listener_key), sizeof(struct tip_listener)},
+	[TIP_MAP_WORKERS] = {sizeof(__u64), sizeof(__u64)},
+	[TIP_MAP_OURS] = {sizeof(int), sizeof(__u32)},
+	[TIP_MAP_REDIRECTED] = {sizeof(int), sizeof(struct tip_redirect)},
+	[TIP_MAP_HEARTBEAT] = {sizeof(__u32), sizeof(__u64)},
 };
 
 int tip_pin_state(struct tip_sensor *s, struct tip_error *err)

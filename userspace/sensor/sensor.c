@@ -233,6 +233,8 @@ static int settings_prepare(struct tip_sensor *s, const struct tip_sensor_config
 	if (tip_scope_resolve(config, &s->settings, err))
 		return -1;
 	s->settings.enforce = config->enforce;
+	if (!config->traffic)
+		s->settings.traffic_generation = s->settings.worker_port = 0;
 	s->settings.build = s->generation;
 	s->settings.open_kill_count = kill_rules(s);
 	s->settings.keeper_tgid = tip_own_tgid();
@@ -334,6 +336,8 @@ struct tip_sensor *tip_sensor_open(const struct tip_sensor_config *config,
 	if (s->pinned) {
 		tip_pin_remove_others(s);
 		tip_hooks_prune(s);
+		if (!config->traffic)
+			tip_lookup_remove(s);
 	}
 	return s;
 }
@@ -354,6 +358,7 @@ void tip_sensor_close(struct tip_sensor *s)
 	for (size_t i = 0; i < s->nhooked; i++)
 		close_all(s->hooked[i].links, TIP_CGROUP_HOOKS);
 	free(s->hooked);
+	tip_lookup_close(s);
 	close_all(s->links, TIP_PROG_TRACING_END);
 	close_all(s->progs, TIP_PROG_END);
 	close_all(s->maps, TIP_MAP_END);

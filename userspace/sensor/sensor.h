@@ -35,6 +35,7 @@ struct tip_event {
 		const struct tip_ev_exit *exit;
 		const struct tip_ev_cred *cred;
 		const struct tip_ev_cgroup *cgroup;
+		const struct tip_ev_netns *netns;
 		struct {
 			const struct tip_ev_open *data;
 			const char *name;
@@ -104,9 +105,11 @@ struct tip_sensor_config {
 	const char *const *scope; /* absolute cgroup directories; none: the whole node */
 	size_t nscope;
 	size_t max_processes;  /* entries of `procs` and `bindings` */
+	size_t max_flows;      /* entries of `redirects` and `legs`, 0: the default */
 	size_t lifecycle_ring; /* bytes, a power of two */
 	size_t activity_ring;
-	bool enforce; /* attach the cgroup hooks and honour kill rules */
+	bool enforce; /* attach the connect hooks and honour kill rules and quarantine */
+	bool traffic; /* attach what transparent mTLS needs: they cost for each packet */
 	bool pin;     /* false: nothing outlives the process (tests) */
 };
 

@@ -64,7 +64,10 @@ void tip_sensor_stats(struct tip_sensor *s, struct tip_sensor_stats *out)
 	out->malformed = s->malformed;
 	for (int i = 0; i < TIP_PROG_END; i++)
 		out->recursion_misses += misses(s->progs[i]);
-	out->programs = TIP_PROG_TRACING_END + s->nhooked * TIP_CGROUP_HOOKS;
+	out->programs = TIP_PROG_TRACING_END;
+	for (size_t h = 0; h < s->nhooked; h++)
+		for (int i = 0; i < TIP_CGROUP_HOOKS; i++)
+			out->programs += s->hooked[h].links[i] >= 0;
 	for (int i = 0; i < TIP_MAP_END; i++)
 		out->map_bytes += map_memory(s->maps[i]);
 	for (int r = bpf_map_get_next_key(s->maps[TIP_MAP_PROCS], NULL, &next); r == 0;

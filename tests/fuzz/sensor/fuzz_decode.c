@@ -51,6 +51,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		case TIP_EV_BIND:
 		case TIP_EV_LISTEN:
 		case TIP_EV_DENIED_CONNECT: touch(ev.sock.path, ev.sock.data->path_len); break;
+		case TIP_EV_NETNS:
+			if ((const uint8_t *)(ev.netns + 1) > record + size)
+				abort();
+			break;
 		default: break;
 		}
 	}

@@ -78,6 +78,28 @@ static void parent_that_execs_is_still_the_parent(void **state)
 	assert_ptr_equal(tip_process_parent(t, c), p2);
 }
 
+static void network_namespaces_are_told(void **state)
+{
+	struct tip_process_table *t = *state;
+	struct tip_hdr h = hdr_of(TIP_EV_EXEC, 100, 5);
+	struct tip_ev_exec d = {.netns = 4026531840};
+	struct tip_event ev = {.hdr = &h, .exec = {&d, "/bin/prog", "/bin/prog", "/", ""}};
+	struct tip_hdr fh = hdr_of(TIP_EV_FORK, 100, 5);
+	struct tip_ev_fork f = {.child = key_of(101), .child_exec_id = 6, .child_netns = 77};
+	struct tip_event fev = {.hdr = &fh, .fork = &f};
+
+	assert_int_equal(tip_process_event(t, &ev)->netns, 4026531840);
+	/* clone(CLONE_NEWNET): the child is where the event says, not where its parent is. */
+	tip_process_event(t, &fev);
+	assert_int_equal(tip_process_by_exec_id(t, 6)->netns, 77);
+	assert_int_equal(tip_process_by_exec_id(t, 5)->netns, 4026531840);
+	/* setns() tells nobody; a snapshot does. */
+	d.netns = 78;
+	h.flags = TIP_EVF_SNAPSHOT;
+	tip_process_event(t, &ev);
+	assert_int_equal(tip_process_by_exec_id(t, 5)->netns, 78);
+}
+
 static void pid_reuse_is_not_a_parent(void **state)
 {
 	struct tip_process_table *t = *state;
@@ -316,6 +338,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(exec_ends_the_older_image, fresh, done),
 		cmocka_unit_test_setup_teardown(fork_shares_the_image, fresh, done),
 		cmocka_unit_test_setup_teardown(parent_that_execs_is_still_the_parent, fresh, done),
+		cmocka_unit_test_setup_teardown(network_namespaces_are_told, fresh, done),
 		cmocka_unit_test_setup_teardown(pid_reuse_is_not_a_parent, fresh, done),
 		cmocka_unit_test_setup_teardown(exit_of_a_lost_image, fresh, done),
 		cmocka_unit_test_setup_teardown(unknown_process_is_filled_in, fresh, done),

@@ -158,6 +158,7 @@ static void fixed_records_have_their_size(void **state)
 		{TIP_EV_EXIT, sizeof(struct tip_ev_exit)},
 		{TIP_EV_CRED, sizeof(struct tip_ev_cred)},
 		{TIP_EV_CGROUP, sizeof(struct tip_ev_cgroup)},
+		{TIP_EV_NETNS, sizeof(struct tip_ev_netns)},
 	};
 	static const unsigned char zeros[256];
 
@@ -203,7 +204,7 @@ static void socket_kinds_are_read(void **state)
 
 static void strange_headers_are_refused(void **state)
 {
-	static const uint16_t unknown[] = {0, 6, 7, TIP_EV_MAX, 65535};
+	static const uint16_t unknown[] = {0, 7, TIP_EV_MAX, 65535};
 	const struct tip_ev_exit d = {0};
 	struct tip_event ev;
 	struct tip_hdr *hdr;

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What sockets become. A redirected connect() is entered under its connection to the worker before
+ * its SYN leaves, for the source port is known only then; a listener under its address; both go
+ * when their socket closes.
+ */
+#include "intercept/flow.h"
+
+#define REMOTE_PORT(ctx) ((__u16)bpf_ntohl((ctx)->remote_port))
+
+static __always_inline void watch_state(struct bpf_sock_ops *ctx)
+{
+	bpf_sock_ops_cb_flags_set(ctx, ctx->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG);
+}
+
+/*
+ * The connection of a redirected socket; false: it is none, or it was connected anew since.
+ * remote_ip4 and local_ip4 are those of the IPv4 connection also where the socket is AF_INET6.
+ */
+static __always_inline bool redirect_of(struct bpf_sock_ops *ctx, const struct tip_settings *st,
+					const struct tip_redirect **to, struct tip_flow_key *k)
+{
+	struct bpf_sock *sk = ctx->sk;
+
+	if (!sk)
+		return false;
+	*to = bpf_sk_storage_get(&redirected, sk, NULL, 0);
+	if (!*to || !is_worker(st, ctx->remote_ip4, REMOTE_PORT(ctx)))
+		return false;
+	flow_set(k, bpf_get_netns_cookie(ctx), ctx->local_ip4, ctx->local_port, ctx->remote_ip4,
+		 REMOTE_PORT(ctx));
+	return true;
+}
+
+static __always_inline void on_connect(struct bpf_sock_ops *ctx, const struct tip_settings *st)
+{
+	const struct tip_redirect *to;
+	struct tip_redirect copy;
+	struct tip_flow_key k;
+
+	if (!redirect_of(ctx, st, &to, &k))
+		return;
+	copy = *to;
+	if (bpf_map_update_elem(&redirects, &k, &copy, BPF_ANY)) {
+		count(TIP_CTR_REDIRECTS_FULL); /* unknown to the keeper, it will be reset */
+		return;
+	}
+	watch_state(ctx);
+}
+
+/* Where it listens, as `listeners` has it. False: not for IPv4. */
+static __always_inline bool listener_of(struct bpf_sock_ops *ctx, struct tip_listener_key *k)
+{
+	struct bpf_sock *sk = ctx->sk;
+	struct tcp_sock *tp;
+	struct sock *kernel;
+
+	if (!sk)
+		return false;
+	k->netns = bpf_get_netns_cookie(ctx);
+	k->port = ctx->local_port;
+	k->zero = 0;
+	if (ctx->family == AF_INET) {
+		k->addr = ctx->local_ip4;
+		return true;
+	}
+	tp = bpf_skc_to_tcp_sock(sk);
+	if (ctx->family != AF_INET6 || !tp)
+		return false;
+	kernel = (struct sock *)tp;
+	return sk_listens4(kernel, &k->addr);
+}
+
+static __always_inline void on_listen(struct bpf_sock_ops *ctx, const struct tip_settings *st)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct tip_listener_key k;
+	struct tip_listener by = {};
+	struct tip_who who;
+
+	if (task_is_kernel(task) || !listener_of(ctx, &k) || k.port == st->worker_port)
+		return;
+	who_find(&who, task);
+	by.proc = who.key;
+	by.exec_id = who.proc ? who.proc->exec_id : 0;
+	by.sk_cookie = bpf_get_socket_cookie(ctx);
+	/* No place: then nobody is known to listen there, and the keeper looks for itself. */
+	if (!bpf_map_update_elem(&listeners, &k, &by, BPF_ANY))
+		watch_state(ctx);
+}
+
+static __always_inline void on_close(struct bpf_sock_ops *ctx, const struct tip_settings *st)
+{
+	const struct tip_listener *by;
+	const struct tip_redirect *to;
+	struct tip_listener_key lk;
+	struct tip_flow_key k;
+
+	/* What a listener accepts has its flags, and ends here too. */
+	if (ctx->args[0] != BPF_TCP_LISTEN) {
+		if (redirect_of(ctx, st, &to, &k))
+			bpf_map_delete_elem(&redirects, &k);
+		return;
+	}
+	if (!listener_of(ctx, &lk))
+		return;
+	by = bpf_map_lookup_elem(&listeners, &lk);
+	if (by && by->sk_cookie == bpf_get_socket_cookie(ctx))
+		bpf_map_delete_elem(&listeners, &lk);
+}
+
+SEC("sockops")
+int tip_sockops(struct bpf_sock_ops *ctx)
+{
+	const struct tip_settings *st = active_settings();
+
+	if (!st || !st->worker_port)
+		return 1;
+	switch (ctx->op) {
+	case BPF_SOCK_OPS_TCP_CONNECT_CB: on_connect(ctx, st); break;
+	case BPF_SOCK_OPS_TCP_LISTEN_CB: on_listen(ctx, st); break;
+	case BPF_SOCK_OPS_STATE_CB:
+		if (ctx->args[1] == BPF_TCP_CLOSE)
+			on_close(ctx, st);
+		break;
+	default: break;
+	}
+	return 1;
+}
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -1,0 +1,355 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The maps of interception, written and read. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <linux/membarrier.h>
+
+#include <bpf/bpf.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "sensor/intercept.h"
+#include "sensor/internal.h"
+
+#define KEY_MAX 64
+
+/* Deletes every key that `drop` wants gone: 0, or the first error. */
+static int purge(struct tip_sensor *s, enum tip_sensor_map map,
+		 bool (*drop)(struct tip_sensor *s, const void *key, uint64_t arg), uint64_t arg)
+{
+	unsigned char key[KEY_MAX], next[KEY_MAX];
+	bool more = bpf_map_get_next_key(s->maps[map], NULL, next) == 0;
+	int ret = 0;
+
+	while (more) {
+		memcpy(key, next, sizeof(key));
+		/* Asked for before it goes: after a key that is gone the walk would begin anew. */
+		more = bpf_map_get_next_key(s->maps[map], key, next) == 0;
+		if (drop(s, key, arg)) {
+			const int err = tip_map_delete(s, map, key);
+
+			if (err && err != -ENOENT && !ret)
+				ret = err;
+		}
+	}
+	return ret;
+}
+
+/* ---- policy ---- */
+
+/* Programs that run now have read the settings as they were: returns when none of them still does.
+ */
+static void wait_for_programs(void)
+{
+	const struct timespec long_enough = {.tv_nsec = 20000000};
+
+	/* The global barrier waits for an RCU grace period; nohz_full kernels refuse it. */
+	if (syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0))
+		nanosleep(&long_enough, NULL);
+}
+
+static bool of_other_generation(struct tip_sensor *s, const void *key, uint64_t generation)
+{
+	return ((const struct tip_traffic_key *)key)->generation != generation;
+}
+
+static bool of_generation(struct tip_sensor *s, const void *key, uint64_t generation)
+{
+	return ((const struct tip_traffic_key *)key)->generation == generation;
+}
+
+static int write_image(struct tip_sensor *s, const struct tip_traffic_image *image,
+		       uint32_t generation)
+{
+	const uint32_t half = TIP_TRAFFIC_PORTS_MAX / 2, base = generation & 1 ? half : 0;
+	int err;
+
+	if (image->nports > half)
+		return -ENOSPC;
+	for (size_t i = 0; i < image->nports; i++) {
+		const uint32_t at = base + (uint32_t)i;
+
+		err = tip_map_update(s, TIP_MAP_TRAFFIC_PORTS, &at, &image->ports[i], BPF_ANY);
+		if (err)
+			return err;
+	}
+	for (size_t i = 0; i < image->nprefixes; i++) {
+		const struct tip_traffic_prefix *p = &image->prefixes[i];
+		struct tip_traffic_slice slice = p->slice;
+		struct tip_traffic_key key = {
+			.prefixlen = 64 + p->bits,
+			.generation = generation,
+			.table = p->table,
+		};
+
+		if (p->bits > 128 || slice.first > image->nports ||
+		    slice.count > image->nports - slice.first)
+			return -EINVAL;
+		memcpy(key.addr, p->addr, sizeof(key.addr));
+		slice.first += base;
+		err = tip_map_update(s, TIP_MAP_TRAFFIC, &key, &slice, BPF_ANY);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+int tip_sensor_traffic_install(struct tip_sensor *s, const struct tip_traffic_image *image)
+{
+	const uint32_t old = s->settings.traffic_generation;
+	uint32_t next =
+		old + 1 ? old + 1 : 2; /* 0 means none, and after an odd one comes an even */
+	int err;
+
+	/* What a daemon that died in here left would be found once its number comes. */
+	err = purge(s, TIP_MAP_TRAFFIC, of_other_generation, old);
+	if (err)
+		return err;
+	if (image->nprefixes == 0)
+		next = 0;
+	err = write_image(s, image, next);
+	if (err) {
+		purge(s, TIP_MAP_TRAFFIC, of_generation, next);
+		return err;
+	}
+	s->settings.traffic_generation = next;
+	err = tip_settings_write(s);
+	if (err) {
+		s->settings.traffic_generation = old;
+		purge(s, TIP_MAP_TRAFFIC, of_generation, next);
+		return err;
+	}
+	wait_for_programs();
+	/* It is in force; entries that stay are in nobody's way and go next time. */
+	if (purge(s, TIP_MAP_TRAFFIC, of_other_generation, next))
+		tip_warn("sensor", "cannot delete all entries of the former traffic policies");
+	return 0;
+}
+
+int tip_sensor_client_allow(struct tip_sensor *s, uint32_t policy, uint32_t number)
+{
+	const struct tip_traffic_client key = {policy, number};
+	const uint32_t one = 1;
+
+	return tip_map_update(s, TIP_MAP_TRAFFIC_CLIENTS, &key, &one, BPF_ANY);
+}
+
+static bool of_policy_below(struct tip_sensor *s, const void *key, uint64_t first)
+{
+	return ((const struct tip_traffic_client *)key)->policy < first;
+}
+
+int tip_sensor_client_prune(struct tip_sensor *s, uint32_t first)
+{
+	return purge(s, TIP_MAP_TRAFFIC_CLIENTS, of_policy_below, first);
+}
+
+uint32_t tip_sensor_policy_last(struct tip_sensor *s)
+{
+	const int clients = s->maps[TIP_MAP_TRAFFIC_CLIENTS];
+	struct tip_traffic_client key;
+	struct tip_traffic_ports ports;
+	uint32_t last = 0;
+
+	for (int more = bpf_map_get_next_key(clients, NULL, &key); !more;
+	     more = bpf_map_get_next_key(clients, &key, &key))
+		if (key.policy > last)
+			last = key.policy;
+	/* A policy that nobody here may dial has no client. */
+	for (uint32_t i = 0; s->settings.traffic_generation && i < TIP_TRAFFIC_PORTS_MAX; i++)
+		if (!tip_map_lookup(s, TIP_MAP_TRAFFIC_PORTS, &i, &ports) && ports.policy > last)
+			last = ports.policy;
+	return last;
+}
+
+int tip_sensor_set_worker_port(struct tip_sensor *s, uint16_t port)
+{
+	s->settings.worker_port = port;
+	return tip_settings_write(s);
+}
+
+int tip_sensor_heartbeat(struct tip_sensor *s)
+{
+	const uint64_t now = tip_clock_boot();
+	const uint32_t zero = 0;
+
+	return tip_map_update(s, TIP_MAP_HEARTBEAT, &zero, &now, BPF_ANY);
+}
+
+/* ---- sockets ---- */
+
+int tip_sensor_worker_set(struct tip_sensor *s, uint64_t cookie, int listener_fd)
+{
+	const uint64_t fd = (uint64_t)listener_fd;
+
+	return listener_fd < 0 ? -EBADF : tip_map_update(s, TIP_MAP_WORKERS, &cookie, &fd, BPF_ANY);
+}
+
+int tip_sensor_worker_clear(struct tip_sensor *s, uint64_t cookie)
+{
+	return tip_map_delete(s, TIP_MAP_WORKERS, &cookie);
+}
+
+int tip_sensor_ours(struct tip_sensor *s, int fd, uint32_t kind)
+{
+	return tip_map_update(s, TIP_MAP_OURS, &fd, &kind, BPF_ANY);
+}
+
+/* ---- connections ---- */
+
+int tip_sensor_redirect(struct tip_sensor *s, const struct tip_flow_key *k,
+			struct tip_redirect *out)
+{
+	return tip_map_lookup(s, TIP_MAP_REDIRECTS, k, out);
+}
+
+int tip_sensor_redirect_show(struct tip_sensor *s, const struct tip_flow_key *k, uint32_t addr,
+			     uint16_t port)
+{
+	struct tip_redirect r;
+	const int err = tip_map_lookup(s, TIP_MAP_REDIRECTS, k, &r);
+
+	if (err)
+		return err;
+	r.shown_addr = addr;
+	r.shown_port = port;
+	return tip_map_update(s, TIP_MAP_REDIRECTS, k, &r, BPF_EXIST);
+}
+
+int tip_sensor_leg_set(struct tip_sensor *s, const struct tip_flow_key *k,
+		       const struct tip_leg *leg)
+{
+	return tip_map_update(s, TIP_MAP_LEGS, k, leg, BPF_ANY);
+}
+
+int tip_sensor_leg_clear(struct tip_sensor *s, const struct tip_flow_key *k)
+{
+	return tip_map_delete(s, TIP_MAP_LEGS, k);
+}
+
+static bool any(struct tip_sensor *s, const void *key, uint64_t arg)
+{
+	return true;
+}
+
+int tip_sensor_legs_wipe(struct tip_sensor *s)
+{
+	return purge(s, TIP_MAP_LEGS, any, 0);
+}
+
+/* ---- listeners ---- */
+
+int tip_sensor_listener(struct tip_sensor *s, uint64_t cookie, uint32_t addr, uint16_t port,
+			struct tip_listener *out)
+{
+	struct tip_listener_key key = {.netns = cookie, .addr = addr, .port = port};
+	int err = tip_map_lookup(s, TIP_MAP_LISTENERS, &key, out);
+
+	if (err == -ENOENT && addr) {
+		key.addr = 0;
+		err = tip_map_lookup(s, TIP_MAP_LISTENERS, &key, out);
+	}
+	return err;
+}
+
+/* What one walk over all descriptors found. */
+struct found {
+	struct tip_listener_rec *recs;
+	size_t n, cap;
+};
+
+/* At most so many are taken from a walk: processes can hold the same listener a million times. */
+#define FOUND_MAX 65536
+
+static int read_all(int iter, struct found *found)
+{
+	size_t have = 0;
+	ssize_t n;
+
+	for (;;) {
+		if (have + sizeof(*found->recs) > found->cap * sizeof(*found->recs)) {
+			if (found->cap >= FOUND_MAX)
+				return -E2BIG;
+			found->cap = found->cap ? found->cap * 2 : 64;
+			found->recs = tip_realloc(found->recs, found->cap, sizeof(*found->recs));
+		}
+		n = read(iter, (char *)found->recs + have,
+			 found->cap * sizeof(*found->recs) - have);
+		if (n < 0 && (errno == EINTR || errno == EAGAIN))
+			continue;
+		if (n <= 0)
+			break;
+		have += (size_t)n;
+	}
+	found->n = have / sizeof(*found->recs);
+	return n < 0 ? -errno : 0;
+}
+
+static bool exec_lives(struct tip_sensor *s, uint64_t exec_id)
+{
+	struct tip_binding b;
+
+	return tip_sensor_binding(s, exec_id, &b) == 0;
+}
+
+/* Is the entry that is there still right? The first one found of its socket counts otherwise. */
+static bool entry_stands(struct tip_sensor *s, const struct found *found,
+			 const struct tip_listener_rec *rec)
+{
+	struct tip_listener there;
+
+	if (tip_map_lookup(s, TIP_MAP_LISTENERS, &rec->key, &there) ||
+	    !exec_lives(s, there.exec_id))
+		return false;
+	if (there.sk_cookie == rec->by.sk_cookie)
+		return true;
+	/* Another socket at the same address (SO_REUSEPORT), or one that is closed by now? */
+	for (size_t i = 0; i < found->n; i++)
+		if (found->recs[i].by.sk_cookie == there.sk_cookie)
+			return true;
+	return false;
+}
+
+static bool of_ended_exec(struct tip_sensor *s, const void *key, uint64_t arg)
+{
+	struct tip_listener by;
+
+	return tip_map_lookup(s, TIP_MAP_LISTENERS, key, &by) == 0 && !exec_lives(s, by.exec_id);
+}
+
+int tip_sensor_listeners_scan(struct tip_sensor *s)
+{
+	const int link = bpf_link_create(s->progs[TIP_PROG_LISTENERS], 0, BPF_TRACE_ITER, NULL);
+	struct found found = {0};
+	int iter = -1, entered = 0, ret;
+
+	if (link < 0)
+		return -errno;
+	iter = bpf_iter_create(link);
+	ret = iter < 0 ? -errno : read_all(iter, &found);
+	if (ret)
+		goto out;
+	for (size_t i = 0; i < found.n; i++) {
+		const struct tip_listener_rec *rec = &found.recs[i];
+
+		if (entry_stands(s, &found, rec))
+			continue;
+		ret = tip_map_update(s, TIP_MAP_LISTENERS, &rec->key, &rec->by, BPF_ANY);
+		if (ret)
+			goto out;
+		entered++;
+	}
+	ret = purge(s, TIP_MAP_LISTENERS, of_ended_exec, 0);
+out:
+	if (iter >= 0)
+		close(iter);
+	close(link);
+	free(found.recs);
+	return ret ? ret : entered;
+}
