@@ -2,7 +2,6 @@
 #ifndef TIP_MTLS_BACKEND_H
 #define TIP_MTLS_BACKEND_H
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -36,8 +35,6 @@ struct tip_backend_ops {
 	ssize_t (*write)(struct tip_backend *b, const void *buf, size_t len);
 	/* Says close_notify, then FIN. Reading goes on. 0, or an enum tip_io. */
 	int (*shutdown_write)(struct tip_backend *b);
-	/* Bytes were taken from the socket that read() has not given yet. */
-	bool (*pending)(const struct tip_backend *b);
 	/* Records written since the current key: the AES-GCM budget is counted from it. */
 	uint64_t (*rec_seq)(const struct tip_backend *b);
 	/* Frees the state. The socket stays the caller's, and nothing is said on it. */

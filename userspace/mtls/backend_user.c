@@ -101,11 +101,6 @@ static int user_shutdown_write(struct tip_backend *b)
 	return 0;
 }
 
-static bool user_pending(const struct tip_backend *b)
-{
-	return SSL_has_pending(TIP_CONTAINER_OF(b, const struct user, b)->ssl);
-}
-
 static uint64_t user_rec_seq(const struct tip_backend *b)
 {
 	return TIP_CONTAINER_OF(b, const struct user, b)->written;
@@ -124,7 +119,6 @@ static const struct tip_backend_ops user_ops = {
 	.read = user_read,
 	.write = user_write,
 	.shutdown_write = user_shutdown_write,
-	.pending = user_pending,
 	.rec_seq = user_rec_seq,
 	.close = user_close,
 };

@@ -43,6 +43,10 @@ static const struct {
 	[TIP_MTLS_LIMIT_CONNECTIONS] = {"limit-connections", "too many connections"},
 	[TIP_MTLS_LIMIT_IDENTITY] = {"limit-identity", "too many connections of one identity"},
 	[TIP_MTLS_INTERNAL] = {"internal", "OpenSSL or the kernel refused its service"},
+	[TIP_MTLS_NO_REQUEST] = {"no-request", "the server asked for no certificate"},
+	[TIP_MTLS_NO_IDENTITY] = {"no-identity", "there is no SVID of the workload on this side"},
+	[TIP_MTLS_ALPN_REFUSED] = {"alpn-refused",
+				   "the peer refuses our ALPN: it insists on one of its own"},
 };
 _Static_assert(TIP_ARRAY_SIZE(causes) == TIP_MTLS_CAUSES, "each cause has its words");
 

@@ -18,6 +18,8 @@ enum tip_mtls_cause {
 	TIP_MTLS_NO_COMMON,
 	TIP_MTLS_PROTOCOL,
 	TIP_MTLS_PEER_ALERT,
+	TIP_MTLS_ALPN_REFUSED, /* the peer has an ALPN list, and ours is not on it */
+	TIP_MTLS_NO_REQUEST,   /* the server did not ask who we are: that is not mutual TLS */
 
 	/* The peer's certificate. */
 	TIP_MTLS_NO_CERTIFICATE,
@@ -52,6 +54,7 @@ enum tip_mtls_cause {
 	TIP_MTLS_LIMIT_CONNECTIONS,
 	TIP_MTLS_LIMIT_IDENTITY,
 	TIP_MTLS_INTERNAL,
+	TIP_MTLS_NO_IDENTITY, /* there is no SVID to show */
 
 	TIP_MTLS_CAUSES
 };

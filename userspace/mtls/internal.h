@@ -10,6 +10,8 @@
 
 /* OpenSSL asks: does the peer's chain hold? The session is the SSL's application data. */
 int tip_session_judge(X509_STORE_CTX *store, void *arg);
+/* On a client: the server wants our certificate. */
+int tip_session_asked(SSL *ssl, void *arg);
 
 /* What went wrong in the call on `ssl` that returned `ret`, from OpenSSL's queue and errno. */
 enum tip_mtls_cause tip_ssl_cause(const SSL *ssl, int ret, int saved_errno, char *text,

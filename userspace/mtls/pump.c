@@ -480,14 +480,15 @@ struct tip_pump *tip_pump_new(struct tip_pump_group *g, int app_fd, struct tip_b
 	event_assign(&p->again, g->base, -1, 0, on_again, p);
 	event_assign(&p->app.ev, g->base, -1, 0, on_app, p);
 	event_assign(&p->wire.ev, g->base, -1, 0, on_wire, p);
-	if (tip_leg_prepare(app_fd) < 0 || tip_leg_prepare(wire_fd) < 0 ||
-	    watch(p, &p->app, app_fd, on_app) < 0 || watch(p, &p->wire, wire_fd, on_wire) < 0)
+	if (tip_leg_prepare(app_fd) < 0 || watch(p, &p->app, app_fd, on_app) < 0 ||
+	    watch(p, &p->wire, wire_fd, on_wire) < 0)
 		goto fail;
-	/* The first edges say what the sockets hold; nobody says what the backend holds. */
-	if (wire->ops->pending(wire)) {
-		p->wire.ready |= READABLE;
-		again(p);
-	}
+	/*
+	 * The caller may have watched the sockets, so their edges may be spent; and nobody tells
+	 * what the backend holds. Try everything once.
+	 */
+	p->app.ready = p->wire.ready = READABLE | WRITABLE;
+	again(p);
 	LIST_INSERT_HEAD(&g->pumps, p, link);
 	g->stats.pumps++;
 	return p;

@@ -52,8 +52,10 @@ typedef void (*tip_pump_closed_fn)(void *ctx, enum tip_mtls_cause cause,
 				   const struct tip_pump_stats *stats);
 
 /*
- * Owns `app_fd`, `wire` and its socket from here on; both are made non-blocking with SO_LINGER
- * {1,0}. NULL (out of memory, bad descriptor): everything is closed.
+ * Owns `app_fd`, `wire` and its socket from here on. The wire is as a session leaves it; `app_fd`
+ * is made non-blocking with SO_LINGER {1,0}. Edge-triggered events of the caller on either socket
+ * may go on until this returns (epoll is not told twice then). NULL (out of memory, bad
+ * descriptor): everything is closed.
  */
 struct tip_pump *tip_pump_new(struct tip_pump_group *g, int app_fd, struct tip_backend *wire,
 			      tip_pump_closed_fn closed, void *ctx);

@@ -42,6 +42,7 @@ struct tip_session {
 	bool lowat; /* SO_RCVLOWAT is raised */
 	bool told;  /* the peer was told why: close without a reset */
 	bool has_alpn;
+	bool asked; /* client: the server wanted our certificate */
 	enum state state;
 	char **expected;
 	size_t nexpected;
@@ -234,6 +235,14 @@ int tip_session_judge(X509_STORE_CTX *store, void *arg)
 	return s->judged == TIP_MTLS_NONE;
 }
 
+int tip_session_asked(SSL *ssl, void *arg)
+{
+	struct tip_session *s = SSL_get_app_data(ssl);
+
+	s->asked = true;
+	return 1;
+}
+
 static enum tip_mtls_cause cause_of(enum tip_verdict verdict)
 {
 	switch (verdict) {
@@ -272,6 +281,8 @@ static enum tip_step finished(struct tip_session *s)
 	/* Nothing is resumed, so the peer was judged in this very handshake. */
 	if (!s->peer_id || s->judged || SSL_get_verify_result(s->ssl) != X509_V_OK)
 		return fail(s, TIP_MTLS_INTERNAL, "the peer was not judged");
+	if (!s->server && !s->asked)
+		return fail(s, TIP_MTLS_NO_REQUEST, NULL);
 	SSL_get0_alpn_selected(s->ssl, &alpn, &len);
 	s->has_alpn = len == sizeof(TIP_MTLS_ALPN) - 1 && !memcmp(alpn, TIP_MTLS_ALPN, len);
 	if (!s->server) {
@@ -304,16 +315,27 @@ static enum tip_step shake(struct tip_session *s)
 
 /* ---- the verdict ---- */
 
-static enum tip_step is_still_there(struct tip_session *s)
+/*
+ * Between steps: has the peer gone? A FIN behind data is not looked for: data may well be all that
+ * it had to say.
+ */
+static enum tip_step is_still_there(struct tip_session *s, enum tip_step step)
 {
 	char c;
 	ssize_t n = recv(s->fd, &c, 1, MSG_PEEK | MSG_DONTWAIT);
+	int error = 0;
 
 	if (!n)
 		return fail(s, TIP_MTLS_CLOSED, NULL);
 	if (n < 0 && errno != EAGAIN && errno != EINTR)
-		return fail(s, TIP_MTLS_RESET, strerror(errno));
-	return TIP_STEP_JUDGED;
+		error = errno;
+	else if (n > 0)
+		/* Data hides a reset from recv(). */
+		error = tip_leg_error(s->fd);
+	if (error)
+		return fail(s, error == ETIMEDOUT ? TIP_MTLS_TIMEOUT : TIP_MTLS_RESET,
+			    strerror(error));
+	return step;
 }
 
 void tip_session_verdict(struct tip_session *s, enum tip_verdict verdict, uint16_t reason)
@@ -383,11 +405,11 @@ static enum tip_step one(struct tip_session *s)
 	case HELLO:
 	case SHAKE: return shake(s);
 	case SNIFF: return sniff(s);
-	case JUDGED: return is_still_there(s);
+	case JUDGED: return is_still_there(s, TIP_STEP_JUDGED);
 	case VERDICT_OUT: return send_verdict(s);
 	case VERDICT_IN: return read_verdict(s);
 	case BYE: return say_bye(s);
-	case DONE: return TIP_STEP_DONE;
+	case DONE: return is_still_there(s, TIP_STEP_DONE);
 	case FAILED: break;
 	}
 	return TIP_STEP_FAILED;

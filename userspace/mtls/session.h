@@ -60,8 +60,9 @@ enum tip_step {
 };
 
 /*
- * Goes on as far as it can. Also to be called at the deadline, which makes it fail. While JUDGED a
- * call finds out whether the client is still there; the socket may be readable all the time then.
+ * Goes on as far as it can. Also to be called at the deadline, which makes it fail. Once
+ * JUDGED or DONE a call finds out whether the peer is still there; the socket may be readable all
+ * the time then. What it waits for is an edge of readiness: edge-triggered events suffice.
  */
 enum tip_step tip_session_step(struct tip_session *s);
 

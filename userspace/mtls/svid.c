@@ -182,6 +182,8 @@ SSL_CTX *tip_tls_svid_ctx(struct tip_tls_svid *s, bool server)
 		SSL_CTX_set_alpn_select_cb(ctx, select_alpn, NULL);
 	else if (SSL_CTX_set_alpn_protos(ctx, offer, sizeof(offer) - 1))
 		goto fail;
+	if (!server)
+		SSL_CTX_set_cert_cb(ctx, tip_session_asked, NULL);
 	SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
 	SSL_CTX_set_cert_verify_callback(ctx, tip_session_judge, NULL);
 	s->ctx[server] = ctx;
