@@ -16,7 +16,7 @@ CLANG  ?= clang-$(LLVM)
 STRIP  ?= llvm-strip-$(LLVM)
 BPFTOOL ?= $(firstword $(wildcard /usr/sbin/bpftool) bpftool)
 
-PKGS := libbpf openssl libnghttp2 libevent_core jansson yaml-0.1 libpcre2-8 libcap libseccomp libprotobuf-c
+PKGS := libbpf openssl libnghttp2 libevent_core jansson yaml-0.1 libpcre2-8 libcap libseccomp libprotobuf-c libnetfilter_queue libmnl
 
 WARN := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
 	-Wwrite-strings -Wvla -Wno-unused-parameter -Wno-missing-field-initializers
@@ -32,9 +32,9 @@ LIBS = $(shell pkg-config --libs $(PKGS)) -lelf -lz -lpthread
 # ---- the house: each room and the rooms that it may include from -----------------
 # tools/check-house reads the same table; K and F rooms meet in link/ only.
 
-ROOMS_SHARED := base policy rpc link
-ROOMS_KEEPER := sensor process detect alert guard control
-ROOMS_FRONT  := identity spiffe traffic mtls
+ROOMS_SHARED := base policy rpc link traffic
+ROOMS_KEEPER := sensor process detect alert guard intercept control
+ROOMS_FRONT  := identity spiffe mtls
 MAINS        := tipstaffd tipstaff
 
 DEPS_base     :=
@@ -45,14 +45,15 @@ DEPS_sensor   := base
 DEPS_process  := base sensor
 DEPS_detect   := base sensor process
 DEPS_alert    := base sensor process detect
-DEPS_guard    := base sensor process detect
+DEPS_guard    := base policy sensor process detect
+DEPS_intercept := base
 DEPS_control  := base
 DEPS_identity := base policy
 DEPS_spiffe   := base policy rpc identity
 DEPS_mtls     := base policy
 DEPS_traffic  := base policy
 DEPS_tipstaffd := $(ROOMS_SHARED) $(ROOMS_KEEPER) $(ROOMS_FRONT)
-DEPS_tipstaff := base policy rpc sensor process detect control
+DEPS_tipstaff := base policy rpc traffic sensor process detect intercept control
 
 LIBROOMS := $(ROOMS_SHARED) $(ROOMS_KEEPER) $(ROOMS_FRONT)
 

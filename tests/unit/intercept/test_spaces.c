@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which namespaces are served, from when on, and when they are let go. */
+#include "fake.h"
+
+#define NAME "/run/netns/pod-a"
+
+static const char *const patterns[] = {"pod-*"};
+static const struct tip_intercept_config named = {.max_held = 64,
+						  .max_flows = 64,
+						  .names = patterns,
+						  .nnames = 1};
+
+static void name_it(const struct space *s, const char *name)
+{
+	char ns[64];
+
+	snprintf(ns, sizeof(ns), "/proc/%d/ns/net", (int)s->pid);
+	assert_int_equal(mount(ns, name, NULL, MS_BIND, NULL), 0);
+}
+
+static void make_file(const char *name)
+{
+	const int fd = open(name, O_CREAT | O_RDONLY | O_CLOEXEC, 0644);
+
+	assert_true(fd >= 0);
+	close(fd);
+}
+
+static void ticks(struct fake *w, int n)
+{
+	while (n--) {
+		tip_intercept_tick(w->ic);
+		turn(w);
+	}
+}
+
+static unsigned int interface_in(const struct space *s, const char *name)
+{
+	const char *const argv[] = {"ip", "link", "show", name, NULL};
+
+	return space_exec(s, NULL, 0, argv) == 0;
+}
+
+/* By its name, before the first process; until the last of both is gone: then nothing of ours keeps
+ * it. */
+static void by_name(void **state)
+{
+	struct space other;
+	struct fake w = {0};
+	char pid[16];
+	const char *const veth[] = {"ip",   "link", "add", "va",    "type", "veth",
+				    "peer", "name", "vb",  "netns", pid,    NULL};
+
+	fake_open(&w, &named);
+	space_open(&other, true);
+	snprintf(pid, sizeof(pid), "%d", (int)w.space.pid);
+	assert_int_equal(space_exec(&other, NULL, 0, veth), 0);
+	tip_intercept_enable(w.ic, true);
+	/* `ip netns add` makes the file first. */
+	make_file(NAME);
+	make_file("/run/netns/other");
+	ticks(&w, 2);
+	assert_int_equal(stats_of(&w).namespaces, 0);
+	name_it(&other, "/run/netns/other");
+	name_it(&w.space, NAME);
+	ticks(&w, 1);
+	assert_int_equal(stats_of(&w).namespaces, 1);
+	assert_string_equal(w.calls, "aw");
+
+	space_close(&w.space);
+	tip_intercept_left(w.ic, w.space.inode);
+	ticks(&w, 130);
+	assert_string_equal(w.calls, "aw");
+	assert_true(interface_in(&other, "va"));
+	assert_int_equal(umount2(NAME, MNT_DETACH), 0);
+	assert_int_equal(unlink(NAME), 0);
+	UNTIL_DOING(!stats_of(&w).namespaces, ticks(&w, 1));
+	assert_string_equal(w.calls, "awcd");
+	UNTIL_DOING(!interface_in(&other, "va"), turn(&w));
+	umount2("/run/netns/other", MNT_DETACH);
+	unlink("/run/netns/other");
+	space_close(&other);
+	fake_close(&w);
+}
+
+static void until_the_last_process(void **state)
+{
+	struct fake w = {0};
+	pid_t second;
+	int fd;
+
+	fake_open(&w, NULL);
+	fake_serve(&w);
+	/* A young one comes in while the first is there. */
+	second = fork();
+	if (second == 0) {
+		if (setns(w.space.fd, CLONE_NEWNET) < 0)
+			_exit(1);
+		for (;;)
+			pause();
+	}
+	UNTIL_DOING(({
+			    char path[64];
+			    struct stat st = {0};
+
+			    snprintf(path, sizeof(path), "/proc/%d/ns/net", (int)second);
+			    stat(path, &st) == 0 && st.st_ino == w.space.inode;
+		    }),
+		    turn(&w));
+	space_leave(&w.space);
+	tip_intercept_left(w.ic, w.space.inode);
+	ticks(&w, 10);
+	assert_string_equal(w.calls, "aw");
+	/* Its flows end with it. */
+	fd = begin_call(&w);
+	UNTIL(&w, w.noutbound == 1);
+	kill(second, SIGKILL);
+	waitpid(second, NULL, 0);
+	tip_intercept_left(w.ic, w.space.inode);
+	UNTIL_DOING(!stats_of(&w).namespaces, ticks(&w, 1));
+	assert_string_equal(w.calls, "awcd");
+	assert_int_equal(w.ncut, 1);
+	assert_int_equal(w.cut_err, ENETDOWN);
+	assert_int_equal(stats_of(&w).flows, 0);
+	close(fd);
+	fake_close(&w);
+}
+
+/* Who leaves by setns() tells nobody. */
+static void left_without_a_word(void **state)
+{
+	struct fake w = {0};
+
+	fake_open(&w, NULL);
+	fake_serve(&w);
+	space_leave(&w.space);
+	UNTIL_DOING(!stats_of(&w).namespaces, ticks(&w, 1));
+	fake_close(&w);
+}
+
+static void not_before_a_policy(void **state)
+{
+	struct fake w = {0};
+
+	fake_open(&w, NULL);
+	tip_intercept_process(w.ic, w.space.pid, w.space.inode);
+	ticks(&w, 2);
+	assert_string_equal(w.calls, "");
+	tip_intercept_enable(w.ic, true);
+	UNTIL(&w, stats_of(&w).namespaces == 1);
+	assert_string_equal(w.calls, "aw");
+	/* Known: nothing is done. */
+	tip_intercept_process(w.ic, w.space.pid, w.space.inode);
+	assert_string_equal(w.calls, "aw");
+	fake_close(&w);
+}
+
+static void wrong_process(void **state)
+{
+	struct fake w = {0};
+
+	fake_open(&w, NULL);
+	tip_intercept_enable(w.ic, true);
+	/* It has moved on, or its number belongs to another one now. */
+	tip_intercept_process(w.ic, getpid(), w.space.inode);
+	assert_string_equal(w.calls, "");
+	/* Somebody else is in it, which a look through /proc shows. */
+	UNTIL_DOING(stats_of(&w).namespaces == 1, ticks(&w, 1));
+	fake_close(&w);
+}
+
+static void initial_namespace(void **state)
+{
+	const struct tip_intercept_config host = {.max_held = 1, .max_flows = 1, .host = true};
+	const int fd = open("/proc/2/ns/net", O_RDONLY | O_CLOEXEC);
+	const uint32_t inode = inode_of(fd);
+	struct fake w = {0};
+
+	close(fd);
+	fake_open(&w, NULL);
+	tip_intercept_enable(w.ic, true);
+	tip_intercept_process(w.ic, 2, inode);
+	ticks(&w, 2);
+	assert_string_equal(w.calls, "");
+	fake_close(&w);
+
+	fake_open(&w, &host);
+	tip_intercept_enable(w.ic, true);
+	UNTIL(&w, stats_of(&w).namespaces == 1);
+	fake_close(&w);
+	assert_true(tip_intercept_remove_rules("unit") >= 1);
+}
+
+static void loopback_down(void **state)
+{
+	struct fake w = {0};
+
+	fake_open(&w, NULL);
+	space_close(&w.space);
+	space_open(&w.space, false);
+	fake_serve(&w);
+	fake_close(&w);
+}
+
+static void kernel_says_no(void **state)
+{
+	struct fake w = {0};
+
+	fake_open(&w, NULL);
+	w.attach_err = -EINVAL;
+	tip_intercept_enable(w.ic, true);
+	tip_intercept_process(w.ic, w.space.pid, w.space.inode);
+	assert_int_equal(stats_of(&w).namespaces, 0);
+	/* Not at once again, but again. */
+	tip_intercept_process(w.ic, w.space.pid, w.space.inode);
+	assert_string_equal(w.calls, "a");
+	w.attach_err = 0;
+	UNTIL_DOING(stats_of(&w).namespaces == 1, ticks(&w, 1));
+	assert_string_equal(w.calls, "aaw");
+	fake_close(&w);
+}
+
+/* The port or the queue is somebody else's: said, and nothing is half open. */
+static void port_taken(void **state)
+{
+	struct fake w = {0};
+	int fd;
+
+	fake_open(&w, NULL);
+	fd = listen_in(&w.space, "0.0.0.0", PORT);
+	tip_intercept_enable(w.ic, true);
+	tip_intercept_process(w.ic, w.space.pid, w.space.inode);
+	assert_string_equal(w.calls, "");
+	assert_int_equal(stats_of(&w).namespaces, 0);
+	close(fd);
+	UNTIL_DOING(stats_of(&w).namespaces == 1, ticks(&w, 1));
+	fake_close(&w);
+}
+
+/* The next daemon finds rules and connections of this one. */
+static void served_again(void **state)
+{
+	const struct tip_intercept_config c = {
+		.instance = "unit", .run_dir = "/run", .port = PORT, .max_held = 8, .max_flows = 8};
+	struct tip_intercept_ops ops;
+	struct tip_error err = {0};
+	struct fake w = {0};
+	int fd;
+
+	fake_open(&w, NULL);
+	fake_serve(&w);
+	fd = begin_call(&w);
+	UNTIL(&w, w.noutbound == 1);
+	tip_intercept_wanted(w.ic, w.flow.id);
+	UNTIL(&w, w.njoined == 1);
+	tip_intercept_free(w.ic);
+	ops = fake_ops(&w);
+	w.ic = tip_intercept_new(w.base, &c, &ops, &err);
+	assert_non_null(w.ic);
+	memset(w.calls, 0, sizeof(w.calls));
+	fake_serve(&w);
+	close(fd);
+	fd = begin_call(&w);
+	UNTIL(&w, w.noutbound == 2);
+	tip_intercept_ended(w.ic, w.flow.id, ECONNREFUSED);
+	assert_int_equal(answer_of(&w, fd), ECONNREFUSED);
+	close(fd);
+	fake_close(&w);
+}
+
+/* Root of a container flushes its tables: what comes past the queue is reset, and they come back.
+ */
+static void rules_removed(void **state)
+{
+	static const char *const flush[] = {"iptables-legacy", "-t", "mangle", "-F", NULL};
+	struct fake w = {0};
+	char c;
+	int fd;
+
+	if (access("/usr/sbin/iptables-legacy-restore", X_OK) < 0)
+		skip();
+	fake_open(&w, NULL);
+	fake_serve(&w);
+	assert_int_equal(space_exec(&w.space, NULL, 0, flush), 0);
+	/* The filter still rejects what has no verdict. */
+	fd = begin_call(&w);
+	assert_int_equal(answer_of(&w, fd), EHOSTUNREACH);
+	close(fd);
+	assert_int_equal(tip_intercept_remove_rules("unit"), 1);
+	fd = begin_call(&w);
+	assert_int_equal(answer_of(&w, fd), 0);
+	UNTIL(&w, stats_of(&w).orphans == 1);
+	assert_int_equal(recv(fd, &c, 1, 0), -1);
+	assert_int_equal(errno, ECONNRESET);
+	close(fd);
+	assert_int_equal(w.noutbound, 0);
+	tip_intercept_tick(w.ic);
+	fd = begin_call(&w);
+	UNTIL(&w, w.noutbound == 1);
+	close(fd);
+	fake_close(&w);
+}
+
+static void rules_of_an_instance(void **state)
+{
+	struct fake w = {0};
+
+	fake_open(&w, NULL);
+	fake_serve(&w);
+	tip_intercept_free(w.ic);
+	w.ic = NULL;
+	assert_int_equal(tip_intercept_remove_rules("another"), 0);
+	assert_int_equal(tip_intercept_remove_rules("unit"), 1);
+	assert_int_equal(tip_intercept_remove_rules("unit"), 0);
+	fake_close(&w);
+}
+
+static int tests(void)
+{
+	const struct CMUnitTest all[] = {
+		cmocka_unit_test(by_name),
+		cmocka_unit_test(until_the_last_process),
+		cmocka_unit_test(left_without_a_word),
+		cmocka_unit_test(not_before_a_policy),
+		cmocka_unit_test(wrong_process),
+		cmocka_unit_test(initial_namespace),
+		cmocka_unit_test(loopback_down),
+		cmocka_unit_test(kernel_says_no),
+		cmocka_unit_test(port_taken),
+		cmocka_unit_test(served_again),
+		cmocka_unit_test(rules_removed),
+		cmocka_unit_test(rules_of_an_instance),
+	};
+
+	return cmocka_run_group_tests(all, NULL, NULL);
+}
+
+int main(void)
+{
+	return world_run(tests, only_without_root);
+}
