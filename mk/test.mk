@@ -5,8 +5,12 @@ UNIT_SRC := $(sort $(wildcard tests/unit/*/test_*.c))
 UNIT_BIN := $(UNIT_SRC:tests/unit/%.c=$(BUILD)/unit/%)
 unit_room = $(word 1,$(subst /, ,$(patsubst tests/unit/%,%,$(1))))
 
+# Rooms that a room must not include, and that its tests hold it against.
+UNIT_DEPS_guard := traffic
+unit_deps = $(UNIT_DEPS_$(call unit_room,$(1)):%=$(BUILD)/san/%.a)
+
 define UNIT_RULE
-$(1:tests/unit/%.c=$(BUILD)/unit/%): $(1) $(call archives,san,$(call unit_room,$(1)))
+$(1:tests/unit/%.c=$(BUILD)/unit/%): $(1) $(call archives,san,$(call unit_room,$(1))) $(call unit_deps,$(1))
 	@mkdir -p $$(@D)
 	@echo "  CC      $$@"
 	@$$(CC) $$(CPPFLAGS) $$(CFLAGS_ALL) $$(SAN) -o $$@ $$< -Wl,--start-group $$(filter %.a,$$^) -Wl,--end-group $$(LIBS) -lcmocka
@@ -80,7 +84,7 @@ RUN_PYTEST = $(PYTHON_ENV) $(BUILD)/venv/bin/python -m pytest -c tests/pytest.in
 attacks: $(ATTACK_BIN)
 integration: all attacks ## integration tests (pytest, root) against the built daemon
 	@$(RUN_PYTEST) tests/integration
-interop: all attacks ## interop tests (pytest, root): py-spiffe, grpcio, openssl
+interop: all attacks ## interop tests (pytest, root): py-spiffe, grpcio, openssl, Envoy
 	@$(RUN_PYTEST) tests/interop
 
 .PHONY: lint

@@ -1,0 +1,333 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/map.h"
+#include "base/mem.h"
+#include "guard/traffic.h"
+#include "policy/traffic_segment.h"
+
+/*
+ * From policies to what the kernel looks up. The networks of a family are sorted so that each comes
+ * right behind the ones around it; then every network's slice is what its own destinations say of
+ * the ports, and where they are silent what the slice of the next wider network says. What a policy
+ * leaves alone is simply not in a slice: nothing wider is asked for it any more.
+ */
+#define PORTS_MAX   (TIP_TRAFFIC_PORTS_MAX / 2)
+#define DEPTH_MAX   130 /* prefix lengths that can lie in one another */
+#define MAPPED_BITS 96  /* IPv4 is ::ffff:a.b.c.d */
+
+static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+
+/* All destinations of one family, by network and order. */
+struct family {
+	const struct tip_traffic_to **to;
+	size_t count;
+};
+
+struct builder {
+	uint32_t first; /* number of the first policy */
+	struct tip_traffic_prefix *prefixes;
+	size_t nprefixes, prefixes_cap;
+	struct tip_traffic_ports *ports;
+	size_t nports;
+	struct tip_map *slices; /* what a slice is made of -> the slice */
+	struct tip_error *err;
+};
+
+static uint32_t number_of(const struct builder *b, const struct tip_traffic_policy *p)
+{
+	return p->mode == TIP_TRAFFIC_STRICT ? b->first + (uint32_t)p->order : 0;
+}
+
+static int by_network(const void *a, const void *b)
+{
+	const struct tip_traffic_to *x = *(const struct tip_traffic_to *const *)a;
+	const struct tip_traffic_to *y = *(const struct tip_traffic_to *const *)b;
+	int c = memcmp(x->cidr.ip.bytes, y->cidr.ip.bytes, sizeof(x->cidr.ip.bytes));
+
+	if (c)
+		return c;
+	if (x->cidr.bits != y->cidr.bits)
+		return x->cidr.bits < y->cidr.bits ? -1 : 1;
+	if (x->policy != y->policy)
+		return x->policy->order < y->policy->order ? -1 : 1;
+	return (x > y) - (x < y); /* in one list */
+}
+
+static struct family family_of(const struct tip_traffic_policies *all, uint8_t family)
+{
+	struct family f = {0};
+	size_t most = 0;
+
+	for (size_t i = 0; i < tip_traffic_policies_count(all); i++)
+		most += tip_traffic_policies_get(all, i)->nto;
+	f.to = tip_calloc(most + 1, sizeof(struct tip_traffic_to *));
+	for (size_t i = 0; i < tip_traffic_policies_count(all); i++) {
+		const struct tip_traffic_policy *p = tip_traffic_policies_get(all, i);
+
+		for (size_t j = 0; j < p->nto; j++)
+			if (p->to[j].cidr.ip.family == family)
+				f.to[f.count++] = &p->to[j];
+	}
+	qsort(f.to, f.count, sizeof(struct tip_traffic_to *), by_network);
+	return f;
+}
+
+/* How many destinations from `i` on have the network of that one. */
+static size_t same_network(const struct family *f, size_t i)
+{
+	size_t n = 1;
+
+	while (i + n < f->count &&
+	       !memcmp(&f->to[i + n]->cidr, &f->to[i]->cidr, sizeof(f->to[i]->cidr)))
+		n++;
+	return n;
+}
+
+/* ---- slices -------------------------------------------------------------------------- */
+
+static int add_ports(struct builder *b, uint32_t first, uint32_t low, uint32_t high,
+		     uint32_t policy)
+{
+	struct tip_traffic_ports *last = &b->ports[b->nports];
+
+	if (!policy || low > high)
+		return 0;
+	if (b->nports > first && last[-1].policy == policy && last[-1].high + 1u == low) {
+		last[-1].high = (uint16_t)high;
+		return 0;
+	}
+	if (b->nports == PORTS_MAX)
+		return -1;
+	*last = (struct tip_traffic_ports){(uint16_t)low, (uint16_t)high, policy};
+	b->nports++;
+	return 0;
+}
+
+/* Appends what `wider` says of the ports low..high. `*at`: its first element that may concern. */
+static int add_wider(struct builder *b, uint32_t first, const struct tip_traffic_slice *wider,
+		     uint32_t *at, uint32_t low, uint32_t high)
+{
+	for (; *at < wider->count; (*at)++) {
+		const struct tip_traffic_ports w = b->ports[wider->first + *at];
+
+		if (w.high < low)
+			continue;
+		if (w.low > high)
+			return 0;
+		if (add_ports(b, first, w.low > low ? w.low : low, w.high < high ? w.high : high,
+			      w.policy) < 0)
+			return -1;
+		/* What reaches beyond is asked for again. */
+		if (w.high > high)
+			return 0;
+	}
+	return 0;
+}
+
+/* Lays `own` over `wider`. */
+static int overlay(struct builder *b, const struct tip_traffic_segment *own, size_t count,
+		   const struct tip_traffic_slice *wider, struct tip_traffic_slice *out)
+{
+	const uint32_t first = (uint32_t)b->nports;
+	uint32_t low = 0, at = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		if ((own[i].min > low &&
+		     add_wider(b, first, wider, &at, low, own[i].min - 1u) < 0) ||
+		    add_ports(b, first, own[i].min, own[i].max, number_of(b, own[i].to->policy)) <
+			    0)
+			goto full;
+		low = own[i].max + 1u;
+	}
+	if (low <= UINT16_MAX && add_wider(b, first, wider, &at, low, UINT16_MAX) < 0)
+		goto full;
+	*out = (struct tip_traffic_slice){first, (uint32_t)b->nports - first};
+	return 0;
+full:
+	return tip_error_at(
+		b->err, own[0].to->policy->file, own[0].to->line, own[0].to->column,
+		"the kernel holds %d port ranges, and with this destination the policies need "
+		"more: join neighbouring ports into ranges, and write fewer networks inside wider "
+		"ones, since each repeats the ports of those around it",
+		PORTS_MAX);
+}
+
+/*
+ * The slice of a network with these segments inside `wider`. Networks that say the same inside the
+ * same share one: a policy for many networks needs its ports once.
+ */
+static int slice_of(struct builder *b, const struct tip_traffic_segment *own, size_t count,
+		    const struct tip_traffic_slice *wider, struct tip_traffic_slice *out)
+{
+	size_t len = (1 + count) * sizeof(struct tip_traffic_ports);
+	struct tip_traffic_ports *key = tip_alloc(len);
+	struct tip_traffic_slice *kept;
+	int ret = 0;
+
+	memcpy(key, wider, sizeof(*key));
+	for (size_t i = 0; i < count; i++)
+		key[1 + i] = (struct tip_traffic_ports){own[i].min, own[i].max,
+							number_of(b, own[i].to->policy)};
+	kept = tip_map_get(b->slices, key, len);
+	if (!kept) {
+		kept = tip_alloc(sizeof(*kept));
+		ret = overlay(b, own, count, wider, kept);
+		tip_map_put(b->slices, key, len, kept);
+	}
+	*out = *kept;
+	free(key);
+	return ret;
+}
+_Static_assert(sizeof(struct tip_traffic_slice) == sizeof(struct tip_traffic_ports),
+	       "a slice begins the key of another");
+
+/* ---- networks ------------------------------------------------------------------------ */
+
+static void add_prefix(struct builder *b, uint32_t table, const struct tip_cidr *c,
+		       const struct tip_traffic_slice *slice)
+{
+	struct tip_traffic_prefix *p;
+
+	if (b->nprefixes == b->prefixes_cap) {
+		b->prefixes_cap = b->prefixes_cap ? 2 * b->prefixes_cap : 64;
+		b->prefixes = tip_realloc(b->prefixes, b->prefixes_cap, sizeof(*b->prefixes));
+	}
+	p = &b->prefixes[b->nprefixes++];
+	*p = (struct tip_traffic_prefix){.table = table, .bits = c->bits, .slice = *slice};
+	if (c->ip.family == 4) {
+		p->bits += MAPPED_BITS;
+		memcpy(p->addr, mapped, sizeof(mapped));
+		memcpy(p->addr + sizeof(mapped), c->ip.bytes, 4);
+	} else {
+		memcpy(p->addr, c->ip.bytes, sizeof(p->addr));
+	}
+}
+
+/* A network, with those around it below it on a stack. */
+struct around {
+	struct tip_cidr cidr;
+	struct tip_traffic_slice slice;
+};
+
+/* Enters all networks of a family; `root` is what holds outside of them. */
+static int add_family(struct builder *b, uint32_t table, const struct family *f, uint8_t family,
+		      const struct tip_traffic_slice *root)
+{
+	struct tip_traffic_segment *own = tip_calloc(2 * f->count + 1, sizeof(*own));
+	struct around stack[DEPTH_MAX] = {{{.ip.family = family}, *root}};
+	size_t depth = 1, n;
+	int ret = 0;
+
+	/*
+	 * The whole family has a prefix in any case: IPv4 lies inside of IPv6 here, and must not
+	 * find what was said of a wider IPv6 network.
+	 */
+	if (!f->count || f->to[0]->cidr.bits)
+		add_prefix(b, table, &stack[0].cidr, root);
+	for (size_t i = 0; i < f->count && ret == 0; i += n) {
+		struct around *top;
+
+		n = same_network(f, i);
+		while (depth > 1 && !tip_cidr_contains(&stack[depth - 1].cidr, &f->to[i]->cidr.ip))
+			depth--;
+		top = &stack[depth++];
+		top->cidr = f->to[i]->cidr;
+		ret = slice_of(b, own, tip_traffic_segments(f->to + i, n, own), &top[-1].slice,
+			       &top->slice);
+		if (ret == 0)
+			add_prefix(b, table, &top->cidr, &top->slice);
+	}
+	free(own);
+	return ret;
+}
+
+/*
+ * Ports that some IPv4 network enforces, as a slice: over IPv6 they are closed to strangers, where
+ * no policy says something else.
+ */
+static int strict_ports(struct builder *b, const struct family *v4, struct tip_traffic_slice *out)
+{
+	struct tip_traffic_segment *own = tip_calloc(2 * v4->count + 1, sizeof(*own));
+	uint32_t *owner = tip_calloc(UINT16_MAX + 1, sizeof(*owner));
+	/* The next port from here on that nobody owns: whole ranges are leapt over. */
+	uint32_t *next = tip_calloc(UINT16_MAX + 2, sizeof(*next));
+	const uint32_t first = (uint32_t)b->nports;
+	int ret = 0;
+	size_t n;
+
+	for (uint32_t port = 0; port <= UINT16_MAX + 1; port++)
+		next[port] = port;
+	for (size_t i = 0; i < v4->count; i += n) {
+		size_t count;
+
+		n = same_network(v4, i);
+		count = tip_traffic_segments(v4->to + i, n, own);
+		for (size_t j = 0; j < count; j++) {
+			uint32_t number = number_of(b, own[j].to->policy);
+
+			for (uint32_t port = own[j].min; number && port <= own[j].max;) {
+				if (next[port] != port) {
+					next[port] = next[next[port]];
+					port = next[port];
+					continue;
+				}
+				owner[port] = number;
+				next[port] = port + 1;
+			}
+		}
+	}
+	for (uint32_t port = 1; port <= UINT16_MAX && ret == 0; port++)
+		ret = add_ports(b, first, port, port, owner[port]);
+	if (ret < 0)
+		tip_error_set(b->err,
+			      "the kernel holds %d port ranges, and the policies need more: join "
+			      "neighbouring ports into ranges",
+			      PORTS_MAX);
+	*out = (struct tip_traffic_slice){first, (uint32_t)b->nports - first};
+	free(next);
+	free(owner);
+	free(own);
+	return ret;
+}
+
+int tip_traffic_image_make(const struct tip_traffic_policies *policies, uint32_t first,
+			   struct tip_traffic_image *out, struct tip_error *err)
+{
+	struct builder b = {.first = first, .err = err};
+	struct family v4 = family_of(policies, 4), v6 = family_of(policies, 6);
+	const struct tip_traffic_slice none = {0, 0};
+	struct tip_traffic_slice closed;
+	int ret = -1;
+
+	*out = (struct tip_traffic_image){0};
+	b.slices = tip_map_new();
+	b.ports = tip_calloc(PORTS_MAX, sizeof(*b.ports));
+	if (add_family(&b, TIP_TRAFFIC_DIALLED, &v4, 4, &none) < 0 ||
+	    add_family(&b, TIP_TRAFFIC_DIALLED, &v6, 6, &none) < 0 ||
+	    strict_ports(&b, &v4, &closed) < 0 ||
+	    add_family(&b, TIP_TRAFFIC_INET6, &v6, 6, &closed) < 0)
+		goto out;
+	ret = 0;
+	/* Where nothing is enforced there is nothing to look for. */
+	if (!b.nports)
+		goto out;
+	*out = (struct tip_traffic_image){b.prefixes, b.nprefixes, b.ports, b.nports};
+	b.prefixes = NULL;
+	b.ports = NULL;
+out:
+	tip_map_free(b.slices, free);
+	free(b.prefixes);
+	free(b.ports);
+	free(v4.to);
+	free(v6.to);
+	return ret;
+}
+
+void tip_traffic_image_free(struct tip_traffic_image *image)
+{
+	free((void *)image->prefixes);
+	free((void *)image->ports);
+	*image = (struct tip_traffic_image){0};
+}
