@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "control/control.h"
+#include "intercept/intercept.h"
 #include "sensor/sensor.h"
 #include "tipstaff/out.h"
 #include "tipstaff/tipstaff.h"
@@ -60,6 +61,8 @@ static int detach_directly(const char *instance)
 				"a daemon of instance %s runs, but not on %s", instance,
 				cli.socket);
 	removed = tip_sensor_detach(instance, &err);
+	if (removed >= 0)
+		removed += tip_intercept_remove_rules(instance);
 	openlog("tipstaff", LOG_PID, LOG_AUTHPRIV);
 	if (removed < 0)
 		syslog(LOG_ERR, "detach of instance %s by uid %u failed: %s", instance, getuid(),

@@ -10,9 +10,9 @@
 /* Help, written from the command tables. */
 
 const struct cli_command *const cli_commands[] = {
-	&cmd_status,     &cmd_alerts,     &cmd_rules,   &cmd_processes, &cmd_identity,
-	&cmd_svid,       &cmd_quarantine, &cmd_release, &cmd_detach,    &cmd_version,
-	&cmd_completion, &cmd_help,       NULL,
+	&cmd_status, &cmd_alerts,  &cmd_rules,       &cmd_processes,  &cmd_identity,
+	&cmd_svid,   &cmd_policy,  &cmd_connections, &cmd_quarantine, &cmd_release,
+	&cmd_detach, &cmd_version, &cmd_completion,  &cmd_help,       NULL,
 };
 
 static void put_left(const char *text, int width, enum out_style style)

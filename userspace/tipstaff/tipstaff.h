@@ -72,6 +72,8 @@ extern const struct cli_command cmd_status;
 extern const struct cli_command cmd_alerts;
 extern const struct cli_command cmd_rules;
 extern const struct cli_command cmd_processes;
+extern const struct cli_command cmd_policy;
+extern const struct cli_command cmd_connections;
 extern const struct cli_command cmd_identity;
 extern const struct cli_command cmd_svid;
 extern const struct cli_command cmd_quarantine;

@@ -2,6 +2,7 @@
 #include "tipstaffd/config.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,7 +11,8 @@
 #include "base/yaml.h"
 #include "policy/spiffe_id.h"
 
-#define CONFIG_MAX (1u << 20)
+#define CONFIG_MAX   (1u << 20)
+#define PATTERNS_MAX 64
 
 enum kind {
 	K_STRING,   /* const char * */
@@ -18,6 +20,7 @@ enum kind {
 	K_BOOL,     /* bool */
 	K_PATHS,    /* the same, absolute */
 	K_CGROUPS,  /* the same, "/..." below the cgroup2 mount */
+	K_PATTERNS, /* the same, patterns of file names */
 	K_SECONDS,  /* uint32_t, from a duration */
 	K_NUMBER,   /* uint32_t */
 	K_KIB,      /* uint32_t of bytes, given in KiB, a power of two */
@@ -54,12 +57,20 @@ static const struct key {
 	{"identity.authority.ca_ttl", K_SECONDS, AT(ca_ttl), 0, 60, 315360000},
 	{"identity.entries", K_PATHS, LIST(entries, nentries)},
 	{"traffic.files", K_PATHS, LIST(traffic_files, ntraffic_files)},
+	{"traffic.port", K_NUMBER, AT(traffic_port), 0, 1, 65535},
+	{"traffic.host_network", K_BOOL, AT(traffic_host)},
+	{"traffic.namespaces", K_PATTERNS, LIST(traffic_namespaces, ntraffic_namespaces)},
 	{"require", K_REQUIRE, AT(require)},
 	{"limits.processes", K_NUMBER, AT(max_processes), 0, 1024, 4194304},
 	{"limits.lifecycle_ring_kib", K_KIB, AT(lifecycle_ring), 0, 64, 65536},
 	{"limits.activity_ring_kib", K_KIB, AT(activity_ring), 0, 64, 65536},
 	{"limits.connections", K_NUMBER, AT(max_connections), 0, 1, 16384},
 	{"limits.connections_per_uid", K_NUMBER, AT(max_connections_per_uid), 0, 1, 16384},
+	{"limits.held_connects", K_NUMBER, AT(max_held_connects), 0, 1, 16384},
+	{"limits.handshakes", K_NUMBER, AT(max_handshakes), 0, 1, 16384},
+	{"limits.relays", K_NUMBER, AT(max_relays), 0, 1, 65536},
+	{"limits.relays_per_identity", K_NUMBER, AT(max_relays_per_identity), 0, 1, 65536},
+	{"limits.relay_buffers_mib", K_NUMBER, AT(relay_buffers_mib), 0, 1, 4096},
 #undef AT
 #undef LIST
 };
@@ -100,6 +111,27 @@ static bool climbs(const char *path)
 	return false;
 }
 
+/* One name of a folder's entry, maybe with the signs of fnmatch(3). */
+static int check_pattern(const struct reading *r, const struct tip_yaml *n, const char *key)
+{
+	if (!n->text[0] || strlen(n->text) > NAME_MAX || strchr(n->text, '/'))
+		return bad(r, n, key, "must be 1 to 255 bytes without a slash: \"pod-*\"");
+	return 0;
+}
+
+static int check_item(const struct reading *r, const struct key *k, const struct tip_yaml *n)
+{
+	if (want_scalar(r, n, k->path) < 0)
+		return -1;
+	if (k->kind == K_PATTERNS)
+		return check_pattern(r, n, k->path);
+	if (check_path(r, n, k->path) < 0)
+		return -1;
+	if (k->kind == K_CGROUPS && climbs(n->text))
+		return bad(r, n, k->path, "must not contain /../ nor end in /..");
+	return 0;
+}
+
 static int read_list(struct reading *r, const struct key *k, const struct tip_yaml *n)
 {
 	const char **list;
@@ -110,18 +142,14 @@ static int read_list(struct reading *r, const struct key *k, const struct tip_ya
 		return bad(r, n, k->path, "a list is wanted here, not a mapping");
 	list = tip_arena_alloc(r->c->arena, (n->count + 1) * sizeof(*list));
 	for (size_t i = 0; i < n->count; i++) {
-		const struct tip_yaml *item = n->items[i];
-
-		if (want_scalar(r, item, k->path) < 0)
+		if (check_item(r, k, n->items[i]) < 0)
 			return -1;
-		if (check_path(r, item, k->path) < 0)
-			return -1;
-		if (k->kind == K_CGROUPS && climbs(item->text))
-			return bad(r, item, k->path, "must not contain /../ nor end in /..");
-		list[i] = item->text;
+		list[i] = n->items[i]->text;
 	}
 	if (k->kind == K_CGROUPS && n->count > TIP_SCOPE_MAX)
 		return bad(r, n, k->path, "at most 16 cgroups");
+	if (k->kind == K_PATTERNS && n->count > PATTERNS_MAX)
+		return bad(r, n, k->path, "at most 64 patterns");
 	*(const char ***)((char *)r->c + k->offset) = list;
 	*(size_t *)((char *)r->c + k->count_offset) = n->count;
 	return 0;
@@ -199,7 +227,7 @@ static int read_value(struct reading *r, const struct key *k, const struct tip_y
 {
 	char *at = (char *)r->c + k->offset;
 
-	if (k->kind == K_PATHS || k->kind == K_CGROUPS)
+	if (k->kind == K_PATHS || k->kind == K_CGROUPS || k->kind == K_PATTERNS)
 		return read_list(r, k, n);
 	if (k->kind == K_REQUIRE)
 		return read_require(r, n);
@@ -320,13 +348,42 @@ static int check(struct reading *r, const struct tip_yaml *root)
 	if (strlen(c->run_dir) > 80)
 		return bad(r, value_at(root, "run_dir"), "run_dir",
 			   "is longer than 80 bytes: a UNIX socket's path would not fit");
-	if (c->ntraffic_files)
-		return bad(r, value_at(root, "traffic"), "traffic.files",
-			   "transparent mTLS is not part of this version; remove the files");
+	if (c->max_relays_per_identity > c->max_relays)
+		return bad(r, value_at(root, "limits"), "limits.relays_per_identity",
+			   "must not be larger than relays");
+	if (c->max_handshakes > c->max_relays)
+		return bad(r, value_at(root, "limits"), "limits.handshakes",
+			   "must not be larger than relays");
 	if (c->ca_ttl < c->x509_ttl)
 		return bad(r, value_at(root, "identity"), "identity.authority.ca_ttl",
 			   "must not be shorter than x509_ttl");
 	return 0;
+}
+
+static bool given(const struct tip_yaml *root, const char *map, const char *key)
+{
+	const struct tip_yaml *n = tip_yaml_get(root, map);
+
+	return n && tip_yaml_get(n, key);
+}
+
+/* Defaults that lean on other keys. */
+static void complete(struct tip_config *c, const struct tip_yaml *root)
+{
+	static const char *every_name[] = {"*"};
+	bool whole_node = !c->nscope;
+
+	c->traffic = given(root, "traffic", "files");
+	if (!given(root, "traffic", "host_network"))
+		c->traffic_host = whole_node;
+	if (!given(root, "traffic", "namespaces")) {
+		c->traffic_namespaces = every_name;
+		c->ntraffic_namespaces = whole_node ? 1 : 0;
+	}
+	if (!given(root, "limits", "relays_per_identity"))
+		c->max_relays_per_identity = c->max_relays;
+	if (!given(root, "limits", "handshakes") && c->max_handshakes > c->max_relays)
+		c->max_handshakes = c->max_relays;
 }
 
 struct tip_config *tip_config_parse(const char *name, const char *text, size_t len,
@@ -355,6 +412,11 @@ struct tip_config *tip_config_parse(const char *name, const char *text, size_t l
 	c->activity_ring = 1u << 20;
 	c->max_connections = 4096;
 	c->max_connections_per_uid = 1024;
+	c->traffic_port = 15049;
+	c->max_held_connects = 1024;
+	c->max_handshakes = 512;
+	c->max_relays = 4096;
+	c->relay_buffers_mib = 64;
 
 	if (tip_yaml_parse(c->arena, name, text, len, &docs, &ndocs, err) < 0)
 		goto fail;
@@ -362,7 +424,10 @@ struct tip_config *tip_config_parse(const char *name, const char *text, size_t l
 		tip_error_at(err, name, 1, 1, "one YAML document is wanted, there are %zu", ndocs);
 		goto fail;
 	}
-	if (read_map(&r, docs[0], "") < 0 || check(&r, docs[0]) < 0)
+	if (read_map(&r, docs[0], "") < 0)
+		goto fail;
+	complete(c, docs[0]);
+	if (check(&r, docs[0]) < 0)
 		goto fail;
 	return c;
 fail:

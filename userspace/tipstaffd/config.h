@@ -33,13 +33,21 @@ struct tip_config {
 	uint32_t x509_ttl, ca_ttl; /* seconds */
 	const char **entries;      /* files or folders */
 	size_t nentries;
-	const char **traffic_files; /* kept for transparent mTLS; none may be given yet */
+	bool traffic; /* traffic.files is given, be it empty: interception is set up */
+	const char **traffic_files; /* files or folders */
 	size_t ntraffic_files;
+	uint32_t traffic_port;           /* of the worker's listeners, on 127.0.0.1 */
+	bool traffic_host;               /* the initial network namespace is served too */
+	const char **traffic_namespaces; /* patterns for names below /run/netns */
+	size_t ntraffic_namespaces;
 	enum tip_capability require[TIP_CAP_MAX];
 	size_t nrequire;
 	uint32_t max_processes;
 	uint32_t lifecycle_ring, activity_ring; /* bytes */
 	uint32_t max_connections, max_connections_per_uid;
+	/* Relayed connections: connect()s that are held, handshakes, all of them. */
+	uint32_t max_held_connects, max_handshakes, max_relays, max_relays_per_identity;
+	uint32_t relay_buffers_mib;
 };
 
 /* Reads and checks a file. NULL with `err` (file:line:column). */

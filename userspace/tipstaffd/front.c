@@ -16,6 +16,7 @@
 #include "identity/store.h"
 #include "link/link.h"
 #include "spiffe/workload.h"
+#include "tipstaffd/front_relays.h"
 #include "tipstaffd/sandbox.h"
 
 #define LINK_FD    3
@@ -27,6 +28,7 @@ struct front {
 	struct tip_link *link;
 	struct tip_store *store;
 	struct tip_workload *workload;
+	struct tip_front_relays *relays;
 	struct event *renew, *stats;
 	/* the set of entries that is coming in */
 	struct tip_arena *arena;
@@ -74,6 +76,8 @@ static void store_bundle_changed(void *ctx)
 
 	if (f->workload)
 		tip_workload_bundle_changed(f->workload);
+	if (f->relays)
+		tip_front_relays_bundle(f->relays);
 }
 
 /* ---- Workload API -> store and link ------------------------------------------------------- */
@@ -137,6 +141,7 @@ static void on_stats(evutil_socket_t fd, short what, void *ctx)
 				       .counters = {s.issued, s.renewed, w.calls, w.denied,
 						    w.foreign_writers, w.errors},
 			       });
+	tip_front_relays_report(f->relays);
 }
 
 /* ---- link -> store and Workload API
@@ -177,6 +182,7 @@ static void on_config(struct front *f, const struct tip_link_msg *m)
 	snprintf(f->trust_domain, sizeof(f->trust_domain), "%s", m->name);
 	f->store = tip_store_new(&sc, &sops);
 	f->workload = tip_workload_new(f->base, &wc, &wops);
+	f->relays = tip_front_relays_new(f->base, f->link, f->store, f->trust_domain);
 }
 
 static void entries_begin(struct front *f)
@@ -215,6 +221,7 @@ static void on_start(struct front *f)
 		fail(f, err.text);
 		return;
 	}
+	tip_front_relays_bundle(f->relays);
 	f->started = true;
 	on_renew(-1, 0, f);
 	event_add(f->stats, &second);
@@ -251,6 +258,7 @@ static void on_conn(struct front *f, const struct tip_link_msg *m)
 static void on_message(void *ctx, const struct tip_link_msg *m)
 {
 	struct front *f = ctx;
+	struct tip_error err;
 
 	if (!f->store && m->type != TIP_LINK_CONFIG) {
 		if (m->fd >= 0)
@@ -263,9 +271,15 @@ static void on_message(void *ctx, const struct tip_link_msg *m)
 	case TIP_LINK_RECORD: tip_store_record(f->store, m->name, m->data, m->data_len); break;
 	case TIP_LINK_ENTRIES: entries_begin(f); break;
 	case TIP_LINK_ENTRY: entries_add(f, m); break;
-	case TIP_LINK_ENTRIES_END: tip_store_set_entries(f->store, f->entries, f->nentries); break;
+	case TIP_LINK_ENTRIES_END:
+		tip_store_set_entries(f->store, f->entries, f->nentries);
+		tip_front_relays_forget(f->relays);
+		break;
 	case TIP_LINK_START: on_start(f); break;
-	case TIP_LINK_QUARANTINE: tip_store_quarantine(f->store, m->name, m->flag); break;
+	case TIP_LINK_QUARANTINE:
+		tip_store_quarantine(f->store, m->name, m->flag);
+		tip_front_relays_quarantine(f->relays, m->name, m->flag);
+		break;
 	case TIP_LINK_EXEC: on_exec(f, m); break;
 	case TIP_LINK_GONE:
 		tip_workload_exec_gone(f->workload, m->exec_id);
@@ -275,7 +289,10 @@ static void on_message(void *ctx, const struct tip_link_msg *m)
 	case TIP_LINK_CHECKED:
 		tip_workload_checked(f->workload, m->id, m->ask, (int)m->flag);
 		break;
-	default: break;
+	default:
+		if (tip_front_relays_message(f->relays, m, &err) < 0)
+			fail(f, err.text);
+		break;
 	}
 }
 
@@ -318,6 +335,7 @@ int tip_front_run(uid_t uid, gid_t gid, const char *mount_point)
 		abort();
 	event_base_dispatch(f.base);
 
+	tip_front_relays_free(f.relays);
 	if (f.workload)
 		tip_workload_free(f.workload);
 	if (f.store)

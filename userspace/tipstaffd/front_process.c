@@ -277,6 +277,7 @@ static void feed(struct tip_keeper *k)
 					  .flag = 1,
 					  .name = tip_guard_quarantine_get(k->guard, i)->spiffe_id,
 				  });
+	tip_relays_feed(k);
 	tip_front_send(k, &(struct tip_link_msg){.type = TIP_LINK_START});
 	tip_process_reresolve(k->table);
 }
@@ -309,10 +310,12 @@ static void on_message(void *ctx, const struct tip_link_msg *m)
 		tip_info("front", "serves the Workload API as %s (uid %u), pid %d", k->front.user,
 			 (unsigned int)k->front.uid, (int)k->front.pid);
 		tip_workload_accepting(k, true);
+		tip_relays_serving(k);
 		break;
 	case TIP_LINK_RESOLVED:
 		if (tip_process_resolve(k->table, m->exec_id, m->epoch, m->name))
 			tip_pipeline_resolved(k, m->exec_id);
+		tip_relays_resolved(k, m->exec_id);
 		break;
 	case TIP_LINK_SAVE: save_record(k, m); break;
 	case TIP_LINK_FORGET: forget_record(k, m); break;
@@ -323,7 +326,7 @@ static void on_message(void *ctx, const struct tip_link_msg *m)
 		memcpy(k->front.stats.numbers, m->numbers, sizeof(m->numbers));
 		memcpy(k->front.stats.counters, m->counters, sizeof(m->counters));
 		break;
-	default: break;
+	default: tip_relays_message(k, m); break;
 	}
 }
 
@@ -340,6 +343,7 @@ static void on_ended(void *ctx, const char *why)
 	k->front.ready = false;
 	tip_workload_accepting(k, false);
 	tip_workload_forget_all(k);
+	tip_relays_front_gone(k);
 	if (k->front.pid)
 		kill(k->front.pid, SIGKILL);
 }

@@ -63,6 +63,7 @@ static void on_tick(evutil_socket_t fd, short what, void *ctx)
 
 	tip_process_expire(k->table, tip_clock_boot());
 	tip_front_watch(k);
+	tip_relays_tick(k);
 	tell_drops(k);
 }
 
@@ -75,15 +76,15 @@ static void on_stop(evutil_socket_t sig, short what, void *ctx)
 	event_base_loopbreak(k->base);
 }
 
-/* What the guard has to say about rules with an action: a line each. */
-static void log_notes(struct tip_buf *notes)
+/* What a room has to say about what it was given: a line each. */
+static void log_notes(const char *room, struct tip_buf *notes)
 {
 	char *save = NULL;
 
 	if (!notes->len)
 		return;
 	for (char *l = strtok_r(notes->data, "\n", &save); l; l = strtok_r(NULL, "\n", &save))
-		tip_warn("guard", "%s", l);
+		tip_warn(room, "%s", l);
 }
 
 static void on_reload(evutil_socket_t sig, short what, void *ctx)
@@ -102,12 +103,22 @@ static void on_reload(evutil_socket_t sig, short what, void *ctx)
 		snprintf(text, sizeof(text), "Rules reloaded | set=<NA> by=SIGHUP rules=%zu",
 			 tip_rules_count(k->rules.active));
 		tip_keeper_alert(k, "Rules reloaded", TIP_PRIO_NOTICE, NULL, extra, 2, text);
-		log_notes(&notes);
+		log_notes("guard", &notes);
 	}
 	tip_buf_free(&notes);
 	if (tip_entries_reload(k, &err) < 0)
 		tip_err("identity", "the old entries stay: %s",
 			tip_error_str(&err, text, sizeof(text)));
+	if (tip_traffic_reload(k, &err) < 0) {
+		tip_err("traffic", "the old policies stay: %s",
+			tip_error_str(&err, text, sizeof(text)));
+	} else if (k->config->traffic) {
+		snprintf(text, sizeof(text),
+			 "Traffic policies reloaded | set=<NA> by=SIGHUP policies=%zu",
+			 tip_traffic_policies_count(tip_traffic_set_policies(k->traffic.set)));
+		tip_keeper_alert(k, "Traffic policies changed", TIP_PRIO_NOTICE, NULL, extra, 2,
+				 text);
+	}
 	if (tip_alerts_reopen(k->alerts, &err) < 0)
 		tip_err("alert", "%s", tip_error_str(&err, text, sizeof(text)));
 }
@@ -253,6 +264,7 @@ static int open_sensor(struct tip_keeper *k, struct tip_error *err)
 		.lifecycle_ring = c->lifecycle_ring,
 		.activity_ring = c->activity_ring,
 		.enforce = c->enforcement,
+		.traffic = c->traffic,
 		.pin = true,
 	};
 	struct tip_sensor_ops ops = {tip_pipeline_event, k};
@@ -310,12 +322,20 @@ static int load_policy(struct tip_keeper *k, struct tip_error *err)
 	int ret = -1;
 
 	if (tip_entries_reload(k, err) < 0 || tip_rules_restore_sets(k, err) < 0 ||
-	    tip_rules_install(k, NULL, NULL, &notes, err) < 0)
+	    tip_rules_install(k, NULL, NULL, &notes, err) < 0 ||
+	    tip_traffic_restore_sets(k, err) < 0 || tip_traffic_load(k, NULL, NULL, err) < 0)
 		goto out;
-	log_notes(&notes);
+	log_notes("guard", &notes);
+	tip_buf_reset(&notes);
+	tip_traffic_remarks(k, NULL, &notes);
+	log_notes("traffic", &notes);
 	tip_info("detect", "%zu rules from %zu files and %zu sets",
-		 tip_rules_count(k->rules.active), k->rules.nfiles, k->rules.nsets);
+		 tip_rules_count(k->rules.active), k->rules.nfiles, k->rules.sets.count);
 	tip_info("identity", "%zu registration entries", k->entries.count);
+	if (k->relays.intercept)
+		tip_info("traffic", "%zu policies from %zu files and %zu sets",
+			 tip_traffic_policies_count(tip_traffic_set_policies(k->traffic.set)),
+			 k->traffic.nfiles, k->traffic.sets.count);
 	ret = 0;
 out:
 	tip_buf_free(&notes);
@@ -358,9 +378,10 @@ static int start(struct tip_keeper *k, struct tip_error *err)
 	    probe(k, err) < 0 || tip_sandbox_keeper(err) < 0 || open_alerts(k, err) < 0)
 		return -1;
 	tip_pipeline_init(k);
-	if (open_sensor(k, err) < 0 || open_guard(k, err) < 0 || load_policy(k, err) < 0 ||
-	    tip_sensor_snapshot(k->sensor, err) < 0 || tip_workload_listen(k, err) < 0 ||
-	    tip_front_start(k, err) < 0 || open_control(k, err) < 0)
+	if (open_sensor(k, err) < 0 || open_guard(k, err) < 0 || tip_relays_open(k, err) < 0 ||
+	    load_policy(k, err) < 0 || tip_sensor_snapshot(k->sensor, err) < 0 ||
+	    tip_workload_listen(k, err) < 0 || tip_front_start(k, err) < 0 ||
+	    open_control(k, err) < 0)
 		return -1;
 	listen_all(k);
 	begin_counting(k);
@@ -392,6 +413,7 @@ static void stop(struct tip_keeper *k)
 	event_drop(&k->sigchld);
 	tip_workload_close(k);
 	tip_front_stop(k);
+	tip_relays_close(k);
 	if (k->held.timer)
 		tip_pipeline_free(k);
 	if (k->alerts && k->sensor)
@@ -404,6 +426,7 @@ static void stop(struct tip_keeper *k)
 	if (k->sensor)
 		tip_sensor_close(k->sensor);
 	tip_alerts_free(k->alerts);
+	tip_traffic_files_free(k);
 	tip_rules_files_free(k);
 	tip_entries_free(k);
 	tip_matcher_free(k->matcher);
@@ -422,17 +445,21 @@ static int check(struct tip_keeper *k)
 	char text[1200];
 	int ret = 1;
 
-	if (tip_entries_reload(k, &err) == 0 && tip_rules_install(k, NULL, NULL, NULL, &err) == 0 &&
-	    tip_guard_check_rules(k->rules.active, NULL, &err) == 0) {
+	if (tip_entries_reload(k, &err) == 0 && tip_rules_restore_sets(k, &err) == 0 &&
+	    tip_rules_install(k, NULL, NULL, NULL, &err) == 0 &&
+	    tip_guard_check_rules(k->rules.active, NULL, &err) == 0 &&
+	    tip_traffic_restore_sets(k, &err) == 0 && tip_traffic_reload(k, &err) == 0) {
 		for (size_t i = 0; i < k->rules.last.count; i++)
 			fprintf(stderr, "warning: %s: %s\n", k->rules.last.messages[i].code,
 				tip_error_str(&k->rules.last.messages[i].at, text, sizeof(text)));
-		printf("%s: Ok (%zu rules, %zu entries)\n", k->config->file,
-		       tip_rules_count(k->rules.active), k->entries.count);
+		printf("%s: Ok (%zu rules, %zu entries, %zu traffic policies)\n", k->config->file,
+		       tip_rules_count(k->rules.active), k->entries.count,
+		       tip_traffic_policies_count(tip_traffic_set_policies(k->traffic.set)));
 		ret = 0;
 	} else {
 		fprintf(stderr, "tipstaffd: %s\n", tip_error_str(&err, text, sizeof(text)));
 	}
+	tip_traffic_files_free(k);
 	tip_rules_files_free(k);
 	tip_entries_free(k);
 	tip_matcher_free(k->matcher);

@@ -12,36 +12,36 @@
 #include "control/control.h"
 #include "detect/detect.h"
 #include "guard/guard.h"
+#include "guard/traffic.h"
+#include "intercept/intercept.h"
 #include "link/link.h"
 #include "policy/entry.h"
 #include "process/process.h"
 #include "sensor/sensor.h"
 #include "tipstaffd/config.h"
+#include "tipstaffd/sets.h"
+#include "traffic/decide.h"
 
 /*
  * The keeper: the process that is root. This header is internal to the wiring; each
  * file below owns one part of the struct.
  */
 
-/* A rule set that came by CLI. */
-struct tip_rule_set {
-	char *name;
-	char *text;
-	bool ephemeral;
-};
-
-#define TIP_RULE_SETS_MAX 256
-/* A set's rules say in their place that they come from this and its name. */
-#define TIP_RULE_SET_PLACE "set "
-
 /* rule_files.c */
 struct tip_keeper_rules {
 	struct tip_rules *active;
-	struct tip_rule_set *sets; /* in the order in which they were added */
-	size_t nsets;
+	struct tip_sets sets;
 	size_t nfiles;               /* configured files of the active set */
 	bool uses_spiffe;            /* some rule reads spiffe.*: events of a pending exec wait */
 	struct tip_load_result last; /* warnings of the last successful load */
+};
+
+/* traffic_files.c */
+struct tip_keeper_traffic {
+	struct tip_traffic_set *set; /* in force; NULL before the first load */
+	uint64_t generation;         /* of the last set that was made */
+	struct tip_sets sets;
+	size_t nfiles; /* configured files of the set in force */
 };
 
 /* entry_files.c: all entries in force, from files, then CLI, then ephemeral ones. */
@@ -100,6 +100,16 @@ struct tip_keeper_told {
 	uint64_t untold; /* since the last one that was told */
 };
 
+/* relays.c */
+struct tip_keeper_relays {
+	struct tip_intercept *intercept; /* NULL: `traffic` is not configured */
+	struct tip_guard_traffic *guard;
+	struct tip_map *relays;    /* id -> struct tip_relay_of_front */
+	bool recheck_plain;        /* a new set: connections in the clear are to be looked at */
+	uint64_t scanned_ns;       /* monotonic: the last look for listeners */
+	struct tip_link_msg stats; /* the last TIP_LINK_RELAYS */
+};
+
 struct tip_keeper {
 	struct event_base *base;
 	const struct tip_config *config;
@@ -123,11 +133,13 @@ struct tip_keeper {
 	uint64_t lifecycle_drops_seen;
 
 	struct tip_keeper_rules rules;
+	struct tip_keeper_traffic traffic;
 	struct tip_keeper_entries entries;
 	struct tip_keeper_front front;
 	struct tip_keeper_workload workload;
 	struct tip_keeper_held held;
 	struct tip_keeper_told told[16];
+	struct tip_keeper_relays relays;
 
 	struct event *sensor_readable, *tick, *sigterm, *sigint, *sighup, *sigchld;
 };
@@ -159,12 +171,34 @@ void tip_keeper_alert(struct tip_keeper *k, const char *rule, enum tip_priority 
  * are as asked. `notes` (may be NULL) receives lines about enforcement. 0, or -1 with `err` and
  * everything as it was.
  */
-int tip_rules_install(struct tip_keeper *k, const struct tip_rule_set *set, const char *without,
+int tip_rules_install(struct tip_keeper *k, const struct tip_set *set, const char *without,
 		      struct tip_buf *notes, struct tip_error *err);
 int tip_rules_restore_sets(struct tip_keeper *k, struct tip_error *err); /* state_dir/rules.d */
-/* The set that a place of rules (tip_rule_info.file, an error's file) names, NULL for a file. */
-const char *tip_rules_set_of(const char *place);
 void tip_rules_files_free(struct tip_keeper *k);
+
+/* traffic_files.c */
+/* The sets of state_dir/traffic.d. Before the first load. */
+int tip_traffic_restore_sets(struct tip_keeper *k, struct tip_error *err);
+/*
+ * Loads every configured file and every set, with `set` (may be NULL) added or put in place of its
+ * namesake and `without` (may be NULL) left out; on success the new policies are in force and the
+ * sets are as asked. 0, or -1 with `err` and everything as it was. Without a sensor (`--check`)
+ * nothing comes into force, and what a start would refuse is refused.
+ */
+int tip_traffic_load(struct tip_keeper *k, const struct tip_set *set, const char *without,
+		     struct tip_error *err);
+/* The same files and sets again. */
+int tip_traffic_reload(struct tip_keeper *k, struct tip_error *err);
+/*
+ * Lines about what these policies ask for and will not get: destinations over IPv6, IDs of trust
+ * domains without a bundle. `set`: only of policies that came with it; NULL: of all.
+ */
+void tip_traffic_remarks(const struct tip_keeper *k, const char *set, struct tip_buf *out);
+void tip_traffic_files_free(struct tip_keeper *k);
+/* relays_policy.c: k->traffic.set, whose policies these are, comes into force. 0, or -1 with `err`
+ * and the former ones in force. */
+int tip_traffic_in_force(struct tip_keeper *k, const struct tip_traffic_policies *policies,
+			 struct tip_error *err);
 
 /* entry_files.c */
 int tip_entries_reload(struct tip_keeper *k, struct tip_error *err);
@@ -185,6 +219,23 @@ void tip_front_send(struct tip_keeper *k,
 void tip_front_send_entries(struct tip_keeper *k);
 void tip_front_send_exec(struct tip_keeper *k, struct tip_process *p);
 
+/* relays.c: connections that are relayed through the front, and the policies they are held to */
+int tip_relays_open(struct tip_keeper *k, struct tip_error *err);
+void tip_relays_close(struct tip_keeper *k);
+void tip_relays_tick(struct tip_keeper *k);
+/* What an event means for the namespaces that are served. */
+void tip_relays_event(struct tip_keeper *k, const struct tip_event *ev,
+		      const struct tip_process *p);
+void tip_relays_denied(struct tip_keeper *k, const struct tip_event *ev,
+		       const struct tip_process *p);
+void tip_relays_resolved(struct tip_keeper *k, uint64_t exec_id);
+void tip_relays_numbered(struct tip_keeper *k, uint32_t number, const char *spiffe_id);
+void tip_relays_feed(struct tip_keeper *k);    /* a new front: limits and policies */
+void tip_relays_serving(struct tip_keeper *k); /* it is ready */
+void tip_relays_front_gone(struct tip_keeper *k);
+/* True when the message was for here. */
+bool tip_relays_message(struct tip_keeper *k, const struct tip_link_msg *m);
+
 /* workload_accept.c */
 int tip_workload_listen(struct tip_keeper *k, struct tip_error *err);
 void tip_workload_accepting(struct tip_keeper *k, bool on);
@@ -197,15 +248,23 @@ void tip_workload_close(struct tip_keeper *k);
  * outside. */
 const struct tip_control_method *tip_methods(size_t *count);
 
+/* The lines of `text`, which is cut up, as an array. */
+json_t *tip_json_lines(struct tip_buf *text);
+
 #define TIP_METHOD(name)                                                                           \
 	json_t *name(void *ctx, struct tip_control_client *client, json_t *params,                 \
 		     struct tip_error *err, const char **hint)
 TIP_METHOD(tip_method_status); /* methods_status.c */
 TIP_METHOD(tip_method_processes);
-TIP_METHOD(tip_method_rules_list); /* methods_rules.c */
+TIP_METHOD(tip_method_connections); /* methods_connections.c */
+TIP_METHOD(tip_method_rules_list);  /* methods_rules.c */
 TIP_METHOD(tip_method_rules_add);
 TIP_METHOD(tip_method_rules_remove);
 TIP_METHOD(tip_method_rules_reload);
+TIP_METHOD(tip_method_policy_list); /* methods_policy.c */
+TIP_METHOD(tip_method_policy_apply);
+TIP_METHOD(tip_method_policy_remove);
+TIP_METHOD(tip_method_policy_explain);
 TIP_METHOD(tip_method_identity_list); /* methods_identity.c */
 TIP_METHOD(tip_method_identity_add);
 TIP_METHOD(tip_method_identity_remove);

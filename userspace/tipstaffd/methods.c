@@ -7,6 +7,18 @@
 #include "base/log.h"
 #include "base/mem.h"
 
+json_t *tip_json_lines(struct tip_buf *text)
+{
+	json_t *list = json_array();
+	char *save = NULL;
+
+	if (text->len)
+		for (char *l = strtok_r(text->data, "\n", &save); l;
+		     l = strtok_r(NULL, "\n", &save))
+			json_array_append_new(list, json_string(l));
+	return list;
+}
+
 /* ---- alerts ------------------------------------------------------------------------------ */
 
 /* A follower: the subscription that feeds one client. */
@@ -86,6 +98,7 @@ static TIP_METHOD(detach)
 	removed = tip_sensor_detach(k->config->instance, err);
 	if (removed < 0)
 		return NULL;
+	removed += tip_intercept_remove_rules(k->config->instance);
 	k->detached = true;
 	tip_warn("keeper", "detached by %s: %d pins removed, nothing is enforced any more",
 		 tip_control_peer(client), removed);
@@ -101,12 +114,17 @@ const struct tip_control_method *tip_methods(size_t *count)
 	static const struct tip_control_method methods[] = {
 		{"status", tip_method_status},
 		{"processes.list", tip_method_processes},
+		{"connections.list", tip_method_connections},
 		{"alerts.recent", alerts_recent},
 		{"alerts.follow", alerts_follow},
 		{"rules.list", tip_method_rules_list},
 		{"rules.add", tip_method_rules_add},
 		{"rules.remove", tip_method_rules_remove},
 		{"rules.reload", tip_method_rules_reload},
+		{"policy.list", tip_method_policy_list},
+		{"policy.apply", tip_method_policy_apply},
+		{"policy.remove", tip_method_policy_remove},
+		{"policy.explain", tip_method_policy_explain},
 		{"identity.list", tip_method_identity_list},
 		{"identity.add", tip_method_identity_add},
 		{"identity.remove", tip_method_identity_remove},

@@ -31,7 +31,7 @@ TIP_METHOD(tip_method_rules_list)
 				  "output", r->output, "priority", tip_priority_name(r->priority),
 				  "source", r->source, "tags", tags, "enabled", (int)r->enabled,
 				  "action", action_name(r->action), "file", r->file, "line",
-				  r->line, "set", tip_rules_set_of(r->file)));
+				  r->line, "set", tip_set_of(r->file)));
 	}
 	return json_pack("{s:o}", "rules", list);
 }
@@ -43,7 +43,7 @@ static json_t *names_in(const struct tip_keeper *k, const char *set)
 
 	for (size_t i = 0; i < tip_rules_count(k->rules.active); i++) {
 		const struct tip_rule_info *r = tip_rule_info(tip_rules_get(k->rules.active, i));
-		const char *of = tip_rules_set_of(r->file);
+		const char *of = tip_set_of(r->file);
 
 		if (of && strcmp(of, set) == 0)
 			json_array_append_new(list, json_string(r->name));
@@ -58,7 +58,7 @@ static json_t *warnings(const struct tip_keeper *k, const char *set)
 
 	for (size_t i = 0; i < k->rules.last.count; i++) {
 		const struct tip_load_message *m = &k->rules.last.messages[i];
-		const char *of = tip_rules_set_of(m->at.file);
+		const char *of = tip_set_of(m->at.file);
 
 		if (set && !(of && strcmp(of, set) == 0))
 			continue;
@@ -67,26 +67,6 @@ static json_t *warnings(const struct tip_keeper *k, const char *set)
 		json_array_append_new(list, json_string(full));
 	}
 	return list;
-}
-
-/* Lines of `notes` as an array. */
-static json_t *lines(struct tip_buf *notes)
-{
-	json_t *list = json_array();
-	char *save = NULL;
-
-	if (notes->len)
-		for (char *l = strtok_r(notes->data, "\n", &save); l;
-		     l = strtok_r(NULL, "\n", &save))
-			json_array_append_new(list, json_string(l));
-	return list;
-}
-
-static bool set_name_ok(const char *s)
-{
-	size_t n = strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789._-");
-
-	return n >= 1 && n <= 64 && s[n] == '\0' && s[0] != '.';
 }
 
 static void say_reloaded(struct tip_keeper *k, struct tip_control_client *client, const char *what,
@@ -107,7 +87,7 @@ static void say_reloaded(struct tip_keeper *k, struct tip_control_client *client
 TIP_METHOD(tip_method_rules_add)
 {
 	struct tip_keeper *k = ctx;
-	struct tip_rule_set set = {0};
+	struct tip_set set = {0};
 	struct tip_buf notes = {0};
 	const char *name, *text;
 	int ephemeral = 0;
@@ -118,7 +98,7 @@ TIP_METHOD(tip_method_rules_add)
 		tip_error_set(err, "rules.add wants name and text");
 		return NULL;
 	}
-	if (!set_name_ok(name)) {
+	if (!tip_set_name_ok(name)) {
 		*hint = "give one with --name: 1 to 64 of [a-z0-9._-], not starting with a dot";
 		tip_error_set(err, "\"%s\" cannot name a rule set", name);
 		return NULL;
@@ -133,7 +113,7 @@ TIP_METHOD(tip_method_rules_add)
 	}
 	say_reloaded(k, client, "added", name);
 	result = json_pack("{s:s, s:o, s:o, s:o}", "set", name, "rules", names_in(k, name),
-			   "warnings", warnings(k, name), "notes", lines(&notes));
+			   "warnings", warnings(k, name), "notes", tip_json_lines(&notes));
 	tip_buf_free(&notes);
 	return result;
 }
@@ -143,13 +123,13 @@ static const char *find_set(const struct tip_keeper *k, const char *name, struct
 			    const char **hint)
 {
 	const struct tip_rule_info *found = NULL;
+	const struct tip_set *named = tip_sets_find(&k->rules.sets, name);
 	const char *set;
 	json_t *together;
 	size_t others;
 
-	for (size_t i = 0; i < k->rules.nsets; i++)
-		if (strcmp(k->rules.sets[i].name, name) == 0)
-			return k->rules.sets[i].name;
+	if (named)
+		return named->name;
 	for (size_t i = 0; i < tip_rules_count(k->rules.active); i++) {
 		const struct tip_rule_info *r = tip_rule_info(tip_rules_get(k->rules.active, i));
 
@@ -161,7 +141,7 @@ static const char *find_set(const struct tip_keeper *k, const char *name, struct
 		tip_error_set(err, "there is no rule and no rule set \"%s\"", name);
 		return NULL;
 	}
-	set = tip_rules_set_of(found->file);
+	set = tip_set_of(found->file);
 	if (!set) {
 		*hint = "remove it from the file, then `tipstaff rules reload`";
 		tip_error_at(err, found->file, found->line, 0, "rule \"%s\" comes from a file",
@@ -219,7 +199,7 @@ TIP_METHOD(tip_method_rules_reload)
 	say_reloaded(k, client, "reloaded", NULL);
 	result = json_pack("{s:I, s:I, s:o, s:o}", "files", (json_int_t)k->rules.nfiles, "count",
 			   (json_int_t)tip_rules_count(k->rules.active), "warnings",
-			   warnings(k, NULL), "notes", lines(&notes));
+			   warnings(k, NULL), "notes", tip_json_lines(&notes));
 	tip_buf_free(&notes);
 	return result;
 }

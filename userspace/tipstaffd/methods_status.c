@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "tipstaffd/keeper.h"
+#include "tipstaffd/relays.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -64,7 +64,12 @@ static json_t *tiers(const struct tip_keeper *k)
 			       "this version does not use it yet"
 			     : "SIGKILL at syscall exit, EPERM for connect; BPF LSM, which denies "
 			       "before the act, does not work here");
-	add_tier(list, "mtls", "none", "transparent mTLS is not part of this version");
+	if (k->relays.intercept)
+		add_tier(list, "mtls", "user",
+			 "TLS 1.3 records by OpenSSL in the front, over IPv4; connect() is held "
+			 "until the peer is known");
+	else
+		add_tier(list, "mtls", "off", "traffic.files is not in the configuration");
 	add_tier(list, "executable digest", "none", "no selector of this version needs one");
 	return list;
 }
@@ -81,6 +86,12 @@ static json_t *counters(const struct tip_sensor_stats *s)
 		[TIP_CTR_KILLS] = "kills",
 		[TIP_CTR_CONNECT_DENIED] = "connect_denied",
 		[TIP_CTR_PEERS_FULL] = "peers_full",
+		[TIP_CTR_REDIRECTED] = "redirected",
+		[TIP_CTR_REDIRECTS_FULL] = "redirects_full",
+		[TIP_CTR_NO_WORKER] = "no_worker",
+		[TIP_CTR_STEERED] = "steered",
+		[TIP_CTR_STEER_REFUSED] = "steer_refused",
+		[TIP_CTR_PLAIN_STOPPED] = "plain_stopped",
 	};
 	json_t *o = json_object();
 
@@ -111,7 +122,7 @@ static json_t *rule_counts(const struct tip_keeper *k)
 	for (size_t i = 0; i < count; i++)
 		enabled += tip_rule_info(tip_rules_get(k->rules.active, i))->enabled;
 	return json_pack("{s:I, s:I, s:I, s:I}", "files", (json_int_t)k->rules.nfiles, "sets",
-			 (json_int_t)k->rules.nsets, "count", (json_int_t)count, "enabled",
+			 (json_int_t)k->rules.sets.count, "count", (json_int_t)count, "enabled",
 			 (json_int_t)enabled);
 }
 
@@ -179,6 +190,7 @@ TIP_METHOD(tip_method_status)
 	json_object_set_new(o, "events", counters(&s));
 	json_object_set_new(o, "processes", process_counts(k));
 	json_object_set_new(o, "identity", identity_counts(k));
+	json_object_set_new(o, "relays", tip_relays_stats(k));
 	json_object_set_new(o, "quarantined",
 			    json_integer((json_int_t)tip_guard_quarantine_count(k->guard)));
 	json_object_set_new(o, "bpf",

@@ -110,11 +110,26 @@ static bool may_tell(struct tip_keeper *k, const char *rule, uint64_t *untold)
 	return true;
 }
 
+/* Who started it, who started that one, as Falco's fields name them. How many. */
+static size_t add_ancestors(struct tip_keeper *k, const struct tip_process *p,
+			    struct tip_alert_field *out)
+{
+	static const char *const names[] = {"proc.pname", "proc.aname[2]", "proc.aname[3]",
+					    "proc.aname[4]"};
+	size_t n = 0;
+
+	while (n < TIP_ARRAY_SIZE(names) && (p = tip_process_parent(k->table, p))) {
+		out[n] = (struct tip_alert_field){names[n], p->comm};
+		n++;
+	}
+	return n;
+}
+
 void tip_keeper_alert(struct tip_keeper *k, const char *rule, enum tip_priority prio,
 		      const struct tip_process *p, const struct tip_alert_field *extra,
 		      size_t nextra, const char *text)
 {
-	struct tip_alert_field f[16];
+	struct tip_alert_field f[32];
 	char pid[16], uid[16], more[24];
 	uint64_t untold;
 	size_t n = 0;
@@ -135,14 +150,15 @@ void tip_keeper_alert(struct tip_keeper *k, const char *rule, enum tip_priority 
 		f[n++] = (struct tip_alert_field){"spiffe.id", p->spiffe_id};
 		f[n++] = (struct tip_alert_field){"spiffe.origin.id",
 						  p->origin_id ? p->origin_id : p->spiffe_id};
+		n += add_ancestors(k, p, f + n);
 	}
 	for (size_t i = 0; i < nextra && n < TIP_ARRAY_SIZE(f); i++)
 		f[n++] = extra[i];
 	tip_alert_own(k->alerts, rule, prio, f, n, "%s", text);
 }
 
-static void refused_connect(struct tip_keeper *k, const struct tip_event *ev,
-			    const struct tip_process *p)
+static void tell_quarantined(struct tip_keeper *k, const struct tip_event *ev,
+			     const struct tip_process *p)
 {
 	const struct tip_ev_sock *s = ev->sock.data;
 	char addr[INET6_ADDRSTRLEN] = "", text[256];
@@ -259,10 +275,17 @@ void tip_pipeline_event(void *keeper, const struct tip_event *ev)
 	struct tip_process *p = tip_process_event(k->table, ev);
 	uint64_t bit = 1ULL << ev->hdr->type;
 
+	tip_relays_event(k, ev, p);
 	if (ev->hdr->flags & TIP_EVF_SNAPSHOT)
 		return; /* it ran before we looked: not an act */
+	if (ev->hdr->type == TIP_EV_DENIED_CONNECT &&
+	    ev->sock.data->reason != TIP_DENY_QUARANTINE) {
+		/* Rules see the exit of that connect(). */
+		tip_relays_denied(k, ev, p);
+		return;
+	}
 	if (ev->hdr->type == TIP_EV_DENIED_CONNECT)
-		refused_connect(k, ev, p);
+		tell_quarantined(k, ev, p);
 	else if (told_by_hook(k, ev, p))
 		return;
 	if (!(tip_rules_event_mask(k->rules.active) & bit))

@@ -1,14 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tipstaffd/keeper.h"
 
-#include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/file.h"
-#include "base/log.h"
 #include "base/mem.h"
 
 /*
@@ -72,16 +68,16 @@ static int add_files(struct sources *s, const char *path, struct tip_error *err)
 	return n < 0 ? -1 : ret;
 }
 
-static void add_set(struct sources *s, const struct tip_rule_set *set)
+static void add_set(struct sources *s, const struct tip_set *set)
 {
-	char *name = tip_sprintf(TIP_RULE_SET_PLACE "%s", set->name);
+	char *name = tip_sprintf(TIP_SET_PLACE "%s", set->name);
 
 	add_source(s, name, set->text, strlen(set->text));
 	free(name);
 }
 
 /* Everything that would be loaded with `set` in and `without` out. */
-static int gather(struct tip_keeper *k, const struct tip_rule_set *set, const char *without,
+static int gather(struct tip_keeper *k, const struct tip_set *set, const char *without,
 		  struct sources *s, struct tip_error *err)
 {
 	bool placed = false;
@@ -89,8 +85,8 @@ static int gather(struct tip_keeper *k, const struct tip_rule_set *set, const ch
 	for (size_t i = 0; i < k->config->nrules_files; i++)
 		if (add_files(s, k->config->rules_files[i], err) < 0)
 			return -1;
-	for (size_t i = 0; i < k->rules.nsets; i++) {
-		const struct tip_rule_set *have = &k->rules.sets[i];
+	for (size_t i = 0; i < k->rules.sets.count; i++) {
+		const struct tip_set *have = &k->rules.sets.list[i];
 
 		if (without && strcmp(have->name, without) == 0)
 			continue;
@@ -106,79 +102,24 @@ static int gather(struct tip_keeper *k, const struct tip_rule_set *set, const ch
 	return 0;
 }
 
-static void set_free(struct tip_rule_set *set)
+static char *sets_folder(const struct tip_keeper *k)
 {
-	free(set->name);
-	free(set->text);
+	return tip_sprintf("%s/rules.d", k->config->state_dir);
 }
 
-static struct tip_rule_set *find_set(struct tip_keeper *k, const char *name)
-{
-	for (size_t i = 0; i < k->rules.nsets; i++)
-		if (strcmp(k->rules.sets[i].name, name) == 0)
-			return &k->rules.sets[i];
-	return NULL;
-}
-
-static char *set_path(const struct tip_keeper *k, const char *name)
-{
-	return tip_sprintf("%s/rules.d/%s.yaml", k->config->state_dir, name);
-}
-
-/* The set's file says what the list says: written unless ephemeral, removed otherwise. */
-static int keep_set(struct tip_keeper *k, const char *name, const struct tip_rule_set *set,
-		    struct tip_error *err)
-{
-	char *path = set_path(k, name);
-	int ret = 0;
-
-	if (set && !set->ephemeral)
-		ret = tip_file_write(path, set->text, strlen(set->text), 0600, err);
-	else if (unlink(path) < 0 && errno != ENOENT)
-		ret = tip_error_at(err, path, 0, 0, "%s", strerror(errno));
-	free(path);
-	return ret;
-}
-
-static void remember_set(struct tip_keeper *k, const struct tip_rule_set *set)
-{
-	struct tip_rule_set *have = find_set(k, set->name);
-
-	if (!have) {
-		k->rules.sets =
-			tip_realloc(k->rules.sets, k->rules.nsets + 1, sizeof(*k->rules.sets));
-		have = &k->rules.sets[k->rules.nsets++];
-	} else {
-		set_free(have);
-	}
-	have->name = tip_strdup(set->name);
-	have->text = tip_strdup(set->text);
-	have->ephemeral = set->ephemeral;
-}
-
-static void forget_set(struct tip_keeper *k, const char *name)
-{
-	struct tip_rule_set *have = find_set(k, name);
-	size_t i;
-
-	if (!have)
-		return;
-	i = (size_t)(have - k->rules.sets);
-	set_free(have);
-	memmove(have, have + 1, (--k->rules.nsets - i) * sizeof(*have));
-}
-
-int tip_rules_install(struct tip_keeper *k, const struct tip_rule_set *set, const char *without,
+int tip_rules_install(struct tip_keeper *k, const struct tip_set *set, const char *without,
 		      struct tip_buf *notes, struct tip_error *err)
 {
 	struct tip_load_result result = {0};
 	struct tip_rules *fresh = NULL;
+	char *folder = sets_folder(k);
 	struct sources s = {0};
 	int ret = -1;
 
-	if (set && !find_set(k, set->name) && k->rules.nsets >= TIP_RULE_SETS_MAX) {
+	if (set && !tip_sets_find(&k->rules.sets, set->name) &&
+	    k->rules.sets.count >= TIP_SETS_MAX) {
 		tip_error_set(err, "there are %d rule sets already; remove one first",
-			      TIP_RULE_SETS_MAX);
+			      TIP_SETS_MAX);
 		goto out;
 	}
 	if (gather(k, set, without, &s, err) < 0)
@@ -198,8 +139,8 @@ int tip_rules_install(struct tip_keeper *k, const struct tip_rule_set *set, cons
 	 * Disk first: if it fails, nothing has changed. Then the kernel's kill rules, then
 	 * matching: between the two a killed act is still reported, by the old rules' words.
 	 */
-	if ((set && keep_set(k, set->name, set, err) < 0) ||
-	    (without && keep_set(k, without, NULL, err) < 0))
+	if ((set && tip_set_keep(folder, set->name, set, err) < 0) ||
+	    (without && tip_set_keep(folder, without, NULL, err) < 0))
 		goto out;
 	if (k->guard && tip_guard_apply_rules(k->guard, fresh, notes, err) < 0)
 		goto out;
@@ -215,62 +156,30 @@ int tip_rules_install(struct tip_keeper *k, const struct tip_rule_set *set, cons
 		tip_sensor_set_mask(k->sensor, tip_rules_event_mask(k->rules.active),
 				    tip_rules_use_field(k->rules.active, "fd.path.real"));
 	if (set)
-		remember_set(k, set);
+		tip_sets_put(&k->rules.sets, set);
 	if (without)
-		forget_set(k, without);
+		tip_sets_drop(&k->rules.sets, without);
 	ret = 0;
 out:
 	tip_rules_free(fresh);
 	tip_load_result_free(&result);
 	sources_free(&s);
+	free(folder);
 	return ret;
 }
 
 int tip_rules_restore_sets(struct tip_keeper *k, struct tip_error *err)
 {
-	char *dir = tip_sprintf("%s/rules.d", k->config->state_dir);
-	char **list = NULL;
-	int n = -1, ret = -1;
+	char *folder = sets_folder(k);
+	int ret = tip_sets_restore(&k->rules.sets, folder, RULE_FILE_MAX, err);
 
-	if (tip_mkdir_p(dir, 0700, err) < 0)
-		goto out;
-	n = tip_file_list(dir, yaml_endings, &list, err);
-	if (n < 0)
-		goto out;
-	for (int i = 0; i < n; i++) {
-		struct tip_rule_set set = {0};
-		struct tip_buf b = {0};
-		char *name = strrchr(list[i], '/') + 1;
-
-		if (tip_file_read(list[i], RULE_FILE_MAX, &b, err) < 0) {
-			tip_buf_free(&b);
-			goto out;
-		}
-		set.name = tip_strndup(name, strlen(name) - strlen(strrchr(name, '.')));
-		set.text = b.data ? b.data : tip_strdup("");
-		remember_set(k, &set);
-		set_free(&set);
-	}
-	ret = 0;
-out:
-	if (n >= 0)
-		tip_strings_free(list, (size_t)n);
-	free(dir);
+	free(folder);
 	return ret;
-}
-
-const char *tip_rules_set_of(const char *place)
-{
-	const size_t n = strlen(TIP_RULE_SET_PLACE);
-
-	return strncmp(place, TIP_RULE_SET_PLACE, n) == 0 ? place + n : NULL;
 }
 
 void tip_rules_files_free(struct tip_keeper *k)
 {
-	for (size_t i = 0; i < k->rules.nsets; i++)
-		set_free(&k->rules.sets[i]);
-	free(k->rules.sets);
+	tip_sets_free(&k->rules.sets);
 	tip_rules_free(k->rules.active);
 	tip_load_result_free(&k->rules.last);
 }

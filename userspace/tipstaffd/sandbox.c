@@ -139,6 +139,7 @@ static const int common_calls[] = {
 	SYS(getegid),
 	SYS(pipe2),
 	SYS(membarrier),
+	SYS(sysinfo), /* glibc's qsort() asks how much memory there is */
 };
 
 /* Beyond that: the keeper's files, programs and sockets, and the start of a new front. */
@@ -214,7 +215,6 @@ static const int keeper_calls[] = {
 	SYS(getrlimit),
 	SYS(setrlimit),
 	SYS(uname),
-	SYS(sysinfo),
 	SYS(sched_getaffinity),
 	SYS(prctl),
 	SYS(capget),
@@ -249,6 +249,10 @@ static const int keeper_calls[] = {
 	SYS(mlock),
 	SYS(munlock),
 	SYS(kcmp),
+	SYS(inotify_init1),
+	SYS(inotify_add_watch),
+	SYS(inotify_rm_watch),
+	SYS(setitimer),
 };
 
 static int allow(scmp_filter_ctx f, const int *calls, size_t count)
@@ -323,11 +327,13 @@ int tip_sandbox_front(uid_t uid, gid_t gid, const char *mount_point, struct tip_
  * CAP_BPF, CAP_PERFMON: programs and maps; CAP_NET_ADMIN: cgroup hooks; CAP_SYS_ADMIN: bpffs, and
  * the namespaces of a new front; CAP_SYS_PTRACE: /proc of non-dumpable processes; CAP_KILL: the
  * front, which has another uid; CAP_DAC_READ_SEARCH: open_by_handle_at() of cgroups; CAP_SETUID,
- * CAP_SETGID, CAP_SETPCAP: a new front gives up its own.
+ * CAP_SETGID, CAP_SETPCAP: a new front gives up its own; CAP_NET_RAW: iptables, which is started
+ * for each namespace, works over a raw socket.
  */
 static const cap_value_t keeper_caps[] = {
-	CAP_BPF,  CAP_PERFMON,         CAP_NET_ADMIN, CAP_SYS_ADMIN, CAP_SYS_PTRACE,
-	CAP_KILL, CAP_DAC_READ_SEARCH, CAP_SETUID,    CAP_SETGID,    CAP_SETPCAP,
+	CAP_BPF,        CAP_PERFMON, CAP_NET_ADMIN,       CAP_SYS_ADMIN,
+	CAP_SYS_PTRACE, CAP_KILL,    CAP_DAC_READ_SEARCH, CAP_SETUID,
+	CAP_SETGID,     CAP_SETPCAP, CAP_NET_RAW,
 };
 
 int tip_sandbox_keeper(struct tip_error *err)

@@ -107,12 +107,18 @@ static bool is_quarantined(void *ctx, uint32_t number)
 	return id && k->guard && tip_guard_quarantined(k->guard, id);
 }
 
+static void on_numbered(void *ctx, uint32_t number, const char *spiffe_id)
+{
+	tip_relays_numbered(ctx, number, spiffe_id);
+}
+
 struct tip_process_ops tip_wire_process(struct tip_keeper *k)
 {
 	return (struct tip_process_ops){
 		.unresolved = on_unresolved,
 		.gone = on_gone,
 		.sticky = is_quarantined,
+		.numbered = on_numbered,
 		.ctx = k,
 	};
 }

@@ -32,6 +32,48 @@ static void defaults_are_what_the_manual_says(void **state)
 	assert_int_equal(c->x509_ttl, 3600);
 	assert_int_equal(c->nscope, 0);
 	assert_int_equal(c->nrequire, 0);
+	assert_false(c->traffic);
+	assert_int_equal(c->traffic_port, 15049);
+	assert_int_equal(c->max_held_connects, 1024);
+	assert_int_equal(c->max_handshakes, 512);
+	assert_int_equal(c->max_relays, 4096);
+	assert_int_equal(c->max_relays_per_identity, 4096);
+	assert_int_equal(c->relay_buffers_mib, 64);
+	/* The whole node: its own network namespace, and every one that has a name. */
+	assert_true(c->traffic_host);
+	assert_int_equal(c->ntraffic_namespaces, 1);
+	assert_string_equal(c->traffic_namespaces[0], "*");
+	tip_config_free(c);
+}
+
+static void traffic_defaults_follow_other_keys(void **state)
+{
+	struct tip_error err;
+	struct tip_config *c = parse("trust_domain: a\nscope: {cgroups: [/a]}\n"
+				     "traffic: {files: []}\nlimits: {relays: 100}\n",
+				     &err);
+
+	assert_non_null(c);
+	assert_true(c->traffic);
+	assert_int_equal(c->ntraffic_files, 0);
+	assert_false(c->traffic_host);
+	assert_int_equal(c->ntraffic_namespaces, 0);
+	assert_int_equal(c->max_relays_per_identity, 100);
+	assert_int_equal(c->max_handshakes, 100);
+	tip_config_free(c);
+	c = parse("trust_domain: a\nscope: {cgroups: [/a]}\n"
+		  "traffic: {host_network: true, namespaces: [pod-*, x]}\n",
+		  &err);
+	assert_non_null(c);
+	assert_false(c->traffic);
+	assert_true(c->traffic_host);
+	assert_int_equal(c->ntraffic_namespaces, 2);
+	assert_string_equal(c->traffic_namespaces[0], "pod-*");
+	tip_config_free(c);
+	c = parse("trust_domain: a\ntraffic: {host_network: false, namespaces: []}\n", &err);
+	assert_non_null(c);
+	assert_false(c->traffic_host);
+	assert_int_equal(c->ntraffic_namespaces, 0);
 	tip_config_free(c);
 }
 
@@ -51,14 +93,19 @@ static void every_key_arrives(void **state)
 				     "identity:\n"
 				     "  authority: {x509_ttl: 90s, ca_ttl: 2h}\n"
 				     "  entries: [/e]\n"
-				     "traffic: {files: []}\n"
+				     "traffic: {files: [/t, /u], port: 1234}\n"
 				     "require: [btf, lsm]\n"
 				     "limits:\n"
 				     "  processes: 2048\n"
 				     "  lifecycle_ring_kib: 128\n"
 				     "  activity_ring_kib: 256\n"
 				     "  connections: 10\n"
-				     "  connections_per_uid: 5\n",
+				     "  connections_per_uid: 5\n"
+				     "  held_connects: 11\n"
+				     "  handshakes: 12\n"
+				     "  relays: 14\n"
+				     "  relays_per_identity: 13\n"
+				     "  relay_buffers_mib: 15\n",
 				     &err);
 
 	assert_non_null(c);
@@ -85,6 +132,15 @@ static void every_key_arrives(void **state)
 	assert_int_equal(c->activity_ring, 256 * 1024);
 	assert_int_equal(c->max_connections, 10);
 	assert_int_equal(c->max_connections_per_uid, 5);
+	assert_true(c->traffic);
+	assert_int_equal(c->ntraffic_files, 2);
+	assert_string_equal(c->traffic_files[1], "/u");
+	assert_int_equal(c->traffic_port, 1234);
+	assert_int_equal(c->max_held_connects, 11);
+	assert_int_equal(c->max_handshakes, 12);
+	assert_int_equal(c->max_relays_per_identity, 13);
+	assert_int_equal(c->max_relays, 14);
+	assert_int_equal(c->relay_buffers_mib, 15);
 	tip_config_free(c);
 }
 
@@ -116,7 +172,16 @@ static void mistakes_are_told_with_their_place(void **state)
 		{"trust_domain: a\nidentity: {authority: {x509_ttl: 9h, ca_ttl: 1h}}\n", 2, 11,
 		 "shorter"},
 		{"trust_domain: a\ninstance: A\n", 2, 11, "[a-z0-9-]"},
-		{"trust_domain: a\ntraffic: {files: [/t]}\n", 2, 10, "not part of this version"},
+		{"trust_domain: a\ntraffic: {files: [t]}\n", 2, 19, "absolute"},
+		{"trust_domain: a\ntraffic: {port: 0}\n", 2, 17, "between 1 and 65535"},
+		{"trust_domain: a\ntraffic: {port: 65536}\n", 2, 17, "between 1 and 65535"},
+		{"trust_domain: a\ntraffic: {namespaces: a}\n", 2, 23, "a list is wanted"},
+		{"trust_domain: a\ntraffic: {namespaces: [a/b]}\n", 2, 24, "without a slash"},
+		{"trust_domain: a\ntraffic: {namespaces: ['']}\n", 2, 24, "1 to 255 bytes"},
+		{"trust_domain: a\nlimits: {relays: 8, relays_per_identity: 9}\n", 2, 9,
+		 "not be larger than relays"},
+		{"trust_domain: a\nlimits: {relays: 8, handshakes: 9}\n", 2, 9,
+		 "not be larger than relays"},
 		{"trust_domain: a\ntrust_domain: b\n", 2, 1, ""},
 		{"trust_domain: [\n", 2, 1, ""},
 		{"trust_domain: a\n---\ntrust_domain: b\n", 1, 1, "one YAML document"},
@@ -139,6 +204,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(defaults_are_what_the_manual_says),
+		cmocka_unit_test(traffic_defaults_follow_other_keys),
 		cmocka_unit_test(every_key_arrives),
 		cmocka_unit_test(mistakes_are_told_with_their_place),
 	};

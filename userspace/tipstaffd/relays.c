@@ -1,0 +1,498 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tipstaffd/relays.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "sensor/intercept.h"
+
+/*
+ * Joins the intercept room (namespaces, held connects, sockets) with the front (TLS) and the
+ * process table (who that is). The keeper decides whether somebody may try; the front, whether the
+ * peer is good.
+ */
+#define SCAN_NS TIP_NSEC_PER_SEC
+
+static struct tip_relay_of_front *relay_of(const struct tip_keeper *k, uint64_t id)
+{
+	return tip_map_getu(k->relays.relays, id);
+}
+
+static struct tip_relay_of_front *remember(struct tip_keeper *k, const struct tip_flow *f,
+					   const char *own_id)
+{
+	struct tip_relay_of_front *r = tip_alloc(sizeof(*r));
+
+	r->own_id = tip_strdup(own_id);
+	r->peer_id = tip_strdup("");
+	tip_map_putu(k->relays.relays, f->id, r);
+	return r;
+}
+
+static void free_relay(void *relay)
+{
+	struct tip_relay_of_front *r = relay;
+
+	if (!r)
+		return;
+	free(r->own_id);
+	free(r->peer_id);
+	free(r);
+}
+
+/* The front must know of an exec before it is asked to act for it. */
+static void introduce(struct tip_keeper *k, struct tip_process *p)
+{
+	if (p->reported)
+		return;
+	p->reported = true;
+	tip_front_send_exec(k, p);
+}
+
+static struct tip_link_flow ends_of(const struct tip_flow *f)
+{
+	return (struct tip_link_flow){
+		.local = f->local.addr,
+		.remote = f->remote.addr,
+		.local_port = f->local.port,
+		.remote_port = f->remote.port,
+	};
+}
+
+/* ---- intercept -> process table and front ------------------------------------------------------
+ */
+
+/* Who holds this connect() up: the identity it had at the hook, or the one it has got since. */
+static const char *client_id(struct tip_keeper *k, const struct tip_flow *f,
+			     const struct tip_process *p)
+{
+	return f->current >= TIP_ID_FIRST ? tip_process_identity_name(k->table, f->current)
+					  : p->spiffe_id;
+}
+
+static enum tip_held_answer op_held(void *ctx, const struct tip_flow *f)
+{
+	const struct tip_traffic_policy *policy;
+	struct tip_keeper *k = ctx;
+	const char *id;
+	struct tip_process *p;
+
+	tip_sensor_poll_lifecycle(k->sensor);
+	p = tip_process_by_exec_id(k->table, f->exec_id);
+	if (!p)
+		return TIP_HELD_NO;
+	introduce(k, p);
+	if (!k->front.ready || (f->current == TIP_ID_PENDING && p->current == TIP_ID_PENDING))
+		return TIP_HELD_WAIT;
+	id = client_id(k, f, p);
+	policy = tip_relays_policy_of(k, f);
+	if (!id || !policy || policy->mode != TIP_TRAFFIC_STRICT ||
+	    tip_guard_quarantined(k->guard, id) || !tip_traffic_policy_client(policy, id))
+		return TIP_HELD_NO;
+	return TIP_HELD_GO;
+}
+
+static void op_outbound(void *ctx, const struct tip_flow *f, int fd)
+{
+	struct tip_keeper *k = ctx;
+	const struct tip_process *p = tip_process_by_exec_id(k->table, f->exec_id);
+	const char *id = p ? client_id(k, f, p) : NULL;
+
+	remember(k, f, id ? id : "");
+	tip_front_send(k, &(struct tip_link_msg){.type = TIP_LINK_OUTBOUND,
+						 .id = f->id,
+						 .exec_id = f->exec_id,
+						 .flow = ends_of(f),
+						 .name = id,
+						 .fd = fd});
+}
+
+static void op_inbound(void *ctx, const struct tip_flow *f, int fd)
+{
+	struct tip_keeper *k = ctx;
+	struct tip_process *p;
+	const char *id;
+
+	tip_sensor_poll_lifecycle(k->sensor);
+	p = tip_process_by_exec_id(k->table, f->exec_id);
+	id = p ? p->spiffe_id : NULL;
+	if (p)
+		introduce(k, p);
+	remember(k, f, id ? id : "");
+	tip_front_send(k, &(struct tip_link_msg){.type = TIP_LINK_INBOUND,
+						 .id = f->id,
+						 .exec_id = f->exec_id,
+						 .flow = ends_of(f),
+						 .name = id,
+						 .fd = fd});
+}
+
+static void op_joined(void *ctx, const struct tip_flow *f, int fd)
+{
+	tip_front_send(ctx, &(struct tip_link_msg){.type = TIP_LINK_JOIN, .id = f->id, .fd = fd});
+}
+
+static enum tip_mtls_cause cause_of(int err)
+{
+	switch (err) {
+	case 0:
+	case ECONNABORTED: return TIP_MTLS_APP_RESET;
+	case ECONNREFUSED: return TIP_MTLS_REFUSED;
+	case EMFILE:
+	case ENFILE:
+	case ENOBUFS:
+	case ENOMEM:
+	case ENOSPC:
+	case EADDRNOTAVAIL:
+	case EADDRINUSE: return TIP_MTLS_LIMIT_CONNECTIONS;
+	default: return TIP_MTLS_UNREACHABLE;
+	}
+}
+
+static void op_cut(void *ctx, const struct tip_flow *f, int err)
+{
+	struct tip_keeper *k = ctx;
+
+	tip_front_send(k, &(struct tip_link_msg){
+				  .type = TIP_LINK_CUT, .id = f->id, .cause = cause_of(err)});
+}
+
+static void op_refused(void *ctx, const struct tip_flow *f, int err, const char *why)
+{
+	/* What the network says is nobody's news. */
+	if (why && *why)
+		tip_relays_tell_refused(ctx, f, err, why);
+}
+
+/* ---- intercept -> sensor ---- */
+
+static int op_attach(void *ctx, int netns_fd, uint64_t cookie)
+{
+	return tip_sensor_netns_attach(((struct tip_keeper *)ctx)->sensor, netns_fd, cookie);
+}
+
+static int op_detach(void *ctx, uint64_t cookie)
+{
+	return tip_sensor_netns_detach(((struct tip_keeper *)ctx)->sensor, cookie);
+}
+
+static int op_worker_set(void *ctx, uint64_t cookie, int listener_fd)
+{
+	return tip_sensor_worker_set(((struct tip_keeper *)ctx)->sensor, cookie, listener_fd);
+}
+
+static int op_worker_clear(void *ctx, uint64_t cookie)
+{
+	return tip_sensor_worker_clear(((struct tip_keeper *)ctx)->sensor, cookie);
+}
+
+static int op_ours(void *ctx, int fd, uint32_t kind)
+{
+	return tip_sensor_ours(((struct tip_keeper *)ctx)->sensor, fd, kind);
+}
+
+static int op_redirect(void *ctx, const struct tip_flow_key *key, struct tip_redirect *out)
+{
+	return tip_sensor_redirect(((struct tip_keeper *)ctx)->sensor, key, out);
+}
+
+static int op_redirect_show(void *ctx, const struct tip_flow_key *key, uint32_t addr, uint16_t port)
+{
+	return tip_sensor_redirect_show(((struct tip_keeper *)ctx)->sensor, key, addr, port);
+}
+
+static int op_leg_set(void *ctx, const struct tip_flow_key *key, const struct tip_leg *leg)
+{
+	return tip_sensor_leg_set(((struct tip_keeper *)ctx)->sensor, key, leg);
+}
+
+static int op_leg_clear(void *ctx, const struct tip_flow_key *key)
+{
+	return tip_sensor_leg_clear(((struct tip_keeper *)ctx)->sensor, key);
+}
+
+/* Is the one who called listen() still that exec? */
+static bool owner_lives(struct tip_keeper *k, const struct tip_listener *l)
+{
+	const struct tip_process *p = tip_process_by_exec_id(k->table, l->exec_id);
+
+	return p && !p->exit_time_ns;
+}
+
+static int op_listener(void *ctx, uint64_t cookie, uint32_t addr, uint16_t port,
+		       struct tip_listener *out)
+{
+	struct tip_keeper *k = ctx;
+	uint64_t now = tip_clock_monotonic();
+
+	tip_sensor_poll_lifecycle(k->sensor);
+	if (tip_sensor_listener(k->sensor, cookie, addr, port, out) == 0 && owner_lives(k, out))
+		return 0;
+	/*
+	 * It was there before us, or it was inherited from a process that is gone. Whoever has it
+	 * now is found in the descriptors of all processes: a walk that strangers must not order at
+	 * will.
+	 */
+	if (now - k->relays.scanned_ns < SCAN_NS)
+		return -ENOENT;
+	k->relays.scanned_ns = now;
+	if (tip_sensor_listeners_scan(k->sensor) < 0 ||
+	    tip_sensor_listener(k->sensor, cookie, addr, port, out) < 0)
+		return -ENOENT;
+	return owner_lives(k, out) ? 0 : -ENOENT;
+}
+
+/* ---- front -> intercept ------------------------------------------------------------------------
+ */
+
+/* What connect() says when the front gave up a flow whose SYN is still held. */
+static int errno_of(enum tip_mtls_cause cause, uint32_t dial_error)
+{
+	/* What the network said of the dial, if connect() says such things too. */
+	switch (dial_error) {
+	case ENETUNREACH:
+	case EHOSTUNREACH:
+	case ETIMEDOUT: return (int)dial_error;
+	default: break;
+	}
+	switch (cause) {
+	case TIP_MTLS_UNREACHABLE:
+	case TIP_MTLS_TIMEOUT:
+	case TIP_MTLS_LIMIT_HANDSHAKES:
+	case TIP_MTLS_LIMIT_CONNECTIONS:
+	case TIP_MTLS_LIMIT_IDENTITY:
+	case TIP_MTLS_INTERNAL: return EHOSTUNREACH;
+	default: return ECONNREFUSED;
+	}
+}
+
+static void on_wanted(struct tip_keeper *k, const struct tip_link_msg *m)
+{
+	struct tip_relay_of_front *r = relay_of(k, m->id);
+
+	if (!r)
+		return;
+	free(r->peer_id);
+	r->peer_id = tip_strdup(m->name);
+	tip_intercept_wanted(k->relays.intercept, m->id);
+}
+
+static void on_ended(struct tip_keeper *k, const struct tip_link_msg *m)
+{
+	const enum tip_mtls_cause cause =
+		m->cause < TIP_MTLS_CAUSES ? (enum tip_mtls_cause)m->cause : TIP_MTLS_INTERNAL;
+	struct tip_relay_of_front *r = tip_map_delu(k->relays.relays, m->id);
+	const struct tip_flow *f = tip_intercept_flow(k->relays.intercept, m->id);
+
+	if (f && r)
+		tip_relays_tell(k, f, cause, r->own_id, m->name, m->text);
+	free_relay(r);
+	tip_intercept_ended(k->relays.intercept, m->id, errno_of(cause, m->error));
+}
+
+static void on_moved(struct tip_keeper *k, const struct tip_link_msg *m)
+{
+	const char *at = m->data;
+
+	for (size_t left = m->data_len; left >= sizeof(struct tip_link_moved);
+	     left -= sizeof(struct tip_link_moved), at += sizeof(struct tip_link_moved)) {
+		struct tip_relay_of_front *r;
+		struct tip_link_moved moved;
+
+		memcpy(&moved, at, sizeof(moved));
+		r = relay_of(k, moved.id);
+		if (!r)
+			continue;
+		r->sent = moved.sent;
+		r->received = moved.received;
+		r->backend = moved.backend;
+	}
+}
+
+bool tip_relays_message(struct tip_keeper *k, const struct tip_link_msg *m)
+{
+	if (!k->relays.intercept)
+		return false;
+	switch (m->type) {
+	case TIP_LINK_WANTED: on_wanted(k, m); return true;
+	case TIP_LINK_ENDED: on_ended(k, m); return true;
+	case TIP_LINK_MOVED: on_moved(k, m); return true;
+	case TIP_LINK_RELAYS:
+		memcpy(k->relays.stats.numbers, m->numbers, sizeof(m->numbers));
+		memcpy(k->relays.stats.counters, m->counters, sizeof(m->counters));
+		return true;
+	default: return false;
+	}
+}
+
+/* Each relay has two descriptors in the front: no more relays than it may have open files. */
+static uint32_t relays_that_fit(const struct tip_keeper *k)
+{
+	const uint32_t others = k->config->max_connections + 64, wanted = k->config->max_relays;
+	struct rlimit l;
+	uint32_t fit;
+
+	if (getrlimit(RLIMIT_NOFILE, &l) < 0 || l.rlim_cur >= 2ULL * wanted + others)
+		return wanted;
+	fit = l.rlim_cur > others ? (uint32_t)(l.rlim_cur - others) / 2 : 0;
+	if (fit < 16)
+		fit = 16;
+	tip_warn("front",
+		 "limits.relays is %u, but only %llu files may be open (RLIMIT_NOFILE): %u are "
+		 "possible; raise that, in the service file LimitNOFILE",
+		 wanted, (unsigned long long)l.rlim_cur, fit);
+	return fit;
+}
+
+void tip_relays_feed(struct tip_keeper *k)
+{
+	const struct tip_config *c = k->config;
+	uint32_t fit;
+
+	if (!k->relays.intercept)
+		return;
+	fit = relays_that_fit(k);
+	tip_front_send(
+		k, &(struct tip_link_msg){
+			   .type = TIP_LINK_LIMITS,
+			   .numbers = {c->max_handshakes, fit,
+				       c->max_relays_per_identity < fit ? c->max_relays_per_identity
+									: fit,
+				       c->relay_buffers_mib * 1024},
+		   });
+	tip_relays_policy_feed(k);
+}
+
+void tip_relays_serving(struct tip_keeper *k)
+{
+	if (k->relays.intercept)
+		tip_intercept_retry(k->relays.intercept, 0);
+}
+
+void tip_relays_front_gone(struct tip_keeper *k)
+{
+	if (!k->relays.intercept)
+		return;
+	tip_map_free(k->relays.relays, free_relay);
+	k->relays.relays = tip_map_new();
+	k->relays.stats = (struct tip_link_msg){.type = TIP_LINK_RELAYS};
+	tip_intercept_front_gone(k->relays.intercept);
+}
+
+/* ---- events, time ------------------------------------------------------------------------------
+ */
+
+void tip_relays_resolved(struct tip_keeper *k, uint64_t exec_id)
+{
+	if (k->relays.intercept)
+		tip_intercept_retry(k->relays.intercept, exec_id);
+}
+
+void tip_relays_event(struct tip_keeper *k, const struct tip_event *ev, const struct tip_process *p)
+{
+	struct tip_intercept *ic = k->relays.intercept;
+
+	if (!ic)
+		return;
+	switch (ev->hdr->type) {
+	case TIP_EV_EXEC:
+		if (ev->exec.data->proc_flags & TIP_PROC_IN_SCOPE)
+			tip_intercept_process(ic, (pid_t)ev->hdr->proc.tgid, ev->exec.data->netns);
+		break;
+	case TIP_EV_FORK:
+		if (ev->fork->child_flags & TIP_PROC_IN_SCOPE)
+			tip_intercept_process(ic, (pid_t)ev->fork->child.tgid,
+					      ev->fork->child_netns);
+		break;
+	case TIP_EV_CGROUP:
+		if (p && (ev->cgroup->proc_flags & TIP_PROC_IN_SCOPE))
+			tip_intercept_process(ic, (pid_t)ev->hdr->proc.tgid, p->netns);
+		break;
+	case TIP_EV_NETNS:
+		tip_intercept_process(ic, (pid_t)ev->hdr->proc.tgid, ev->netns->netns);
+		break;
+	case TIP_EV_EXIT:
+		if (p)
+			tip_intercept_left(ic, p->netns);
+		break;
+	default: break;
+	}
+}
+
+void tip_relays_tick(struct tip_keeper *k)
+{
+	if (!k->relays.intercept)
+		return;
+	tip_sensor_heartbeat(k->sensor);
+	tip_intercept_tick(k->relays.intercept);
+	tip_relays_end_plain(k);
+}
+
+/* ---- life --------------------------------------------------------------------------------------
+ */
+
+int tip_relays_open(struct tip_keeper *k, struct tip_error *err)
+{
+	const struct tip_config *c = k->config;
+	const struct tip_intercept_ops ops = {
+		.held = op_held,
+		.outbound = op_outbound,
+		.inbound = op_inbound,
+		.joined = op_joined,
+		.cut = op_cut,
+		.refused = op_refused,
+		.attach = op_attach,
+		.detach = op_detach,
+		.worker_set = op_worker_set,
+		.worker_clear = op_worker_clear,
+		.ours = op_ours,
+		.redirect = op_redirect,
+		.redirect_show = op_redirect_show,
+		.leg_set = op_leg_set,
+		.leg_clear = op_leg_clear,
+		.listener = op_listener,
+		.ctx = k,
+	};
+	const struct tip_intercept_config ic = {
+		.instance = c->instance,
+		.run_dir = c->run_dir,
+		.port = (uint16_t)c->traffic_port,
+		.host = c->traffic_host,
+		.names = c->traffic_namespaces,
+		.nnames = c->ntraffic_namespaces,
+		.max_held = c->max_held_connects,
+		.max_flows = c->max_relays,
+	};
+
+	if (!c->traffic)
+		return 0;
+	if (tip_relays_policy_open(k) < 0)
+		return tip_error_set(err, "traffic: out of memory");
+	k->relays.relays = tip_map_new();
+	k->relays.intercept = tip_intercept_new(k->base, &ic, &ops, err);
+	if (!k->relays.intercept)
+		return -1;
+	if (tip_sensor_set_worker_port(k->sensor, ic.port) < 0 ||
+	    tip_sensor_legs_wipe(k->sensor) < 0 || tip_sensor_netns_prune(k->sensor) < 0 ||
+	    tip_sensor_heartbeat(k->sensor) < 0)
+		return tip_error_set(err, "traffic: the kernel's maps cannot be written: %s",
+				     strerror(errno));
+	return 0;
+}
+
+void tip_relays_close(struct tip_keeper *k)
+{
+	if (k->relays.intercept)
+		tip_intercept_free(k->relays.intercept);
+	k->relays.intercept = NULL;
+	tip_relays_policy_close(k);
+	if (k->relays.relays)
+		tip_map_free(k->relays.relays, free_relay);
+	k->relays.relays = NULL;
+}

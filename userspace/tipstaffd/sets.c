@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tipstaffd/sets.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+
+bool tip_set_name_ok(const char *name)
+{
+	size_t n = strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789._-");
+
+	return n >= 1 && n <= 64 && name[n] == '\0' && name[0] != '.';
+}
+
+const char *tip_set_of(const char *place)
+{
+	const size_t n = strlen(TIP_SET_PLACE);
+
+	return strncmp(place, TIP_SET_PLACE, n) == 0 ? place + n : NULL;
+}
+
+static struct tip_set *find(const struct tip_sets *s, const char *name)
+{
+	for (size_t i = 0; i < s->count; i++)
+		if (strcmp(s->list[i].name, name) == 0)
+			return &s->list[i];
+	return NULL;
+}
+
+const struct tip_set *tip_sets_find(const struct tip_sets *s, const char *name)
+{
+	return find(s, name);
+}
+
+static void set_free(struct tip_set *set)
+{
+	free(set->name);
+	free(set->text);
+}
+
+void tip_sets_put(struct tip_sets *s, const struct tip_set *set)
+{
+	struct tip_set *have = find(s, set->name);
+
+	if (!have) {
+		s->list = tip_realloc(s->list, s->count + 1, sizeof(*s->list));
+		have = &s->list[s->count++];
+	} else {
+		set_free(have);
+	}
+	have->name = tip_strdup(set->name);
+	have->text = tip_strdup(set->text);
+	have->ephemeral = set->ephemeral;
+}
+
+void tip_sets_drop(struct tip_sets *s, const char *name)
+{
+	struct tip_set *have = find(s, name);
+	size_t i;
+
+	if (!have)
+		return;
+	i = (size_t)(have - s->list);
+	set_free(have);
+	memmove(have, have + 1, (--s->count - i) * sizeof(*have));
+}
+
+void tip_sets_free(struct tip_sets *s)
+{
+	for (size_t i = 0; i < s->count; i++)
+		set_free(&s->list[i]);
+	free(s->list);
+	*s = (struct tip_sets){0};
+}
+
+static int restore_one(struct tip_sets *s, const char *path, size_t max, struct tip_error *err)
+{
+	const char *name = strrchr(path, '/') + 1;
+	struct tip_set set = {0};
+	struct tip_buf b = {0};
+	int ret = tip_file_read(path, max, &b, err);
+
+	if (ret == 0) {
+		set.name = tip_strndup(name, (size_t)(strrchr(name, '.') - name));
+		set.text = b.data ? b.data : (char[]){""};
+		tip_sets_put(s, &set);
+		free(set.name);
+	}
+	tip_buf_free(&b);
+	return ret;
+}
+
+int tip_sets_restore(struct tip_sets *s, const char *folder, size_t max, struct tip_error *err)
+{
+	static const char *const endings[] = {".yaml", ".yml", NULL};
+	char **list;
+	int n, ret = 0;
+
+	if (access(folder, F_OK) < 0 && errno == ENOENT)
+		return 0;
+	n = tip_file_list(folder, endings, &list, err);
+	if (n < 0)
+		return -1;
+	for (int i = 0; i < n && ret == 0; i++)
+		ret = restore_one(s, list[i], max, err);
+	tip_strings_free(list, (size_t)n);
+	return ret;
+}
+
+int tip_set_keep(const char *folder, const char *name, const struct tip_set *set,
+		 struct tip_error *err)
+{
+	char *path = tip_sprintf("%s/%s.yaml", folder, name);
+	int ret = 0;
+
+	if (set && !set->ephemeral)
+		ret = tip_mkdir_p(folder, 0700, err) < 0
+			      ? -1
+			      : tip_file_write(path, set->text, strlen(set->text), 0600, err);
+	else if (unlink(path) < 0 && errno != ENOENT)
+		ret = tip_error_at(err, path, 0, 0, "%s", strerror(errno));
+	free(path);
+	return ret;
+}
