@@ -12,6 +12,7 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -85,9 +86,7 @@ static const int common_calls[] = {
 	SYS(readv),
 	SYS(writev),
 	SYS(recvmsg),
-	SYS(sendmsg),
 	SYS(recvfrom),
-	SYS(sendto),
 	SYS(close),
 	SYS(epoll_wait),
 	SYS(epoll_pwait),
@@ -144,6 +143,8 @@ static const int common_calls[] = {
 
 /* Beyond that: the keeper's files, programs and sockets, and the start of a new front. */
 static const int keeper_calls[] = {
+	SYS(sendmsg),
+	SYS(sendto),
 	SYS(bpf),
 	SYS(perf_event_open),
 	SYS(openat),
@@ -265,9 +266,10 @@ static int allow(scmp_filter_ctx f, const int *calls, size_t count)
 }
 
 /*
- * What only the front's filter says: mmap and mprotect, but never of executable memory; and opening
- * a file, which a library may try, is answered as its empty root would answer, instead of with
- * death.
+ * What only the front's filter says: mmap and mprotect, but never of executable memory; sending,
+ * but never with MSG_FASTOPEN, which is a connect() to wherever the front likes, of a socket that
+ * the keeper has marked; and opening a file, which a library may try, is answered as its empty root
+ * would answer, instead of with death.
  */
 static int allow_front(scmp_filter_ctx f)
 {
@@ -278,6 +280,12 @@ static int allow_front(scmp_filter_ctx f)
 	if (ret == 0)
 		ret = seccomp_rule_add(f, SCMP_ACT_ALLOW, SYS(mmap), 1,
 				       SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+	if (ret == 0)
+		ret = seccomp_rule_add(f, SCMP_ACT_ALLOW, SYS(sendmsg), 1,
+				       SCMP_A2(SCMP_CMP_MASKED_EQ, MSG_FASTOPEN, 0));
+	if (ret == 0)
+		ret = seccomp_rule_add(f, SCMP_ACT_ALLOW, SYS(sendto), 1,
+				       SCMP_A3(SCMP_CMP_MASKED_EQ, MSG_FASTOPEN, 0));
 
 	return ret ? ret
 		   : seccomp_rule_add(f, SCMP_ACT_ALLOW, SYS(mprotect), 1,
