@@ -242,12 +242,21 @@ static int start_session(struct tip_passage *p)
 
 /* ---- dials ---- */
 
+/*
+ * Somebody is there and does not want it. A listener that resets what it has just accepted can be
+ * faster than our look: then the error is that of an open connection.
+ */
+static bool is_refusal(int error)
+{
+	return error == ECONNREFUSED || error == ECONNRESET || error == EPIPE;
+}
+
 static void dial_failed(struct tip_passage *p, int error)
 {
 	enum tip_mtls_cause cause = TIP_MTLS_UNREACHABLE;
 	char text[128];
 
-	if (error == ECONNREFUSED)
+	if (is_refusal(error))
 		cause = TIP_MTLS_REFUSED;
 	if (error == ETIMEDOUT)
 		cause = TIP_MTLS_TIMEOUT;
@@ -283,7 +292,7 @@ static void leg_dialled(struct tip_passage *p)
 	int error = tip_leg_error(p->leg);
 
 	p->error = error;
-	if (error == ECONNREFUSED) {
+	if (is_refusal(error)) {
 		tell(p, TIP_VERDICT_REFUSED, TIP_REASON_NONE, TIP_MTLS_REFUSED);
 	} else if (error) {
 		tell(p, TIP_VERDICT_UNREACHABLE,

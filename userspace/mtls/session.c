@@ -130,6 +130,18 @@ static enum tip_step fail(struct tip_session *s, enum tip_mtls_cause cause, cons
 	return TIP_STEP_FAILED;
 }
 
+static enum tip_mtls_cause cause_of(enum tip_verdict verdict)
+{
+	switch (verdict) {
+	case TIP_VERDICT_OK: return TIP_MTLS_NONE;
+	case TIP_VERDICT_REFUSED: return TIP_MTLS_REFUSED;
+	case TIP_VERDICT_UNREACHABLE: return TIP_MTLS_UNREACHABLE;
+	case TIP_VERDICT_DENIED: return TIP_MTLS_DENIED;
+	case TIP_VERDICT_QUARANTINED: return TIP_MTLS_QUARANTINED;
+	}
+	return TIP_MTLS_BAD_VERDICT;
+}
+
 /* OpenSSL returned `ret`. Waits, or fails. */
 static enum tip_step trouble(struct tip_session *s, int ret)
 {
@@ -147,6 +159,9 @@ static enum tip_step trouble(struct tip_session *s, int ret)
 	s->told = cause != TIP_MTLS_RESET && cause != TIP_MTLS_CLOSED && cause != TIP_MTLS_INTERNAL;
 	if (s->judged)
 		return fail(s, s->judged, NULL);
+	/* We have decided. That the client did not wait for all of it is its own affair. */
+	if (s->server && s->verdict > TIP_VERDICT_OK)
+		return fail(s, cause_of(s->verdict), NULL);
 	return fail(s, cause, detail);
 }
 
@@ -241,18 +256,6 @@ int tip_session_asked(SSL *ssl, void *arg)
 
 	s->asked = true;
 	return 1;
-}
-
-static enum tip_mtls_cause cause_of(enum tip_verdict verdict)
-{
-	switch (verdict) {
-	case TIP_VERDICT_OK: return TIP_MTLS_NONE;
-	case TIP_VERDICT_REFUSED: return TIP_MTLS_REFUSED;
-	case TIP_VERDICT_UNREACHABLE: return TIP_MTLS_UNREACHABLE;
-	case TIP_VERDICT_DENIED: return TIP_MTLS_DENIED;
-	case TIP_VERDICT_QUARANTINED: return TIP_MTLS_QUARANTINED;
-	}
-	return TIP_MTLS_BAD_VERDICT;
 }
 
 /* The server has decided. */
