@@ -253,7 +253,9 @@ TIP_METHOD(tip_method_quarantine_add)
 				 text);
 	return json_pack(
 		"{s:s, s:I, s:b, s:[s, s]}", "spiffe_id", id, "processes", processes, "already",
-		ret == 1, "effects", "its SVIDs are withheld and its Workload API streams end",
+		ret == 1, "effects",
+		"its SVIDs are withheld, its Workload API streams end, its mTLS connections are "
+		"cut",
 		"new connections of its processes and of what they exec are refused in the "
 		"kernel (EPERM)");
 }
