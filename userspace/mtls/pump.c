@@ -15,7 +15,7 @@
 #include "mtls/socket.h"
 
 #define BUFFER_MIN 4096
-#define BUFFER_MAX 65536
+#define BUFFER_MAX 262144
 /* Bytes of one connection before the others have their turn. */
 #define TURN_BYTES (256 * 1024)
 /* A buffer that was not used between two looks is given back. */

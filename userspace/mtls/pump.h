@@ -24,7 +24,7 @@ struct tip_pump;
 
 /*
  * Pumps that share one bound on buffer bytes. A direction has no buffer while nothing moves, then
- * 4 KB, 16 KB, 64 KB while reads fill it; it gives it back when idle. Nobody grows beyond 4 KB once
+ * 4, 16, 64, 256 KB while reads fill it; it gives it back when idle. Nobody grows beyond 4 KB once
  * half of the bound is in use: twice 8 KB for each connection is a bound that starves nobody.
  */
 struct tip_pump_group *tip_pump_group_new(struct event_base *base, size_t buffer_limit);
