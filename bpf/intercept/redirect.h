@@ -10,6 +10,7 @@
 
 #include "enforce/denied.h"
 #include "intercept/policy.h"
+#include "intercept/share.h"
 
 /* Requests to serve a namespace: so many in about a second, each slot for some of the cookies. */
 #define ASK_SLOTS 64
@@ -68,9 +69,9 @@ static __always_inline void ask_for_worker(struct bpf_sock_addr *ctx, __u64 netn
 	lifecycle_submit(rec);
 }
 
-static __always_inline int unreachable(void)
+static __always_inline int unreachable(enum tip_counter why)
 {
-	count(TIP_CTR_NO_WORKER);
+	count(why);
 	bpf_set_retval(-EHOSTUNREACH);
 	return 0;
 }
@@ -96,11 +97,16 @@ static __always_inline int redirect(struct bpf_sock_addr *ctx, bool v6,
 	netns = bpf_get_netns_cookie(ctx);
 	if (!worker_ready(netns)) {
 		ask_for_worker(ctx, netns, who, task);
-		return unreachable();
+		return unreachable(TIP_CTR_NO_WORKER);
 	}
+	/* A socket that is bound to a device would look for 127.0.0.1 behind that device. */
+	if (ctx->sk->bound_dev_if)
+		return unreachable(TIP_CTR_NO_WORKER);
+	if (redirects_full(netns))
+		return unreachable(TIP_CTR_REDIRECTS_FULL);
 	to = bpf_sk_storage_get(&redirected, ctx->sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!to)
-		return unreachable();
+		return unreachable(TIP_CTR_NO_WORKER);
 	to->proc = who->key;
 	to->exec_id = who->proc ? who->proc->exec_id : 0;
 	to->epoch = who->proc ? who->proc->epoch : 0;
@@ -128,9 +134,11 @@ static __always_inline int traffic_judge(struct bpf_sock_addr *ctx, bool v6,
 	__u32 generation = st->traffic_generation;
 	struct tip_addr dst;
 	__u32 policy = 0;
+	__u16 port;
 
 	if (!traffic_concerns(ctx, st) || !ctx->sk)
 		return 1;
+	port = bpf_ntohs(ctx->user_port);
 	if (v6) {
 		dst.word[0] = ctx->user_ip6[0];
 		dst.word[1] = ctx->user_ip6[1];
@@ -148,8 +156,13 @@ static __always_inline int traffic_judge(struct bpf_sock_addr *ctx, bool v6,
 			dst.word[3] = LOOPBACK4;
 	}
 	if (generation && ctx->protocol != IPPROTO_ICMP && ctx->protocol != IPPROTO_ICMPV6)
-		policy =
-			policy_of(generation, TIP_TRAFFIC_DIALLED, &dst, bpf_ntohs(ctx->user_port));
+		policy = policy_of(generation, TIP_TRAFFIC_DIALLED, &dst, port);
+	/* Only redirected connects have anything to do with the worker. */
+	if (tcp && addr_is4(&dst) && is_worker(st, dst.word[3], port) &&
+	    !bpf_sk_storage_get(&ours, ctx->sk, NULL, 0)) {
+		bpf_set_retval(-ECONNREFUSED);
+		return 0;
+	}
 	if (policy && !bpf_sk_storage_get(&ours, ctx->sk, NULL, 0)) {
 		if (!tcp || !addr_is4(&dst))
 			return deny(ctx, v6, who, task, TIP_DENY_PROTOCOL, policy);

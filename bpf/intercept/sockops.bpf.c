@@ -2,9 +2,10 @@
 /*
  * What sockets become. A redirected connect() is entered under its connection to the worker before
  * its SYN leaves, for the source port is known only then; a listener under its address; both go
- * when their socket closes.
+ * when their socket closes, and so does a leg's entry with the application's end.
  */
-#include "intercept/flow.h"
+#include "intercept/policy.h"
+#include "intercept/share.h"
 
 #define REMOTE_PORT(ctx) ((__u16)bpf_ntohl((ctx)->remote_port))
 
@@ -37,15 +38,22 @@ static __always_inline void on_connect(struct bpf_sock_ops *ctx, const struct ti
 	const struct tip_redirect *to;
 	struct tip_redirect copy;
 	struct tip_flow_key k;
+	long err;
 
 	if (!redirect_of(ctx, st, &to, &k))
 		return;
 	copy = *to;
-	if (bpf_map_update_elem(&redirects, &k, &copy, BPF_ANY)) {
-		count(TIP_CTR_REDIRECTS_FULL); /* unknown to the keeper, it will be reset */
-		return;
-	}
-	watch_state(ctx);
+	copy.sk_cookie = bpf_get_socket_cookie(ctx);
+	err = bpf_map_update_elem(&redirects, &k, &copy, BPF_NOEXIST);
+	if (!err)
+		redirects_count(k.netns, 1);
+	else if (err == -EEXIST)
+		err = bpf_map_update_elem(&redirects, &k, &copy, BPF_ANY);
+	/* Unknown to the keeper, it will be reset. */
+	if (err)
+		count(TIP_CTR_REDIRECTS_FULL);
+	else
+		watch_state(ctx);
 }
 
 /* Where it listens, as `listeners` has it. False: not for IPv4. */
@@ -71,21 +79,78 @@ static __always_inline bool listener_of(struct bpf_sock_ops *ctx, struct tip_lis
 	return sk_listens4(kernel, &k->addr);
 }
 
+static __always_inline bool is_alone(struct bpf_sock_ops *ctx)
+{
+	struct bpf_sock *sk = ctx->sk;
+	struct tcp_sock *tp = sk ? bpf_skc_to_tcp_sock(sk) : NULL;
+
+	return tp && sk_group((struct sock *)tp) == 1;
+}
+
+/* Whoever gets a connection of theirs, it is the same identity. */
+static __always_inline bool same_server(const struct tip_listener *there, const struct tip_who *who)
+{
+	const struct tip_binding *its;
+
+	if (!there || !there->exec_id || !who->proc)
+		return false;
+	if (there->exec_id == who->proc->exec_id)
+		return true;
+	its = bpf_map_lookup_elem(&bindings, &there->exec_id);
+	return its && its->current >= TIP_ID_FIRST && its->current == who_current(who);
+}
+
 static __always_inline void on_listen(struct bpf_sock_ops *ctx, const struct tip_settings *st)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct tip_listener_key k;
 	struct tip_listener by = {};
 	struct tip_who who;
+	long err = -EEXIST;
 
 	if (task_is_kernel(task) || !listener_of(ctx, &k) || k.port == st->worker_port)
+		return;
+	/* Also what no policy covers yet: when one does, the keeper enters it, and its close
+	 * counts. */
+	watch_state(ctx);
+	if (!listener_concerns(st, k.addr, k.port))
 		return;
 	who_find(&who, task);
 	by.proc = who.key;
 	by.exec_id = who.proc ? who.proc->exec_id : 0;
 	by.sk_cookie = bpf_get_socket_cookie(ctx);
-	/* No place: then nobody is known to listen there, and the keeper looks for itself. */
-	if (!bpf_map_update_elem(&listeners, &k, &by, BPF_ANY))
+	if (is_alone(ctx))
+		err = bpf_map_update_elem(&listeners, &k, &by, BPF_NOEXIST);
+	/*
+	 * SO_REUSEPORT: the kernel gives a connection to either. If they are not known to be one
+	 * identity, it is served for nobody, until the keeper has looked who is still there.
+	 */
+	if (err == -EEXIST) {
+		if (!same_server(bpf_map_lookup_elem(&listeners, &k), &who))
+			by.exec_id = 0;
+		/* No place: then nobody is known to listen there, and the keeper looks for itself.
+		 */
+		bpf_map_update_elem(&listeners, &k, &by, BPF_ANY);
+	}
+}
+
+/* The leg whose application's end this socket would be. */
+static __always_inline void leg_of(struct bpf_sock_ops *ctx, struct tip_flow_key *k)
+{
+	/* One after the other: the kernel refuses one load of the two that stand side by side. */
+	__u32 remote = ctx->remote_ip4, local;
+
+	barrier_var(remote);
+	local = ctx->local_ip4;
+	flow_set(k, bpf_get_netns_cookie(ctx), remote, REMOTE_PORT(ctx), local, ctx->local_port);
+}
+
+static __always_inline void on_accept(struct bpf_sock_ops *ctx)
+{
+	struct tip_flow_key k;
+
+	leg_of(ctx, &k);
+	if (bpf_map_lookup_elem(&legs, &k))
 		watch_state(ctx);
 }
 
@@ -98,8 +163,13 @@ static __always_inline void on_close(struct bpf_sock_ops *ctx, const struct tip_
 
 	/* What a listener accepts has its flags, and ends here too. */
 	if (ctx->args[0] != BPF_TCP_LISTEN) {
-		if (redirect_of(ctx, st, &to, &k))
-			bpf_map_delete_elem(&redirects, &k);
+		if (redirect_of(ctx, st, &to, &k)) {
+			if (!bpf_map_delete_elem(&redirects, &k))
+				redirects_count(k.netns, -1);
+		} else {
+			leg_of(ctx, &k);
+			bpf_map_delete_elem(&legs, &k);
+		}
 		return;
 	}
 	if (!listener_of(ctx, &lk))
@@ -119,6 +189,7 @@ int tip_sockops(struct bpf_sock_ops *ctx)
 	switch (ctx->op) {
 	case BPF_SOCK_OPS_TCP_CONNECT_CB: on_connect(ctx, st); break;
 	case BPF_SOCK_OPS_TCP_LISTEN_CB: on_listen(ctx, st); break;
+	case BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB: on_accept(ctx); break;
 	case BPF_SOCK_OPS_STATE_CB:
 		if (ctx->args[1] == BPF_TCP_CLOSE)
 			on_close(ctx, st);

@@ -44,6 +44,8 @@
 #define IPPROTO_MPTCP   262
 #define SIGKILL         9
 #define EPERM           1
+#define EEXIST          17
+#define ECONNREFUSED    111
 #define EHOSTUNREACH    113
 #define EINPROGRESS     115
 #define ARRAY_SIZE(a)   (sizeof(a) / sizeof((a)[0]))

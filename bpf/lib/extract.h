@@ -276,6 +276,14 @@ static __always_inline bool sk_listens4(struct sock *sk, __u32 *addr)
 	return !word[3] && !BPF_CORE_READ_BITFIELD_PROBED(sk, __sk_common.skc_ipv6only);
 }
 
+/* The listeners that share its port with SO_REUSEPORT, itself counted. */
+static __always_inline __u32 sk_group(struct sock *sk)
+{
+	struct sock_reuseport *group = BPF_CORE_READ(sk, sk_reuseport_cb);
+
+	return group ? BPF_CORE_READ(group, num_socks) : 1;
+}
+
 static __always_inline struct net *sk_net(struct sock *sk)
 {
 	return BPF_CORE_READ(sk, __sk_common.skc_net.net);

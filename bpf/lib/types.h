@@ -284,6 +284,14 @@ struct sock_common {
 
 struct socket;
 
+struct bpf_map {
+	__u32 max_entries;
+};
+
+struct sock_reuseport {
+	__u16 num_socks;
+};
+
 struct sock {
 	struct sock_common __sk_common;
 	struct socket *sk_socket;
@@ -291,6 +299,7 @@ struct sock {
 	__u16 sk_type;
 	__u8 sk_userlocks : 4;
 	struct pid *sk_peer_pid;
+	struct sock_reuseport *sk_reuseport_cb;
 };
 
 /* What a helper turns a TCP socket into; it begins with its struct sock. */

@@ -129,6 +129,7 @@ struct tip_accepted {
  */
 #define TIP_TRAFFIC_DIALLED 0 /* what an application dials, or is dialled at */
 #define TIP_TRAFFIC_INET6   1 /* what arrives over IPv6: refused on ports that IPv4 enforces */
+#define TIP_TRAFFIC_SERVED  2 /* under "::", each port that some policy enforces anywhere */
 struct tip_traffic_key {
 	__u32 prefixlen;  /* bits: 64 + those of the address */
 	__u32 generation; /* settings.traffic_generation */
@@ -171,6 +172,7 @@ struct tip_flow_key {
 struct tip_redirect {
 	struct tip_proc_key proc;
 	__u64 exec_id;
+	__u64 sk_cookie; /* of the application's socket: its ports can be another's later */
 	__u32 epoch;
 	__u32 current; /* identity at the hook: a number, or TIP_ID_PENDING */
 	__u32 policy;
@@ -183,7 +185,7 @@ struct tip_redirect {
 /*
  * Value of `legs`, keyed by the second leg: the keeper's connection to the application. Only such
  * connections may reach an enforced port in the clear. It also says whom getpeername() and accept()
- * show.
+ * show. It goes when the application's end closes, for until then there may be bytes on their way.
  */
 struct tip_leg {
 	__u32 client_addr;
@@ -191,7 +193,13 @@ struct tip_leg {
 	__u16 zero;
 };
 
-/* Key of `listeners`: who called listen(). IPv4; a dual-stack wildcard is 0.0.0.0. */
+/* One namespace may have this part (one nth) of `redirects`, see `redirect_counts`. */
+#define TIP_REDIRECTS_SHARE 8
+
+/*
+ * Key of `listeners`: who called listen(), where a policy could cover it. IPv4; a dual-stack
+ * wildcard is 0.0.0.0.
+ */
 struct tip_listener_key {
 	__u64 netns;
 	__u32 addr;
@@ -201,7 +209,7 @@ struct tip_listener_key {
 
 struct tip_listener {
 	struct tip_proc_key proc;
-	__u64 exec_id;
+	__u64 exec_id;   /* 0: sockets of more than one identity share the port, so nobody does */
 	__u64 sk_cookie; /* only its own close deletes it */
 };
 
@@ -209,6 +217,8 @@ struct tip_listener {
 struct tip_listener_rec {
 	struct tip_listener_key key;
 	struct tip_listener by;
+	__u32 group; /* sockets that share the port with SO_REUSEPORT, itself counted */
+	__u32 zero;
 };
 
 /* Socket storage `ours`: written by the keeper only, inherited by what a listener accepts. */
@@ -417,8 +427,9 @@ enum tip_counter {
 	TIP_CTR_CONNECT_DENIED,
 	TIP_CTR_PEERS_FULL,
 	TIP_CTR_REDIRECTED,     /* connects turned to the worker */
-	TIP_CTR_REDIRECTS_FULL, /* no place in `redirects`: refused */
-	TIP_CTR_NO_WORKER,      /* EHOSTUNREACH: no listener here, or it hangs */
+	TIP_CTR_REDIRECTS_FULL, /* no place in `redirects`, or the namespace has its share: refused
+				 */
+	TIP_CTR_NO_WORKER,      /* EHOSTUNREACH: no listener here, it hangs, or is out of reach */
 	TIP_CTR_STEERED,        /* inbound connections given to the worker */
 	TIP_CTR_STEER_REFUSED,  /* inbound on an enforced port, and nobody to give it to */
 	TIP_CTR_PLAIN_STOPPED,  /* packets of enforced ports outside registered connections */

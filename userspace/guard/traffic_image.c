@@ -243,27 +243,18 @@ static int add_family(struct builder *b, uint32_t table, const struct family *f,
 	return ret;
 }
 
-/*
- * Ports that some IPv4 network enforces, as a slice: over IPv6 they are closed to strangers, where
- * no policy says something else.
- */
-static int strict_ports(struct builder *b, const struct family *v4, struct tip_traffic_slice *out)
+/* Notes in `owner` which policy enforces a port in some network of the family. */
+static void own_ports(const struct builder *b, const struct family *f, uint32_t *owner,
+		      uint32_t *next)
 {
-	struct tip_traffic_segment *own = tip_calloc(2 * v4->count + 1, sizeof(*own));
-	uint32_t *owner = tip_calloc(UINT16_MAX + 1, sizeof(*owner));
-	/* The next port from here on that nobody owns: whole ranges are leapt over. */
-	uint32_t *next = tip_calloc(UINT16_MAX + 2, sizeof(*next));
-	const uint32_t first = (uint32_t)b->nports;
-	int ret = 0;
+	struct tip_traffic_segment *own = tip_calloc(2 * f->count + 1, sizeof(*own));
 	size_t n;
 
-	for (uint32_t port = 0; port <= UINT16_MAX + 1; port++)
-		next[port] = port;
-	for (size_t i = 0; i < v4->count; i += n) {
+	for (size_t i = 0; i < f->count; i += n) {
 		size_t count;
 
-		n = same_network(v4, i);
-		count = tip_traffic_segments(v4->to + i, n, own);
+		n = same_network(f, i);
+		count = tip_traffic_segments(f->to + i, n, own);
 		for (size_t j = 0; j < count; j++) {
 			uint32_t number = number_of(b, own[j].to->policy);
 
@@ -278,6 +269,23 @@ static int strict_ports(struct builder *b, const struct family *v4, struct tip_t
 			}
 		}
 	}
+	free(own);
+}
+
+/* Ports that some network enforces, as a slice. */
+static int strict_ports(struct builder *b, const struct family *families, size_t nfamilies,
+			struct tip_traffic_slice *out)
+{
+	uint32_t *owner = tip_calloc(UINT16_MAX + 1, sizeof(*owner));
+	/* The next port from here on that nobody owns: whole ranges are leapt over. */
+	uint32_t *next = tip_calloc(UINT16_MAX + 2, sizeof(*next));
+	const uint32_t first = (uint32_t)b->nports;
+	int ret = 0;
+
+	for (uint32_t port = 0; port <= UINT16_MAX + 1; port++)
+		next[port] = port;
+	for (size_t i = 0; i < nfamilies; i++)
+		own_ports(b, &families[i], owner, next);
 	for (uint32_t port = 1; port <= UINT16_MAX && ret == 0; port++)
 		ret = add_ports(b, first, port, port, owner[port]);
 	if (ret < 0)
@@ -288,27 +296,33 @@ static int strict_ports(struct builder *b, const struct family *v4, struct tip_t
 	*out = (struct tip_traffic_slice){first, (uint32_t)b->nports - first};
 	free(next);
 	free(owner);
-	free(own);
 	return ret;
 }
 
 int tip_traffic_image_make(const struct tip_traffic_policies *policies, uint32_t first,
 			   struct tip_traffic_image *out, struct tip_error *err)
 {
-	struct builder b = {.first = first, .err = err};
-	struct family v4 = family_of(policies, 4), v6 = family_of(policies, 6);
+	const struct family families[] = {family_of(policies, 4), family_of(policies, 6)};
+	const struct family *const v4 = &families[0], *const v6 = &families[1];
+	const struct tip_cidr any = {.ip.family = 6};
 	const struct tip_traffic_slice none = {0, 0};
-	struct tip_traffic_slice closed;
+	struct builder b = {.first = first, .err = err};
+	struct tip_traffic_slice closed, served;
 	int ret = -1;
 
 	*out = (struct tip_traffic_image){0};
 	b.slices = tip_map_new();
 	b.ports = tip_calloc(PORTS_MAX, sizeof(*b.ports));
-	if (add_family(&b, TIP_TRAFFIC_DIALLED, &v4, 4, &none) < 0 ||
-	    add_family(&b, TIP_TRAFFIC_DIALLED, &v6, 6, &none) < 0 ||
-	    strict_ports(&b, &v4, &closed) < 0 ||
-	    add_family(&b, TIP_TRAFFIC_INET6, &v6, 6, &closed) < 0)
+	/* Ports of IPv4 are closed to strangers over IPv6, where no policy says something else. */
+	if (add_family(&b, TIP_TRAFFIC_DIALLED, v4, 4, &none) < 0 ||
+	    add_family(&b, TIP_TRAFFIC_DIALLED, v6, 6, &none) < 0 ||
+	    strict_ports(&b, v4, 1, &closed) < 0 ||
+	    add_family(&b, TIP_TRAFFIC_INET6, v6, 6, &closed) < 0)
 		goto out;
+	served = closed;
+	if (v6->count && strict_ports(&b, families, 2, &served) < 0)
+		goto out;
+	add_prefix(&b, TIP_TRAFFIC_SERVED, &any, &served);
 	ret = 0;
 	/* Where nothing is enforced there is nothing to look for. */
 	if (!b.nports)
@@ -320,8 +334,8 @@ out:
 	tip_map_free(b.slices, free);
 	free(b.prefixes);
 	free(b.ports);
-	free(v4.to);
-	free(v6.to);
+	free(v4->to);
+	free(v6->to);
 	return ret;
 }
 

@@ -19,9 +19,8 @@
 
 #define KEY_MAX 64
 
-/* Deletes every key that `drop` wants gone: 0, or the first error. */
-static int purge(struct tip_sensor *s, enum tip_sensor_map map,
-		 bool (*drop)(struct tip_sensor *s, const void *key, uint64_t arg), uint64_t arg)
+int tip_map_purge(struct tip_sensor *s, enum tip_sensor_map map,
+		  bool (*drop)(struct tip_sensor *s, const void *key, uint64_t arg), uint64_t arg)
 {
 	unsigned char key[KEY_MAX], next[KEY_MAX];
 	bool more = bpf_map_get_next_key(s->maps[map], NULL, next) == 0;
@@ -108,26 +107,30 @@ int tip_sensor_traffic_install(struct tip_sensor *s, const struct tip_traffic_im
 	int err;
 
 	/* What a daemon that died in here left would be found once its number comes. */
-	err = purge(s, TIP_MAP_TRAFFIC, of_other_generation, old);
+	err = tip_map_purge(s, TIP_MAP_TRAFFIC, of_other_generation, old);
 	if (err)
 		return err;
 	if (image->nprefixes == 0)
 		next = 0;
 	err = write_image(s, image, next);
 	if (err) {
-		purge(s, TIP_MAP_TRAFFIC, of_generation, next);
+		tip_map_purge(s, TIP_MAP_TRAFFIC, of_generation, next);
 		return err;
 	}
 	s->settings.traffic_generation = next;
 	err = tip_settings_write(s);
 	if (err) {
 		s->settings.traffic_generation = old;
-		purge(s, TIP_MAP_TRAFFIC, of_generation, next);
+		tip_map_purge(s, TIP_MAP_TRAFFIC, of_generation, next);
 		return err;
 	}
 	wait_for_programs();
+	/* Listeners are entered where a policy covers them: those that it did not before are not.
+	 */
+	if (next && tip_sensor_listeners_scan(s) < 0)
+		tip_warn("sensor", "cannot look for the listeners that the policies cover");
 	/* It is in force; entries that stay are in nobody's way and go next time. */
-	if (purge(s, TIP_MAP_TRAFFIC, of_other_generation, next))
+	if (tip_map_purge(s, TIP_MAP_TRAFFIC, of_other_generation, next))
 		tip_warn("sensor", "cannot delete all entries of the former traffic policies");
 	return 0;
 }
@@ -147,7 +150,7 @@ static bool of_policy_below(struct tip_sensor *s, const void *key, uint64_t firs
 
 int tip_sensor_client_prune(struct tip_sensor *s, uint32_t first)
 {
-	return purge(s, TIP_MAP_TRAFFIC_CLIENTS, of_policy_below, first);
+	return tip_map_purge(s, TIP_MAP_TRAFFIC_CLIENTS, of_policy_below, first);
 }
 
 uint32_t tip_sensor_policy_last(struct tip_sensor *s)
@@ -228,6 +231,11 @@ int tip_sensor_leg_set(struct tip_sensor *s, const struct tip_flow_key *k,
 	return tip_map_update(s, TIP_MAP_LEGS, k, leg, BPF_ANY);
 }
 
+int tip_sensor_leg(struct tip_sensor *s, const struct tip_flow_key *k, struct tip_leg *out)
+{
+	return tip_map_lookup(s, TIP_MAP_LEGS, k, out);
+}
+
 int tip_sensor_leg_clear(struct tip_sensor *s, const struct tip_flow_key *k)
 {
 	return tip_map_delete(s, TIP_MAP_LEGS, k);
@@ -240,116 +248,5 @@ static bool any(struct tip_sensor *s, const void *key, uint64_t arg)
 
 int tip_sensor_legs_wipe(struct tip_sensor *s)
 {
-	return purge(s, TIP_MAP_LEGS, any, 0);
-}
-
-/* ---- listeners ---- */
-
-int tip_sensor_listener(struct tip_sensor *s, uint64_t cookie, uint32_t addr, uint16_t port,
-			struct tip_listener *out)
-{
-	struct tip_listener_key key = {.netns = cookie, .addr = addr, .port = port};
-	int err = tip_map_lookup(s, TIP_MAP_LISTENERS, &key, out);
-
-	if (err == -ENOENT && addr) {
-		key.addr = 0;
-		err = tip_map_lookup(s, TIP_MAP_LISTENERS, &key, out);
-	}
-	return err;
-}
-
-/* What one walk over all descriptors found. */
-struct found {
-	struct tip_listener_rec *recs;
-	size_t n, cap;
-};
-
-/* At most so many are taken from a walk: processes can hold the same listener a million times. */
-#define FOUND_MAX 65536
-
-static int read_all(int iter, struct found *found)
-{
-	size_t have = 0;
-	ssize_t n;
-
-	for (;;) {
-		if (have + sizeof(*found->recs) > found->cap * sizeof(*found->recs)) {
-			if (found->cap >= FOUND_MAX)
-				return -E2BIG;
-			found->cap = found->cap ? found->cap * 2 : 64;
-			found->recs = tip_realloc(found->recs, found->cap, sizeof(*found->recs));
-		}
-		n = read(iter, (char *)found->recs + have,
-			 found->cap * sizeof(*found->recs) - have);
-		if (n < 0 && (errno == EINTR || errno == EAGAIN))
-			continue;
-		if (n <= 0)
-			break;
-		have += (size_t)n;
-	}
-	found->n = have / sizeof(*found->recs);
-	return n < 0 ? -errno : 0;
-}
-
-static bool exec_lives(struct tip_sensor *s, uint64_t exec_id)
-{
-	struct tip_binding b;
-
-	return tip_sensor_binding(s, exec_id, &b) == 0;
-}
-
-/* Is the entry that is there still right? The first one found of its socket counts otherwise. */
-static bool entry_stands(struct tip_sensor *s, const struct found *found,
-			 const struct tip_listener_rec *rec)
-{
-	struct tip_listener there;
-
-	if (tip_map_lookup(s, TIP_MAP_LISTENERS, &rec->key, &there) ||
-	    !exec_lives(s, there.exec_id))
-		return false;
-	if (there.sk_cookie == rec->by.sk_cookie)
-		return true;
-	/* Another socket at the same address (SO_REUSEPORT), or one that is closed by now? */
-	for (size_t i = 0; i < found->n; i++)
-		if (found->recs[i].by.sk_cookie == there.sk_cookie)
-			return true;
-	return false;
-}
-
-static bool of_ended_exec(struct tip_sensor *s, const void *key, uint64_t arg)
-{
-	struct tip_listener by;
-
-	return tip_map_lookup(s, TIP_MAP_LISTENERS, key, &by) == 0 && !exec_lives(s, by.exec_id);
-}
-
-int tip_sensor_listeners_scan(struct tip_sensor *s)
-{
-	const int link = bpf_link_create(s->progs[TIP_PROG_LISTENERS], 0, BPF_TRACE_ITER, NULL);
-	struct found found = {0};
-	int iter = -1, entered = 0, ret;
-
-	if (link < 0)
-		return -errno;
-	iter = bpf_iter_create(link);
-	ret = iter < 0 ? -errno : read_all(iter, &found);
-	if (ret)
-		goto out;
-	for (size_t i = 0; i < found.n; i++) {
-		const struct tip_listener_rec *rec = &found.recs[i];
-
-		if (entry_stands(s, &found, rec))
-			continue;
-		ret = tip_map_update(s, TIP_MAP_LISTENERS, &rec->key, &rec->by, BPF_ANY);
-		if (ret)
-			goto out;
-		entered++;
-	}
-	ret = purge(s, TIP_MAP_LISTENERS, of_ended_exec, 0);
-out:
-	if (iter >= 0)
-		close(iter);
-	close(link);
-	free(found.recs);
-	return ret ? ret : entered;
+	return tip_map_purge(s, TIP_MAP_LEGS, any, 0);
 }

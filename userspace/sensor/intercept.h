@@ -84,18 +84,26 @@ int tip_sensor_redirect_show(struct tip_sensor *s, const struct tip_flow_key *k,
 
 int tip_sensor_leg_set(struct tip_sensor *s, const struct tip_flow_key *k,
 		       const struct tip_leg *leg);
+/* -ENOENT: the application's end has closed. */
+int tip_sensor_leg(struct tip_sensor *s, const struct tip_flow_key *k, struct tip_leg *out);
 int tip_sensor_leg_clear(struct tip_sensor *s, const struct tip_flow_key *k);
 /* Deletes all: none of an earlier daemon's is worth anything. */
 int tip_sensor_legs_wipe(struct tip_sensor *s);
 
-/* Who listens at exactly that address, else at 0.0.0.0. -ENOENT: nobody that is known. */
+/*
+ * Who listens at exactly that address, else at 0.0.0.0. Known are listeners that a policy in force
+ * could cover. -ENOENT: nobody that is known, or sockets of several identities share the port.
+ */
 int tip_sensor_listener(struct tip_sensor *s, uint64_t cookie, uint32_t addr, uint16_t port,
 			struct tip_listener *out);
 /*
  * Looks through the descriptors of all processes for listeners: those that were there before the
- * hooks, or that another process than the one that called listen() has by now. Walks everything:
- * at start, and at most once a second. How many were entered, or -errno.
+ * hooks or the policy, or that another process than the one that called listen() has by now. Walks
+ * everything: at start, and at most once a second. How many were entered, or -errno.
  */
 int tip_sensor_listeners_scan(struct tip_sensor *s);
+/* The same, then answers as tip_sensor_listener(), also where the table has no place for it. */
+int tip_sensor_listener_search(struct tip_sensor *s, uint64_t cookie, uint32_t addr, uint16_t port,
+			       struct tip_listener *out);
 
 #endif

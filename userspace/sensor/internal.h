@@ -28,6 +28,7 @@ enum tip_sensor_map {
 	TIP_MAP_TRAFFIC_PORTS,
 	TIP_MAP_TRAFFIC_CLIENTS,
 	TIP_MAP_REDIRECTS,
+	TIP_MAP_REDIRECT_COUNTS,
 	TIP_MAP_LEGS,
 	TIP_MAP_LISTENERS,
 	TIP_MAP_WORKERS,
@@ -194,6 +195,10 @@ int tip_map_update(struct tip_sensor *s, enum tip_sensor_map map, const void *ke
 		   const void *value, uint64_t flags);
 int tip_map_lookup(struct tip_sensor *s, enum tip_sensor_map map, const void *key, void *value);
 int tip_map_delete(struct tip_sensor *s, enum tip_sensor_map map, const void *key);
+
+/* Deletes every key that `drop` wants gone: 0, or the first error. */
+int tip_map_purge(struct tip_sensor *s, enum tip_sensor_map map,
+		  bool (*drop)(struct tip_sensor *s, const void *key, uint64_t arg), uint64_t arg);
 
 /* Writes s->settings to the map. 0 or -errno. */
 int tip_settings_write(struct tip_sensor *s);

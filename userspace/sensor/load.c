@@ -37,6 +37,7 @@ const char *const tip_map_names[TIP_MAP_END] = {
 	[TIP_MAP_TRAFFIC_PORTS] = "traffic_ports",
 	[TIP_MAP_TRAFFIC_CLIENTS] = "traffic_clients",
 	[TIP_MAP_REDIRECTS] = "redirects",
+	[TIP_MAP_REDIRECT_COUNTS] = "redirect_counts",
 	[TIP_MAP_LEGS] = "legs",
 	[TIP_MAP_LISTENERS] = "listeners",
 	[TIP_MAP_WORKERS] = "workers",

@@ -236,6 +236,23 @@ static void ports_of_ipv4_are_closed_over_ipv6(void **state)
 	tip_traffic_image_free(&image);
 }
 
+/* Whatever a policy for all of IPv6 says: who listens at any address listens for IPv4 too. */
+static void served_are_the_ports_of_all_networks(void **state)
+{
+	struct tip_traffic_image image;
+
+	make("- name: a\n  to: {cidr: 10.0.0.0/8, port: 80-90}\n" REST
+	     "- name: b\n  to: {cidr: \"::/0\", port: 1-65535}\n  mode: disable\n"
+	     "- name: c\n  to: {cidr: \"fd00::/8\", port: 99}\n" REST,
+	     &image);
+	assert_int_equal(at(&image, TIP_TRAFFIC_SERVED, "::", 79), 0);
+	assert_int_equal(at(&image, TIP_TRAFFIC_SERVED, "::", 80), 7);
+	assert_int_equal(at(&image, TIP_TRAFFIC_SERVED, "::", 90), 7);
+	assert_int_equal(at(&image, TIP_TRAFFIC_SERVED, "::", 99), 9);
+	assert_int_equal(at(&image, TIP_TRAFFIC_SERVED, "::", 100), 0);
+	tip_traffic_image_free(&image);
+}
+
 static void ipv4_is_not_inside_of_ipv6(void **state)
 {
 	struct tip_traffic_image image;
@@ -324,6 +341,7 @@ int main(void)
 		cmocka_unit_test(the_kernel_decides_as_the_front_does),
 		cmocka_unit_test(nothing_strict_is_an_empty_image),
 		cmocka_unit_test(ports_of_ipv4_are_closed_over_ipv6),
+		cmocka_unit_test(served_are_the_ports_of_all_networks),
 		cmocka_unit_test(ipv4_is_not_inside_of_ipv6),
 		cmocka_unit_test(equal_networks_share_a_slice),
 		cmocka_unit_test(what_the_kernel_cannot_hold_is_refused),

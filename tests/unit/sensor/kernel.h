@@ -357,6 +357,13 @@ static inline void image_ports(struct image *m, uint16_t low, uint16_t high, uin
 	m->prefixes[m->image.nprefixes - 1].slice.count++;
 }
 
+/* Listeners of these ports are of interest, whatever else is said of them. */
+static inline void image_serve(struct image *m, uint16_t low, uint16_t high)
+{
+	image_prefix(m, TIP_TRAFFIC_SERVED, "::", 0);
+	image_ports(m, low, high, 1);
+}
+
 static inline void image_install(struct image *m)
 {
 	m->image.prefixes = m->prefixes;
@@ -371,6 +378,7 @@ static inline void strict(const char *ip, uint16_t port)
 
 	image_prefix(&m, TIP_TRAFFIC_DIALLED, ip, strchr(ip, ':') ? 128 : 32);
 	image_ports(&m, port, port, 1);
+	image_serve(&m, port, port);
 	image_install(&m);
 }
 

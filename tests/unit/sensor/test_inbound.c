@@ -2,6 +2,7 @@
 /* The inbound half in the kernel: who listens, who gets a connection, whom it is said to be from.
  */
 #include <net/if.h>
+#include <sys/prctl.h>
 
 #include "kernel.h"
 
@@ -33,11 +34,23 @@ static int listen6(int fd, const char *ip, uint16_t port, int v6only)
 	return fd;
 }
 
+/* A policy for the ports 8080 to 8083 of DEST. */
+static void cover(void)
+{
+	struct image m = {0};
+
+	image_prefix(&m, TIP_TRAFFIC_DIALLED, DEST, 32);
+	image_ports(&m, 8080, 8083, 1);
+	image_serve(&m, 8080, 8083);
+	image_install(&m);
+}
+
 static void listeners_are_entered_and_go(void **state)
 {
 	int exact, wild, client, got;
 
 	needs_root();
+	cover();
 	assert_false(known(DEST, 8080));
 	exact = listen4(make_socket(AF_INET, SOCK_STREAM), DEST, 8080);
 	assert_true(known(DEST, 8080));
@@ -48,6 +61,7 @@ static void listeners_are_entered_and_go(void **state)
 	assert_true(known(DEST, 8081));
 
 	/* What it accepts has its flags, and is no listener. */
+	no_policy();
 	client = make_socket(AF_INET, SOCK_STREAM);
 	assert_int_equal(dial4(client, DEST, 8080), 0);
 	got = accept_one(exact, NULL);
@@ -94,6 +108,7 @@ static void ipv6_listeners_count_where_they_take_ipv4(void **state)
 	int fd;
 
 	needs_root();
+	cover();
 	fd = listen6(make_socket(AF_INET6, SOCK_STREAM), "::", 8080, 0);
 	assert_true(known(DEST, 8080));
 	close(fd);
@@ -117,25 +132,260 @@ static void ipv6_listeners_count_where_they_take_ipv4(void **state)
 	close(fd);
 }
 
-/* The entry belongs to the socket that made it last. */
-static void a_shared_port_keeps_its_last_listener(void **state)
+/* ---- listeners that share a port ---- */
+
+static int listen_shared(int fd)
 {
-	const struct sockaddr_in a = at(DEST, 8080);
-	int fd[2], one = 1;
+	const int one = 1;
+
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one)), 0);
+	return listen4(fd, DEST, 8080);
+}
+
+/* Another process of the cgroup that listens there too; it ends when `*fd` is closed. */
+static pid_t other_server(int *fd)
+{
+	int pair[2];
+	pid_t pid;
+	char c;
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	pid = fork();
+	if (pid == 0) {
+		const struct sockaddr_in a = at(DEST, 8080);
+		const int s = socket(AF_INET, SOCK_STREAM, 0), one = 1;
+
+		close(pair[0]);
+		close(kernel.helper);
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		setsockopt(s, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one));
+		c = (char)(bind(s, (const struct sockaddr *)&a, sizeof(a)) || listen(s, 8));
+		/* Says that it listens, then waits. */
+		if (send(pair[1], &c, 1, 0) == 1 && recv(pair[1], &c, 1, 0) == 0)
+			_exit(0);
+		_exit(1);
+	}
+	close(pair[1]);
+	assert_int_equal(recv(pair[0], &c, 1, 0), 1);
+	assert_int_equal(c, 0);
+	*fd = pair[0];
+	return pid;
+}
+
+static void end_server(pid_t pid, int fd)
+{
+	close(fd);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+}
+
+static bool searched(const char *ip, uint16_t port)
+{
+	struct tip_listener by;
+
+	return tip_sensor_listener_search(kernel.s, kernel.cookie, ip4(ip), port, &by) == 0 &&
+	       by.exec_id == kernel.exec_id;
+}
+
+/* The entry belongs to the socket that made it last. */
+static void one_process_may_share_its_port(void **state)
+{
+	int fd[2];
 
 	needs_root();
-	for (int i = 0; i < 2; i++) {
-		fd[i] = make_socket(AF_INET, SOCK_STREAM);
-		assert_int_equal(setsockopt(fd[i], SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one)), 0);
-		assert_int_equal(setsockopt(fd[i], SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)), 0);
-		assert_int_equal(bind(fd[i], (const struct sockaddr *)&a, sizeof(a)), 0);
-		assert_int_equal(listen(fd[i], 8), 0);
-	}
+	cover();
+	for (int i = 0; i < 2; i++)
+		fd[i] = listen_shared(make_socket(AF_INET, SOCK_STREAM));
+	assert_true(known(DEST, 8080));
 	close(fd[0]);
 	assert_true(known(DEST, 8080));
 	close(fd[1]);
 	assert_false(known(DEST, 8080));
 }
+
+/* A fork has the identity of its parent. */
+static void one_identity_may_share_its_port(void **state)
+{
+	struct tip_listener by;
+	int fd, other;
+	pid_t pid;
+
+	needs_root();
+	cover();
+	fd = listen_shared(make_socket(AF_INET, SOCK_STREAM));
+	pid = other_server(&other);
+	assert_int_equal(tip_sensor_listener(kernel.s, kernel.cookie, ip4(DEST), 8080, &by), 0);
+	assert_int_not_equal(by.exec_id, kernel.exec_id);
+	assert_true(tip_sensor_listeners_scan(kernel.s) >= 0);
+	assert_int_equal(tip_sensor_listener(kernel.s, kernel.cookie, ip4(DEST), 8080, &by), 0);
+	close(fd);
+	end_server(pid, other);
+}
+
+/* Whoever came first, whoever is looked for, and however often: nobody is known there. */
+static void two_identities_share_nothing(void **state)
+{
+	needs_root();
+	cover();
+	for (int first = 0; first < 2; first++) {
+		int fd = -1, other;
+		pid_t pid;
+
+		if (first)
+			fd = listen_shared(make_socket(AF_INET, SOCK_STREAM));
+		become(TIP_ID_NONE);
+		pid = other_server(&other); /* is what we are now, and stays it */
+		become(IDENTITY);
+		if (!first)
+			fd = listen_shared(make_socket(AF_INET, SOCK_STREAM));
+		assert_false(known(DEST, 8080));
+		for (int i = 0; i < 2; i++) {
+			assert_int_equal(tip_sensor_listeners_scan(kernel.s), 0);
+			assert_false(known(DEST, 8080));
+			assert_false(searched(DEST, 8080));
+		}
+		/* Right again once the other has gone. */
+		end_server(pid, other);
+		assert_true(searched(DEST, 8080));
+		assert_true(known(DEST, 8080));
+		close(fd);
+		assert_false(known(DEST, 8080));
+	}
+}
+
+/* The other one had more than one socket, and the last that was entered is closed. */
+static void who_is_left_is_not_forgotten(void **state)
+{
+	int fd, last, other;
+	pid_t pid;
+
+	needs_root();
+	cover();
+	become(TIP_ID_NONE);
+	pid = other_server(&other);
+	last = listen_shared(make_socket(AF_INET, SOCK_STREAM));
+	close(last);
+	become(IDENTITY);
+	assert_false(known(DEST, 8080));
+	fd = listen_shared(make_socket(AF_INET, SOCK_STREAM));
+	assert_false(known(DEST, 8080));
+	assert_false(searched(DEST, 8080));
+	close(fd);
+	end_server(pid, other);
+}
+
+/* A socket on its way from one process to another is in nobody's descriptors. */
+static void what_cannot_be_seen_is_counted(void **state)
+{
+	union {
+		struct cmsghdr align;
+		char space[CMSG_SPACE(sizeof(int))];
+	} control = {0};
+	struct iovec io = {(char[]){0}, 1};
+	struct msghdr msg = {.msg_iov = &io,
+			     .msg_iovlen = 1,
+			     .msg_control = control.space,
+			     .msg_controllen = sizeof(control.space)};
+	int fd, hidden, pair[2];
+
+	needs_root();
+	cover();
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	hidden = listen_shared(make_outside(AF_INET, SOCK_STREAM));
+	CMSG_FIRSTHDR(&msg)->cmsg_level = SOL_SOCKET;
+	CMSG_FIRSTHDR(&msg)->cmsg_type = SCM_RIGHTS;
+	CMSG_FIRSTHDR(&msg)->cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(CMSG_FIRSTHDR(&msg)), &hidden, sizeof(hidden));
+	assert_int_equal(sendmsg(pair[0], &msg, 0), 1);
+	close(hidden);
+	fd = listen_shared(make_socket(AF_INET, SOCK_STREAM));
+	assert_false(known(DEST, 8080));
+	assert_false(searched(DEST, 8080));
+	close(pair[0]);
+	close(pair[1]);
+	/* In-flight descriptors of a dead socket go a moment later. */
+	until(searched(DEST, 8080));
+	close(fd);
+}
+
+/* ---- which listeners are entered ---- */
+
+static size_t entries(void)
+{
+	struct tip_listener_key key;
+	size_t n = 0;
+
+	for (int r = bpf_map_get_next_key(kernel.s->maps[TIP_MAP_LISTENERS], NULL, &key); r == 0;
+	     r = bpf_map_get_next_key(kernel.s->maps[TIP_MAP_LISTENERS], &key, &key))
+		n++;
+	return n;
+}
+
+static void only_what_a_policy_covers_is_entered(void **state)
+{
+	static const struct {
+		const char *ip;
+		uint16_t port;
+	} others[] = {{DEST, 8084}, {"127.5.5.6", 8080}, {"0.0.0.0", 8079}};
+	int fd[5];
+
+	needs_root();
+	cover();
+	assert_int_equal(entries(), 0);
+	for (int i = 0; i < 3; i++)
+		fd[i] = listen4(make_socket(AF_INET, SOCK_STREAM), others[i].ip, others[i].port);
+	assert_int_equal(entries(), 0);
+	assert_int_equal(tip_sensor_listeners_scan(kernel.s), 0);
+	assert_int_equal(entries(), 0);
+	fd[3] = listen4(make_socket(AF_INET, SOCK_STREAM), DEST, 8083);
+	fd[4] = listen4(make_socket(AF_INET, SOCK_STREAM), "0.0.0.0", 8081);
+	assert_int_equal(entries(), 2);
+	for (int i = 0; i < 5; i++)
+		close(fd[i]);
+	assert_int_equal(entries(), 0);
+}
+
+static void a_policy_finds_who_was_there_before(void **state)
+{
+	int fd;
+
+	needs_root();
+	fd = listen4(make_socket(AF_INET, SOCK_STREAM), DEST, 8080);
+	assert_false(known(DEST, 8080));
+	cover();
+	assert_true(known(DEST, 8080));
+	close(fd);
+	assert_false(known(DEST, 8080));
+}
+
+static void a_full_table_hides_nobody(void **state)
+{
+	struct tip_listener_key k = {.netns = 1};
+	const struct tip_listener by = {.exec_id = kernel.exec_id};
+	int fd, copies[300];
+	uint32_t n = 0;
+
+	needs_root();
+	cover();
+	for (; tip_map_update(kernel.s, TIP_MAP_LISTENERS, &k, &by, BPF_ANY) == 0; n++)
+		k.addr = n + 1;
+	fd = listen4(make_socket(AF_INET, SOCK_STREAM), DEST, 8080);
+	/* The same again and again is one. */
+	for (size_t i = 0; i < 300; i++)
+		copies[i] = dup(fd);
+	assert_false(known(DEST, 8080));
+	assert_int_equal(tip_sensor_listeners_scan(kernel.s), 0);
+	assert_true(searched(DEST, 8080));
+	assert_false(searched(DEST, 8081));
+	for (size_t i = 0; i < 300; i++)
+		close(copies[i]);
+	for (k.addr = 0; k.addr <= n; k.addr++)
+		tip_map_delete(kernel.s, TIP_MAP_LISTENERS, &k);
+	assert_int_equal(tip_sensor_listeners_scan(kernel.s), 1);
+	assert_true(known(DEST, 8080));
+	close(fd);
+}
+
+/* ---- the scan ---- */
 
 static void a_scan_finds_what_the_hooks_missed(void **state)
 {
@@ -145,6 +395,7 @@ static void a_scan_finds_what_the_hooks_missed(void **state)
 	int fd[4];
 
 	needs_root();
+	cover();
 	fd[0] = listen4(make_outside(AF_INET, SOCK_STREAM), DEST, 8080);
 	fd[1] = listen4(make_outside(AF_INET, SOCK_STREAM), "0.0.0.0", 8081);
 	fd[2] = make_outside(AF_INET, SOCK_STREAM);
@@ -399,7 +650,14 @@ int main(void)
 		cmocka_unit_test(tables_are_complete),
 		cmocka_unit_test_setup(listeners_are_entered_and_go, clean),
 		cmocka_unit_test_setup(ipv6_listeners_count_where_they_take_ipv4, clean),
-		cmocka_unit_test_setup(a_shared_port_keeps_its_last_listener, clean),
+		cmocka_unit_test_setup(one_process_may_share_its_port, clean),
+		cmocka_unit_test_setup(one_identity_may_share_its_port, clean),
+		cmocka_unit_test_setup(two_identities_share_nothing, clean),
+		cmocka_unit_test_setup(who_is_left_is_not_forgotten, clean),
+		cmocka_unit_test_setup(what_cannot_be_seen_is_counted, clean),
+		cmocka_unit_test_setup(only_what_a_policy_covers_is_entered, clean),
+		cmocka_unit_test_setup(a_policy_finds_who_was_there_before, clean),
+		cmocka_unit_test_setup(a_full_table_hides_nobody, clean),
 		cmocka_unit_test_setup(a_scan_finds_what_the_hooks_missed, clean),
 		cmocka_unit_test_setup(enforced_ports_are_the_workers, clean),
 		cmocka_unit_test_setup(nobody_else_has_the_workers_port, clean),

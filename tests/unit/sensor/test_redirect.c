@@ -100,7 +100,7 @@ static void generations_change_in_one_piece(void **state)
 	for (int r = bpf_map_get_next_key(kernel.s->maps[TIP_MAP_TRAFFIC], NULL, &key); r == 0;
 	     r = bpf_map_get_next_key(kernel.s->maps[TIP_MAP_TRAFFIC], &key, &key))
 		n++;
-	assert_int_equal(n, 1);
+	assert_int_equal(n, 2);
 
 	/* What cannot be installed changes nothing. */
 	image_prefix(&m, TIP_TRAFFIC_DIALLED, DEST, 32);
@@ -365,18 +365,102 @@ static void a_second_connect_is_its_own(void **state)
 	assert_int_equal(connect(fd, &none, sizeof(none)), 0);
 	assert_int_equal(tip_sensor_redirect(kernel.s, &k, &r), -ENOENT);
 
-	/* Straight to the worker: nothing is known of it. Also when there is no policy any more. */
+	/* Straight to the worker. Also when there is no policy any more. */
+	assert_int_equal(dial4(fd, "127.0.0.1", PORT), ECONNREFUSED);
 	no_policy();
-	assert_int_equal(dial4(fd, "127.0.0.1", PORT), 0);
-	got = accept_one(kernel.worker, &from);
-	k = flow(from, at("127.0.0.1", PORT));
-	assert_int_equal(tip_sensor_redirect(kernel.s, &k, &r), -ENOENT);
-	assert_addr(name_of(fd, true), "127.0.0.1", PORT);
-	close(got);
+	assert_int_equal(dial4(fd, "127.0.0.1", PORT), ECONNREFUSED);
 	close(fd);
 }
 
-/* 512 places: who finds none is connected to the worker, which knows nothing of it and resets. */
+static void the_worker_is_not_dialled(void **state)
+{
+	struct image m = {0};
+	int fd;
+
+	needs_root();
+	worker_up();
+	assert_int_equal(try4("127.0.0.1", PORT), ECONNREFUSED);
+	assert_int_equal(try4("0.0.0.0", PORT), ECONNREFUSED);
+	/* Not by a policy that covers it, either. */
+	image_prefix(&m, TIP_TRAFFIC_DIALLED, "127.0.0.1", 32);
+	image_ports(&m, 1, 65535, 1);
+	image_install(&m);
+	allow(1);
+	assert_int_equal(try4("127.0.0.1", PORT), ECONNREFUSED);
+	fd = make_socket(AF_INET6, SOCK_STREAM);
+	assert_int_equal(dial6(fd, "::ffff:127.0.0.1", PORT), ECONNREFUSED);
+	close(fd);
+	assert_true(nobody_waits(kernel.worker));
+	fd = make_socket(AF_INET, SOCK_STREAM);
+	assert_int_equal(tip_sensor_ours(kernel.s, fd, TIP_OURS_WIRE), 0);
+	assert_int_equal(dial4(fd, "127.0.0.1", PORT), 0);
+	close(fd);
+}
+
+/* 127.0.0.1 is not behind a device. */
+static void bound_to_a_device_is_unreachable(void **state)
+{
+	struct sockaddr_in from;
+	uint64_t before;
+	int fd;
+
+	needs_root();
+	strict(DEST, 80);
+	allow(1);
+	worker_up();
+	before = counter(TIP_CTR_NO_WORKER);
+	fd = make_socket(AF_INET, SOCK_STREAM);
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, "lo", 3), 0);
+	assert_int_equal(dial4(fd, DEST, 80), EHOSTUNREACH);
+	assert_int_equal(counter(TIP_CTR_NO_WORKER), before + 1);
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, "", 0), 0);
+	assert_int_equal(dial4(fd, DEST, 80), 0);
+	close(accept_one(kernel.worker, &from));
+	close(fd);
+}
+
+/* An eighth of 512 places is for one namespace; who closes gives its own back. */
+static void a_namespace_has_its_share(void **state)
+{
+	const uint64_t all = 0;
+	uint64_t before;
+	int64_t n = -1;
+	int fd[64], got[64];
+
+	needs_root();
+	strict(DEST, 80);
+	allow(1);
+	worker_up();
+	before = counter(TIP_CTR_REDIRECTS_FULL);
+	for (int round = 0; round < 3; round++) {
+		for (int i = 0; i < 64; i++) {
+			fd[i] = make_socket(AF_INET, SOCK_STREAM);
+			assert_int_equal(dial4(fd[i], DEST, 80), 0);
+			got[i] = accept_one(kernel.worker, NULL);
+		}
+		/* Refused in the hook: no SYN, no reset. */
+		assert_int_equal(try4(DEST, 80), EHOSTUNREACH);
+		assert_int_equal(counter(TIP_CTR_REDIRECTS_FULL), ++before);
+		for (int i = 0; i < 64; i++) {
+			close(got[i]);
+			close(fd[i]);
+		}
+		until(tip_map_lookup(kernel.s, TIP_MAP_REDIRECT_COUNTS, &kernel.cookie, &n) == 0 &&
+		      n == 0);
+	}
+	/* All of them together. */
+	assert_int_equal(tip_map_lookup(kernel.s, TIP_MAP_REDIRECT_COUNTS, &all, &n), 0);
+	assert_int_equal(n, 0);
+	n = 512;
+	assert_int_equal(tip_map_update(kernel.s, TIP_MAP_REDIRECT_COUNTS, &all, &n, BPF_ANY), 0);
+	assert_int_equal(try4(DEST, 80), EHOSTUNREACH);
+	assert_int_equal(counter(TIP_CTR_REDIRECTS_FULL), before + 1);
+	n = 0;
+	assert_int_equal(tip_map_update(kernel.s, TIP_MAP_REDIRECT_COUNTS, &all, &n, BPF_ANY), 0);
+	assert_int_equal(try4(DEST, 80), 0);
+}
+
+/* Full though the hook saw room: the worker knows nothing of the connection, and resets it. */
 static void a_full_table_is_counted(void **state)
 {
 	const struct tip_redirect r = {.dport = 1};
@@ -458,6 +542,9 @@ int main(void)
 		cmocka_unit_test_setup(bound_sources_are_kept, clean),
 		cmocka_unit_test_setup(pending_is_passed_on_as_such, clean),
 		cmocka_unit_test_setup(a_second_connect_is_its_own, clean),
+		cmocka_unit_test_setup(the_worker_is_not_dialled, clean),
+		cmocka_unit_test_setup(bound_to_a_device_is_unreachable, clean),
+		cmocka_unit_test_setup(a_namespace_has_its_share, clean),
 		cmocka_unit_test_setup(a_full_table_is_counted, clean),
 		cmocka_unit_test_setup(ours_go_where_they_want, clean),
 		cmocka_unit_test_setup(the_port_is_the_workers, clean),
