@@ -11,6 +11,7 @@ sysconfdir  ?= /etc
 unitdir     ?= $(PREFIX)/lib/systemd/system
 sysusersdir ?= $(PREFIX)/lib/sysusers.d
 tmpfilesdir ?= $(PREFIX)/lib/tmpfiles.d
+modulesdir  ?= $(PREFIX)/lib/modules-load.d
 INSTALL     ?= install
 
 # The files of packaging/ and the manuals name the paths of a distribution's package; these are the ones of this installation.
@@ -21,7 +22,7 @@ RULE_FILES = $(wildcard rules/*.yaml)
 
 .PHONY: install
 install: all ## install below DESTDIR and PREFIX (/usr/local)
-	$(INSTALL) -d $(addprefix $(DESTDIR),$(bindir) $(sbindir) $(unitdir) $(sysusersdir) $(tmpfilesdir) \
+	$(INSTALL) -d $(addprefix $(DESTDIR),$(bindir) $(sbindir) $(unitdir) $(sysusersdir) $(tmpfilesdir) $(modulesdir) \
 		$(datadir)/tipstaff/rules $(datadir)/bash-completion/completions $(datadir)/zsh/site-functions \
 		$(mandir)/man1 $(mandir)/man5 $(mandir)/man8)
 	$(INSTALL) -d -m 0750 $(DESTDIR)$(sysconfdir)/tipstaff
@@ -38,6 +39,7 @@ install: all ## install below DESTDIR and PREFIX (/usr/local)
 	$(INSTALL_PATHS) packaging/tipstaffd.service > $(DESTDIR)$(unitdir)/tipstaffd.service
 	$(INSTALL) -m 0644 packaging/tipstaff.sysusers.conf $(DESTDIR)$(sysusersdir)/tipstaff.conf
 	$(INSTALL) -m 0644 packaging/tipstaff.tmpfiles.conf $(DESTDIR)$(tmpfilesdir)/tipstaff.conf
+	$(INSTALL) -m 0644 packaging/tipstaff.modules.conf $(DESTDIR)$(modulesdir)/tipstaff.conf
 	for page in $(MAN_PAGES); do section=$${page##*.}; \
 		$(INSTALL_PATHS) $$page > $(DESTDIR)$(mandir)/man$$section/$${page##*/}; done
 	$(BUILD)/tipstaff completion bash > $(DESTDIR)$(datadir)/bash-completion/completions/tipstaff
@@ -48,7 +50,7 @@ install: all ## install below DESTDIR and PREFIX (/usr/local)
 .PHONY: uninstall
 uninstall: ## remove what install put there; configuration and state stay
 	rm -f $(addprefix $(DESTDIR),$(bindir)/tipstaff $(sbindir)/tipstaffd $(unitdir)/tipstaffd.service \
-		$(sysusersdir)/tipstaff.conf $(tmpfilesdir)/tipstaff.conf \
+		$(sysusersdir)/tipstaff.conf $(tmpfilesdir)/tipstaff.conf $(modulesdir)/tipstaff.conf \
 		$(datadir)/bash-completion/completions/tipstaff $(datadir)/zsh/site-functions/_tipstaff \
 		$(foreach p,$(MAN_PAGES),$(mandir)/man$(subst .,,$(suffix $(p)))/$(notdir $(p))))
 	rm -rf $(DESTDIR)$(datadir)/tipstaff

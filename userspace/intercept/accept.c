@@ -6,6 +6,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -35,6 +36,11 @@ int tip_listener_open(struct tip_netns *ns)
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
 	setsockopt(fd, IPPROTO_IP, IP_FREEBIND, &one, sizeof(one));
 	tip_socket_linger(fd);
+	if (setsockopt(fd, IPPROTO_TCP, TCP_SAVE_SYN, &one, sizeof(one)) < 0) {
+		ret = -errno;
+		close(fd);
+		return ret;
+	}
 	ret = ns->ic->ops.ours(ns->ic->ops.ctx, fd, TIP_OURS_LISTENER);
 	if (ret == 0 &&
 	    (bind(fd, (const struct sockaddr *)&sa, sizeof(sa)) < 0 || listen(fd, BACKLOG) < 0))
@@ -54,6 +60,21 @@ static void orphan(struct tip_netns *ns, int fd)
 	close(fd);
 }
 
+/*
+ * Is this the connection whose SYN was judged? An application that closes its socket after the
+ * release leaves its ports to others. Its entry in `redirects` does not tell: who connects, writes
+ * and closes at once has none by now, and what it wrote is to arrive.
+ */
+static bool began_with(int fd, uint32_t seq)
+{
+	uint8_t saved[TIP_SYN_MAX];
+	socklen_t len = sizeof(saved);
+	struct tip_syn syn;
+
+	return getsockopt(fd, IPPROTO_TCP, TCP_SAVED_SYN, saved, &len) == 0 &&
+	       tip_syn_parse(saved, len, &syn) == 0 && syn.seq == seq;
+}
+
 static void accept_outbound(struct tip_netns *ns, int fd, const struct sockaddr_in *local,
 			    const struct sockaddr_in *peer)
 {
@@ -68,7 +89,7 @@ static void accept_outbound(struct tip_netns *ns, int fd, const struct sockaddr_
 	struct tip_flow_entry *f = tip_flow_by_key(ic, &key);
 	struct tip_redirect r;
 
-	if (!f || f->pub.state != TIP_FLOW_JOINING) {
+	if (!f || f->pub.state != TIP_FLOW_JOINING || !began_with(fd, f->seq)) {
 		/* A redirected connect() that never was in the queue: there is no rule any more. */
 		if (!f && ic->ops.redirect(ic->ops.ctx, &key, &r) == 0)
 			ns->bypassed = true;
@@ -91,6 +112,7 @@ static void accept_inbound(struct tip_netns *ns, int fd, const struct sockaddr_i
 	struct tip_intercept *ic = ns->ic;
 	struct tip_listener server;
 	struct tip_flow_entry *f;
+	uint64_t id;
 
 	if (ic->stats.flows >= ic->max_flows) {
 		ic->stats.limit_flows++;
@@ -108,7 +130,14 @@ static void accept_inbound(struct tip_netns *ns, int fd, const struct sockaddr_i
 		f->pub.proc = server.proc;
 	}
 	ic->stats.accepted++;
-	ic->ops.inbound(ic->ops.ctx, &f->pub, fd);
+	id = f->pub.id;
+	/* Not taken: nobody will say that it has ended. It may have, in there. */
+	if (!ic->ops.inbound(ic->ops.ctx, &f->pub, fd)) {
+		tip_socket_linger(fd);
+		f = tip_flow_find(ic, id);
+		if (f)
+			tip_flow_end(ic, f);
+	}
 	close(fd);
 }
 

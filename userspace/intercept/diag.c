@@ -52,23 +52,26 @@ static struct tip_map *note_ours(const struct tip_intercept *ic)
 {
 	struct tip_map *ours = tip_map_new();
 	struct tip_flow_entry *f;
+	struct tip_leg_entry *l;
 
 	TAILQ_FOREACH(f, &ic->flows, link)
 	{
-		const struct tip_flow_key far = {
-			.netns = f->key.netns,
-			.saddr = f->key.daddr,
-			.daddr = f->key.saddr,
-			.sport = f->key.dport,
-			.dport = f->key.sport,
-		};
-
 		for (size_t i = 0; i < 2; i++) {
 			if (f->cookie[i])
 				tip_map_putu(ours, f->cookie[i], f);
 		}
-		if (f->has_leg)
-			tip_map_put(ours, &far, sizeof(far), f);
+	}
+	TAILQ_FOREACH(l, &ic->legs, link)
+	{
+		const struct tip_flow_key far = {
+			.netns = l->key.netns,
+			.saddr = l->key.daddr,
+			.daddr = l->key.saddr,
+			.sport = l->key.dport,
+			.dport = l->key.sport,
+		};
+
+		tip_map_put(ours, &far, sizeof(far), l);
 	}
 	return ours;
 }
@@ -207,6 +210,50 @@ static void sweep_one(struct sweep *s)
 	if (s->kill)
 		mnl_socket_close(s->kill);
 	s->list = s->kill = NULL;
+}
+
+static int ask_for(struct mnl_socket *sock, const struct tip_flow_key *key)
+{
+	struct inet_diag_req_v2 *req;
+	struct nlmsghdr *nl;
+	struct message m;
+	ssize_t n;
+
+	nl = mnl_nlmsg_put_header(m.data);
+	nl->nlmsg_type = SOCK_DIAG_BY_FAMILY;
+	nl->nlmsg_flags = NLM_F_REQUEST;
+	req = mnl_nlmsg_put_extra_header(nl, sizeof(*req));
+	req->sdiag_family = AF_INET;
+	req->sdiag_protocol = IPPROTO_TCP;
+	req->idiag_states = ~0u;
+	req->id.idiag_src[0] = key->saddr;
+	req->id.idiag_dst[0] = key->daddr;
+	req->id.idiag_sport = htons(key->sport);
+	req->id.idiag_dport = htons(key->dport);
+	req->id.idiag_cookie[0] = req->id.idiag_cookie[1] = INET_DIAG_NOCOOKIE;
+	if (mnl_socket_sendto(sock, nl, nl->nlmsg_len) < 0)
+		return -errno;
+	n = mnl_socket_recvfrom(sock, m.data, sizeof(m.data));
+	if (n < 0 || mnl_cb_run(m.data, n, 0, mnl_socket_get_portid(sock), NULL, NULL) < 0)
+		return -errno;
+	return 0;
+}
+
+bool tip_diag_exists(const struct tip_intercept *ic, const struct tip_netns *ns,
+		     const struct tip_flow_key *key)
+{
+	struct mnl_socket *sock;
+	int ret = -EAGAIN;
+
+	if (tip_netns_enter(ns->fd) < 0)
+		return true;
+	sock = mnl_socket_open2(NETLINK_SOCK_DIAG, SOCK_CLOEXEC);
+	if (sock && mnl_socket_bind(sock, 0, MNL_SOCKET_AUTOPID) == 0)
+		ret = ask_for(sock, key);
+	tip_netns_leave(ic->home);
+	if (sock)
+		mnl_socket_close(sock);
+	return ret != -ENOENT;
 }
 
 size_t tip_intercept_end_plain(struct tip_intercept *ic,

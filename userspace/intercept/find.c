@@ -43,6 +43,23 @@ int tip_netns_named(const char *name, uint32_t inode)
 	return checked(open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), inode);
 }
 
+uid_t tip_netns_owner(int fd)
+{
+	int user = ioctl(fd, NS_GET_USERNS), parent;
+	uid_t uid = 0;
+
+	/* Ours has no parent that we could see; of those inside it, at most 32 are nested. */
+	while (user >= 0 && (parent = ioctl(user, NS_GET_PARENT)) >= 0) {
+		if (ioctl(user, NS_GET_OWNER_UID, &uid) < 0)
+			uid = 0;
+		close(user);
+		user = parent;
+	}
+	if (user >= 0)
+		close(user);
+	return uid;
+}
+
 int tip_netns_identify(const char *path, uint64_t *dev, uint32_t *inode)
 {
 	struct stat st;

@@ -8,6 +8,7 @@
 void tip_flows_init(struct tip_intercept *ic)
 {
 	TAILQ_INIT(&ic->flows);
+	TAILQ_INIT(&ic->legs);
 	ic->by_id = tip_map_new();
 	ic->by_key = tip_map_new();
 }
@@ -15,10 +16,15 @@ void tip_flows_init(struct tip_intercept *ic)
 void tip_flows_free(struct tip_intercept *ic)
 {
 	struct tip_flow_entry *f;
+	struct tip_leg_entry *l;
 
 	while ((f = TAILQ_FIRST(&ic->flows))) {
 		TAILQ_REMOVE(&ic->flows, f, link);
 		free(f);
+	}
+	while ((l = TAILQ_FIRST(&ic->legs))) {
+		TAILQ_REMOVE(&ic->legs, l, link);
+		free(l);
 	}
 	tip_map_free(ic->by_id, NULL);
 	tip_map_free(ic->by_key, NULL);
@@ -98,8 +104,9 @@ void tip_flow_unlink(struct tip_intercept *ic, struct tip_flow_entry *f)
 	TAILQ_REMOVE(&ic->flows, f, link);
 	ic->stats.flows--;
 	ic->stats.held -= tip_flow_is_held(&f->pub);
-	if (f->has_leg)
-		ic->ops.leg_clear(ic->ops.ctx, &f->key);
+	if (f->leg)
+		tip_legs_close(ic, f->leg);
+	f->leg = NULL;
 }
 
 void tip_flow_end(struct tip_intercept *ic, struct tip_flow_entry *f)

@@ -14,16 +14,28 @@
 #include "base/mem.h"
 #include "intercept/internal.h"
 
+#define START_MS       20000 /* for iptables, while modules are loaded */
+#define REMOVE_MS      3000
 #define LOOKS          3  /* an exiting process is in its namespace for a moment longer */
 #define EMPTIES        2  /* the look through /proc is no snapshot: one may have missed somebody */
 #define LOOK_ALL_TICKS 60 /* who leaves by setns() tells nobody */
 
 /* ---- birth and death ------------------------------------------------------------------- */
 
+static int try_queue(struct tip_intercept *ic, struct tip_error *err)
+{
+	struct tip_netns trial = {.ic = ic, .fd = -1, .listener = -1};
+	const int ret = tip_queue_open(&trial);
+
+	if (ret < 0)
+		tip_error_set(err, "NFQUEUE: %s", strerror(-ret));
+	tip_queue_close(&trial);
+	return ret;
+}
+
 /* Does all of it once, in a namespace that goes away with this: which tool works here? */
 static int try_out(struct tip_intercept *ic, struct tip_error *err)
 {
-	struct tip_netns trial = {.ic = ic, .fd = -1, .listener = -1};
 	struct tip_netfilter *nf = &ic->netfilter;
 	int ret = -1;
 
@@ -31,16 +43,44 @@ static int try_out(struct tip_intercept *ic, struct tip_error *err)
 		return tip_error_set(err, "no network namespace for a trial: %s", strerror(errno));
 	tip_error_set(err, "iptables-legacy-restore and iptables-nft-restore are both missing: "
 			   "install iptables");
+	nf->patience_ms = START_MS;
 	for (unsigned int i = 0; ret < 0 && (nf->tool = tip_netfilter_tool(i)); i++)
 		ret = tip_netfilter_apply(nf, err);
-	if (ret == 0) {
-		ret = tip_queue_open(&trial);
-		if (ret < 0)
-			tip_error_set(err, "NFQUEUE: %s", strerror(-ret));
-		tip_queue_close(&trial);
-	}
+	nf->patience_ms = 0;
+	if (ret == 0)
+		ret = try_queue(ic, err);
 	tip_netns_leave(ic->home);
 	return ret < 0 ? -1 : 0;
+}
+
+/*
+ * iptables-legacy loads its first modules by itself, which needs CAP_SYS_MODULE; the kernel loads
+ * those of matches and targets for whoever asks.
+ */
+void tip_intercept_prepare(const char *instance, const char *run_dir, uint16_t port)
+{
+	struct tip_intercept ic = {
+		.netfilter = {.port = port, .queue = port, .patience_ms = START_MS},
+		.home = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC),
+	};
+	struct tip_netfilter *nf = &ic.netfilter;
+	struct tip_error err;
+
+	if (ic.home < 0 || unshare(CLONE_NEWNET) < 0)
+		goto out;
+	tip_netfilter_chain(instance, nf->chain);
+	nf->lock = tip_sprintf("%s/xtables.lock", run_dir);
+	for (unsigned int i = 0; (nf->tool = tip_netfilter_tool(i)); i++) {
+		if (tip_netfilter_apply(nf, &err) < 0)
+			tip_debug("intercept", "%s", err.text);
+	}
+	if (try_queue(&ic, &err) < 0)
+		tip_debug("intercept", "%s", err.text);
+	tip_netns_leave(ic.home);
+	free(nf->lock);
+out:
+	if (ic.home >= 0)
+		close(ic.home);
 }
 
 struct tip_intercept *tip_intercept_new(struct event_base *base,
@@ -124,15 +164,23 @@ static void on_process(void *ctx, pid_t pid, uint32_t inode)
 
 void tip_intercept_enable(struct tip_intercept *ic, bool on)
 {
-	const struct timeval now = {0};
-
 	if (on && !ic->enabled) {
 		if (ic->host && !tip_map_getu(ic->spaces, ic->initial))
-			tip_netns_add(ic, ic->initial);
+			tip_netns_add(ic, ic->initial, 0);
 		tip_netns_each_process(on_process, ic);
-		event_add(ic->serve_more, &now);
+		tip_netns_schedule(ic);
 	}
 	ic->enabled = on;
+}
+
+static uid_t owner_of(pid_t pid, uint32_t netns)
+{
+	const int fd = tip_netns_of(pid, netns);
+	const uid_t owner = fd < 0 ? 0 : tip_netns_owner(fd);
+
+	if (fd >= 0)
+		close(fd);
+	return owner;
 }
 
 void tip_intercept_process(struct tip_intercept *ic, pid_t pid, uint32_t netns)
@@ -142,7 +190,7 @@ void tip_intercept_process(struct tip_intercept *ic, pid_t pid, uint32_t netns)
 	/* 0: the event could not tell. */
 	if (!netns || (netns == ic->initial && !ic->host))
 		return;
-	if (!ns && !(ns = tip_netns_add(ic, netns)))
+	if (!ns && !(ns = tip_netns_add(ic, netns, owner_of(pid, netns))))
 		return;
 	/* It was not served for lack of anybody in it: now there is somebody. */
 	if (!ns->witness)
@@ -150,7 +198,7 @@ void tip_intercept_process(struct tip_intercept *ic, pid_t pid, uint32_t netns)
 	ns->witness = pid;
 	ns->empties = 0;
 	if (ic->enabled && ns->fd < 0 && ns->retry_at <= tip_clock_monotonic())
-		tip_netns_serve(ic, ns);
+		tip_netns_schedule(ic);
 }
 
 void tip_intercept_left(struct tip_intercept *ic, uint32_t netns)
@@ -177,7 +225,7 @@ static void on_name(void *ctx, const char *name, uint32_t inode)
 
 	/* A name can be given to a namespace of another kind: that shows when it is opened. */
 	if (!ns && wanted_name(ic, name) && (inode != ic->initial || ic->host))
-		ns = tip_netns_add(ic, inode);
+		ns = tip_netns_add(ic, inode, 0);
 	if (!ns)
 		return;
 	ns->found = true;
@@ -256,22 +304,17 @@ static void look_for_empty(struct tip_intercept *ic)
 void tip_intercept_tick(struct tip_intercept *ic)
 {
 	struct tip_flow_entry *f;
-	struct tip_netns *ns;
-	size_t it = 0;
 
 	ic->ticks++;
 	look_for_names(ic);
 	look_for_empty(ic);
-	tip_netns_serve_due(ic);
-	while ((ns = tip_map_next(ic->spaces, &it))) {
-		if (ns->bypassed)
-			tip_netns_restore(ic, ns);
-	}
+	tip_netns_schedule(ic);
 	for (uint64_t id = 0; (f = tip_flow_after(ic, id));) {
 		id = f->pub.id;
 		if (!f->pub.inbound)
 			tip_outbound_check(ic, f);
 	}
+	tip_legs_check(ic);
 }
 
 /* ---- flows ------------------------------------------------------------------------------- */
@@ -378,6 +421,7 @@ int tip_intercept_remove_rules(const char *instance)
 	if (r.home < 0)
 		return -errno;
 	tip_netfilter_chain(instance, r.netfilter.chain);
+	r.netfilter.patience_ms = REMOVE_MS;
 	r.seen = tip_map_new();
 	tip_netns_each_process(remove_of, &r);
 	if (tip_netns_identify(TIP_NETNS_INITIAL, &nsfs, &initial) == 0)

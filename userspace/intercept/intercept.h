@@ -68,7 +68,8 @@ struct tip_intercept_ops {
 	/* A socket that is connecting to f->remote, or one that was accepted. The callee's copy is
 	 * its own to close: it must duplicate or send it before it returns. */
 	void (*outbound)(void *ctx, const struct tip_flow *f, int fd);
-	void (*inbound)(void *ctx, const struct tip_flow *f, int fd);
+	/* False: nobody is there to take it. */
+	bool (*inbound)(void *ctx, const struct tip_flow *f, int fd);
 	/* The application's leg: outbound connected, inbound connecting. As above. */
 	void (*joined)(void *ctx, const struct tip_flow *f, int fd);
 	/*
@@ -90,6 +91,7 @@ struct tip_intercept_ops {
 	int (*redirect)(void *ctx, const struct tip_flow_key *k, struct tip_redirect *out);
 	int (*redirect_show)(void *ctx, const struct tip_flow_key *k, uint32_t addr, uint16_t port);
 	int (*leg_set)(void *ctx, const struct tip_flow_key *k, const struct tip_leg *leg);
+	int (*leg)(void *ctx, const struct tip_flow_key *k, struct tip_leg *out);
 	int (*leg_clear)(void *ctx, const struct tip_flow_key *k);
 	int (*listener)(void *ctx, uint64_t cookie, uint32_t addr, uint16_t port,
 			struct tip_listener *out); /* -ENOENT: unknown, also after a scan */
@@ -108,6 +110,13 @@ struct tip_intercept_config {
 	size_t max_flows; /* flows in any state */
 };
 
+/*
+ * Has the kernel load the modules that serving needs, by serving a namespace that goes away again:
+ * for a process that gives up the right to do so before tip_intercept_new(), which tells whether it
+ * helped. There must be no other thread yet.
+ */
+void tip_intercept_prepare(const char *instance, const char *run_dir, uint16_t port);
+
 /* NULL with `err` if this machine cannot do it at all (no iptables, no NFQUEUE). */
 struct tip_intercept *tip_intercept_new(struct event_base *base,
 					const struct tip_intercept_config *config,
@@ -116,14 +125,15 @@ struct tip_intercept *tip_intercept_new(struct event_base *base,
 void tip_intercept_free(struct tip_intercept *ic);
 
 /*
- * Nothing is served until the first policy is in force; then every namespace that is known, a few
- * at each turn of the loop. Switched off, nothing new is served; what is served stays so.
+ * Nothing is served until the first policy is in force; then every namespace that is known, one at
+ * each turn of the loop. Switched off, nothing new is served; what is served stays so.
  */
 void tip_intercept_enable(struct tip_intercept *ic, bool on);
 
 /*
- * A process in scope acts in the network namespace with this inode number. Serves it if it is not
- * yet served: through /proc/PID/ns/net, checked against the number. Cheap when it is known.
+ * A process in scope acts in the network namespace with this inode number. If it is not yet served,
+ * the next turn of the loop serves it: through /proc/PID/ns/net, checked against the number. Cheap
+ * when it is known.
  */
 void tip_intercept_process(struct tip_intercept *ic, pid_t pid, uint32_t netns);
 /* A process in scope that was in it ended: maybe it was the last one. */

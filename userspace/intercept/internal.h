@@ -15,13 +15,16 @@ struct mnl_socket;
 
 /* Namespaces that are remembered, served or not. What is beyond is not served: refused. */
 #define TIP_NETNS_MAX 4096
+/* Of these, how many somebody may own who is not root: each unshare() makes one. */
+#define TIP_NETNS_OWNED_MAX 256
 
 /* One network namespace. Its descriptors keep it alive: see tip_netns_release(). */
 struct tip_netns {
 	struct tip_intercept *ic;
 	uint32_t inode;
 	uint64_t cookie;
-	int fd; /* of the namespace; -1: not served */
+	uid_t owner; /* who made its user namespace; 0: root, or nobody knows yet */
+	int fd;      /* of the namespace; -1: not served */
 	int listener;
 	struct event *readable;
 	struct event *resume; /* after a time without descriptors */
@@ -36,6 +39,9 @@ struct tip_netns {
 	unsigned int empties; /* looks in a row that found nobody */
 	unsigned int failures;
 	uint64_t retry_at; /* CLOCK_MONOTONIC: not to be served again before, nor its rules */
+	struct {
+		uint16_t low, high;
+	} leg_ports; /* that the kernel has chosen */
 };
 
 struct tip_flow_entry {
@@ -44,13 +50,27 @@ struct tip_flow_entry {
 	struct tip_netns *ns;
 	/* Outbound: application to worker; inbound: the leg, when there is one. */
 	struct tip_flow_key key;
-	bool has_leg;
+	struct tip_leg_entry *leg;
+	uint64_t app;    /* SO_COOKIE of the application's socket that is held */
 	uint32_t packet; /* in the queue, while it is held */
 	uint32_t seq;
 	uint64_t deadline;  /* HELD: 0 or the end of waiting; JOINING: of being accepted */
 	uint64_t cookie[2]; /* SO_COOKIE of the sockets made for it, 0: none */
 };
 TAILQ_HEAD(tip_flow_list, tip_flow_entry);
+
+/*
+ * A leg outlives its flow: the front has closed it, and what it wrote is still on its way to the
+ * application.
+ */
+struct tip_leg_entry {
+	struct tip_flow_key key;
+	struct tip_netns *ns;
+	TAILQ_ENTRY(tip_leg_entry) link;
+	bool closing;
+	unsigned int since; /* closing: the tick */
+};
+TAILQ_HEAD(tip_leg_list, tip_leg_entry);
 
 struct tip_intercept {
 	struct event_base *base;
@@ -68,7 +88,8 @@ struct tip_intercept {
 	uint32_t initial; /* inode of the initial network namespace */
 	struct tip_map *spaces;
 	struct event *serve_more;
-	bool full_told; /* that there are too many of them */
+	bool full_told;  /* that there are too many of them */
+	bool owned_told; /* likewise, of somebody's */
 	unsigned int ticks;
 
 	struct tip_flow_list flows; /* by ID */
@@ -76,6 +97,7 @@ struct tip_intercept {
 	struct tip_map *by_key; /* outbound ones that are not joined */
 	uint64_t last_id;
 	struct event *hold_ends;
+	struct tip_leg_list legs;
 
 	struct tip_intercept_stats stats;
 };
@@ -94,13 +116,16 @@ int tip_netns_enter(int fd);
 /* Back to `home`. A thread that cannot get back must not go on: it ends the process. */
 void tip_netns_leave(int home);
 
-/* Begins to remember a namespace; NULL when there are too many. */
-struct tip_netns *tip_netns_add(struct tip_intercept *ic, uint32_t inode);
-/* Serves what is remembered, due and not served yet: a few, then later the rest. */
+/* Begins to remember a namespace; NULL when there are too many. `owner`: 0 if that is not known. */
+struct tip_netns *tip_netns_add(struct tip_intercept *ic, uint32_t inode, uid_t owner);
+/* Has the loop serve what is due. */
+void tip_netns_schedule(struct tip_intercept *ic);
+/*
+ * Serves a namespace that is remembered, due and not served yet, or puts rules back that somebody
+ * removed. One: iptables takes some milliseconds, and the next one waits for another turn of the
+ * loop.
+ */
 void tip_netns_serve_due(struct tip_intercept *ic);
-void tip_netns_serve(struct tip_intercept *ic, struct tip_netns *ns);
-/* Puts rules back that somebody removed. */
-void tip_netns_restore(struct tip_intercept *ic, struct tip_netns *ns);
 /*
  * Lets go of it: its flows are cut, the kernel is told, everything of ours that keeps it alive is
  * closed.
@@ -122,6 +147,11 @@ void tip_netns_free(struct tip_netns *ns);
 int tip_netns_of(pid_t pid, uint32_t inode);
 /* The one with that name below /run/netns, likewise. */
 int tip_netns_named(const char *name, uint32_t inode);
+/*
+ * The user of the initial user namespace whom this network namespace is to be blamed on: who made
+ * the outermost user namespace around it. 0: root, or it cannot be told.
+ */
+uid_t tip_netns_owner(int fd);
 /* st_dev and inode number of the namespace file `path`. 0 or -errno. */
 int tip_netns_identify(const char *path, uint64_t *dev, uint32_t *inode);
 /* Calls back for each process but our own with the network namespace that it is in. */
@@ -158,6 +188,27 @@ void tip_flow_unlink(struct tip_intercept *ic, struct tip_flow_entry *f);
 void tip_flow_end(struct tip_intercept *ic, struct tip_flow_entry *f);
 /* Ends it and tells the front; a SYN that is still held is dropped. */
 void tip_flow_cut(struct tip_intercept *ic, struct tip_flow_entry *f, int err);
+
+/* ---- legs.c: connections to applications, from the dial to the last byte ---- */
+
+/* Lets the leg `key` through. NULL with -errno in `*err`. */
+struct tip_leg_entry *tip_legs_open(struct tip_intercept *ic, struct tip_netns *ns,
+				    const struct tip_flow_key *key, const struct tip_leg *leg,
+				    int *err);
+/* No longer lets it through. */
+void tip_legs_forget(struct tip_intercept *ic, struct tip_leg_entry *l);
+/* The flow is over: the leg goes when the application's end has closed. */
+void tip_legs_close(struct tip_intercept *ic, struct tip_leg_entry *l);
+/* Each tick: forgets those that are gone. */
+void tip_legs_check(struct tip_intercept *ic);
+/* The namespace is let go. */
+void tip_legs_drop(struct tip_intercept *ic, const struct tip_netns *ns);
+
+/* ---- diag.c ---- */
+
+/* Is there a socket with that 4-tuple? Also true when that cannot be found out. */
+bool tip_diag_exists(const struct tip_intercept *ic, const struct tip_netns *ns,
+		     const struct tip_flow_key *key);
 
 /* ---- outbound.c ---- */
 

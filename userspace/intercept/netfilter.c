@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -17,10 +18,14 @@
 #include "base/clock.h"
 #include "base/mem.h"
 
-/* A table takes three milliseconds. Only a machine in trouble, or a foreign lock, needs longer. */
-#define TOOL_MS   3000
-#define LOCK_SECS "2"
-#define TEXT_MAX  4096 /* fits into a pipe of the smallest size */
+/*
+ * A table takes three milliseconds. Only a machine in trouble needs longer, a foreign lock, or a
+ * namespace whose root has filled its tables: the whole table goes through the tool.
+ */
+#define TOOL_MS    2000
+#define TOOL_BYTES (256UL * 1024 * 1024)
+#define LOCK_SECS  "2"
+#define TEXT_MAX   4096 /* fits into a pipe of the smallest size */
 
 static const char *const tables[] = {"filter", "mangle"};
 
@@ -41,17 +46,26 @@ static void add_rule(const struct tip_netfilter *nf, struct tip_buf *out, const 
 		     (unsigned int)nf->port, rest);
 }
 
+static void add_device_rule(const struct tip_netfilter *nf, struct tip_buf *out)
+{
+	tip_buf_addf(out,
+		     "-A %s -d 127.0.0.1/32 ! -o lo -p tcp -m tcp --dport %u -j REJECT "
+		     "--reject-with icmp-host-unreachable\n",
+		     nf->chain, (unsigned int)nf->port);
+}
+
 static void add_rules(const struct tip_netfilter *nf, const char *table, struct tip_buf *out)
 {
 	char rest[128];
 
 	if (!strcmp(table, "mangle")) {
 		add_rule(nf, out, "-j MARK --set-mark 0");
-		snprintf(rest, sizeof(rest), "-j NFQUEUE --queue-num %u --queue-bypass",
+		snprintf(rest, sizeof(rest), "-o lo -j NFQUEUE --queue-num %u --queue-bypass",
 			 (unsigned int)nf->queue);
 		add_rule(nf, out, rest);
 		return;
 	}
+	add_device_rule(nf, out);
 	snprintf(rest, sizeof(rest), "-m mark --mark %#x -j ACCEPT", TIP_MARK_RELEASE);
 	add_rule(nf, out, rest);
 	snprintf(rest, sizeof(rest), "-m mark --mark %#x -j REJECT --reject-with tcp-reset",
@@ -110,10 +124,17 @@ const char *tip_netfilter_tool(unsigned int nth)
 	return NULL;
 }
 
-/* Waits for the child, at most TOOL_MS. Its exit status, or -1 with errno. */
-static int wait_for(pid_t pid)
+/* When a call has to come back. */
+static uint64_t end_of_patience(const struct tip_netfilter *nf)
 {
-	const uint64_t end = tip_clock_monotonic() + TOOL_MS * 1000000ULL;
+	const unsigned int ms = nf->patience_ms ? nf->patience_ms : TOOL_MS;
+
+	return tip_clock_monotonic() + ms * 1000000ULL;
+}
+
+/* Waits for the child until `end`. Its exit status, or -1: it did not come to an end by itself. */
+static int wait_for(pid_t pid, uint64_t end)
+{
 	struct pollfd done = {.fd = pidfd_open(pid, 0), .events = POLLIN};
 	int status, n = -1;
 
@@ -132,10 +153,15 @@ static int wait_for(pid_t pid)
 		if (errno != EINTR)
 			return -1;
 	}
-	errno = ETIMEDOUT;
-	if (n <= 0 || !WIFEXITED(status))
-		return -1;
-	return WEXITSTATUS(status);
+	return n > 0 && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+/* The tables that it works on are somebody else's, and its memory and time are ours. */
+static void limit(pid_t pid)
+{
+	const struct rlimit bytes = {TOOL_BYTES, TOOL_BYTES};
+
+	prlimit(pid, RLIMIT_AS, &bytes, NULL);
 }
 
 /* What the tool said, on one line. */
@@ -177,11 +203,12 @@ static int spawn(const struct tip_netfilter *nf, int in, int out, pid_t *pid)
 
 /*
  * Has the tool read `text`, in the network namespace that this thread is in: a child begins there.
- * 0, or -1 with `err`.
+ * 0, or with `err` -ETIMEDOUT or -EIO.
  */
-static int run(const struct tip_netfilter *nf, const struct tip_buf *text, struct tip_error *err)
+static int run(const struct tip_netfilter *nf, uint64_t end, const struct tip_buf *text,
+	       struct tip_error *err)
 {
-	int in[2] = {-1, -1}, out[2] = {-1, -1}, ret = -1, n;
+	int in[2] = {-1, -1}, out[2] = {-1, -1}, ret = -EIO, n;
 	char said[256];
 	pid_t pid;
 
@@ -198,14 +225,17 @@ static int run(const struct tip_netfilter *nf, const struct tip_buf *text, struc
 		tip_error_set(err, "%s: %s", nf->tool, strerror(n));
 		goto out;
 	}
-	n = wait_for(pid);
+	limit(pid);
+	n = wait_for(pid, end);
 	read_said(out[0], said, sizeof(said));
-	if (n < 0)
-		tip_error_set(err, "%s: %s", nf->tool, strerror(errno));
-	else if (n > 0)
+	if (n < 0) {
+		tip_error_set(err, "%s: it did not come to an end in time", nf->tool);
+		ret = -ETIMEDOUT;
+	} else if (n > 0) {
 		tip_error_set(err, "%s: exit status %d: %s", nf->tool, n, said);
-	else
+	} else {
 		ret = 0;
+	}
 out:
 	for (int i = 0; i < 2; i++) {
 		if (in[i] >= 0)
@@ -216,27 +246,33 @@ out:
 	return ret;
 }
 
-static int run_as(const struct tip_netfilter *nf, const char *table, enum tip_netfilter_how how,
-		  struct tip_error *err)
+static int run_as(const struct tip_netfilter *nf, uint64_t end, const char *table,
+		  enum tip_netfilter_how how, struct tip_error *err)
 {
 	struct tip_buf text = {0};
 	int ret;
 
 	tip_netfilter_text(nf, table, how, &text);
-	ret = run(nf, &text, err);
+	ret = run(nf, end, &text, err);
 	tip_buf_free(&text);
 	return ret;
 }
 
 int tip_netfilter_apply(const struct tip_netfilter *nf, struct tip_error *err)
 {
-	/* A table is replaced in one piece or not at all, so that each try leaves what was there.
-	 */
+	static const enum tip_netfilter_how hows[] = {TIP_RULES_FRESH, TIP_RULES_AGAIN,
+						      TIP_RULES_LOOSE};
+	const uint64_t end = end_of_patience(nf);
+
 	for (size_t i = 0; i < TIP_ARRAY_SIZE(tables); i++) {
-		if (run_as(nf, tables[i], TIP_RULES_FRESH, err) < 0 &&
-		    run_as(nf, tables[i], TIP_RULES_AGAIN, err) < 0 &&
-		    run_as(nf, tables[i], TIP_RULES_LOOSE, err) < 0)
-			return -1;
+		int ret = -EIO;
+
+		/* A table is replaced in one piece or not at all: a try that fails leaves what was
+		 * there. What takes too long takes as long another way. */
+		for (size_t j = 0; ret == -EIO && j < TIP_ARRAY_SIZE(hows); j++)
+			ret = run_as(nf, end, tables[i], hows[j], err);
+		if (ret < 0)
+			return ret;
 	}
 	return 0;
 }
@@ -257,6 +293,7 @@ static bool legacy_used(void)
 
 int tip_netfilter_remove(const struct tip_netfilter *nf)
 {
+	const uint64_t end = end_of_patience(nf);
 	struct tip_netfilter with = *nf;
 	struct tip_error err;
 	int removed = 0;
@@ -265,7 +302,7 @@ int tip_netfilter_remove(const struct tip_netfilter *nf)
 		if (strstr(with.tool, "legacy") && !legacy_used())
 			continue;
 		for (size_t i = 0; i < TIP_ARRAY_SIZE(tables); i++)
-			removed += run_as(&with, tables[i], TIP_RULES_REMOVE, &err) == 0;
+			removed += run_as(&with, end, tables[i], TIP_RULES_REMOVE, &err) == 0;
 	}
 	return removed;
 }

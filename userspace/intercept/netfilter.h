@@ -12,7 +12,8 @@
  * The rules of a served namespace. In mangle OUTPUT a SYN to the worker's port loses its mark and
  * goes to the queue, past it if nobody holds the queue; in filter OUTPUT the mark of the verdict
  * says what becomes of it. What comes without one is rejected: so a mark that an application set is
- * worth nothing, and without a worker connect() says EHOSTUNREACH.
+ * worth nothing, and without a worker connect() says EHOSTUNREACH. A socket that is bound to a
+ * device looks for 127.0.0.1 behind it: nothing of that leaves.
  *
  * They are written by iptables, whose xt NFQUEUE all kernels from Debian's 6.1 on have; nft's own
  * `queue` some lack.
@@ -29,6 +30,7 @@ struct tip_netfilter {
 	char chain[TIP_CHAIN_MAX];
 	char *lock; /* XTABLES_LOCKFILE; NULL: the tool's own */
 	uint16_t port, queue;
+	unsigned int patience_ms; /* for one call of the below; 0: what the loop can spare */
 };
 
 enum tip_netfilter_how {
@@ -45,7 +47,10 @@ void tip_netfilter_chain(const char *instance, char chain[TIP_CHAIN_MAX]);
 void tip_netfilter_text(const struct tip_netfilter *nf, const char *table,
 			enum tip_netfilter_how how, struct tip_buf *out);
 
-/* Makes sure of the rules in the namespace that this thread is in. 0, or -1 with `err`. */
+/*
+ * Makes sure of the rules in the namespace that this thread is in. 0, or with `err` -ETIMEDOUT (its
+ * tables are more than the tool can cope with) or -EIO.
+ */
 int tip_netfilter_apply(const struct tip_netfilter *nf, struct tip_error *err);
 
 /* Removes them there, whichever tool wrote them. How many tables had any. */

@@ -14,8 +14,13 @@
 #include "base/mem.h"
 #include "intercept/internal.h"
 
-#define SERVE_MAX    4 /* some ten milliseconds each, most of it iptables */
 #define RETRY_SHIFTS 6 /* failures double the time between tries: a minute at last */
+#define RESTORE_NS   (10 * TIP_NSEC_PER_SEC)
+/*
+ * The tool did not end in time: the machine is busy, or the tables are too large for it. Each try
+ * keeps the loop for as long as it may take, so they become rare: five minutes at last.
+ */
+#define LATE_NS (5 * TIP_NSEC_PER_SEC)
 
 int tip_netns_enter(int fd)
 {
@@ -30,10 +35,31 @@ void tip_netns_leave(int home)
 	abort();
 }
 
-struct tip_netns *tip_netns_add(struct tip_intercept *ic, uint32_t inode)
+/* Has this user as many of them as one may have? */
+static bool owns_too_many(struct tip_intercept *ic, uid_t owner)
+{
+	const struct tip_netns *ns;
+	size_t it = 0, count = 0;
+
+	while (owner && (ns = tip_map_next(ic->spaces, &it)))
+		count += ns->owner == owner;
+	if (count < TIP_NETNS_OWNED_MAX)
+		return false;
+	if (!ic->owned_told)
+		tip_warn("intercept",
+			 "user %u owns more than %d network namespaces: in the others, connections "
+			 "that a policy covers are refused",
+			 (unsigned int)owner, TIP_NETNS_OWNED_MAX);
+	ic->owned_told = true;
+	return true;
+}
+
+struct tip_netns *tip_netns_add(struct tip_intercept *ic, uint32_t inode, uid_t owner)
 {
 	struct tip_netns *ns;
 
+	if (owns_too_many(ic, owner))
+		return NULL;
 	if (tip_map_count(ic->spaces) >= TIP_NETNS_MAX) {
 		if (!ic->full_told)
 			tip_warn("intercept",
@@ -46,6 +72,7 @@ struct tip_netns *tip_netns_add(struct tip_intercept *ic, uint32_t inode)
 	ns = tip_alloc(sizeof(*ns));
 	ns->ic = ic;
 	ns->inode = inode;
+	ns->owner = owner;
 	ns->fd = ns->listener = -1;
 	tip_map_putu(ic->spaces, inode, ns);
 	return ns;
@@ -139,9 +166,26 @@ static int open_up(struct tip_intercept *ic, struct tip_netns *ns, struct tip_er
 	return 0;
 }
 
-void tip_netns_serve(struct tip_intercept *ic, struct tip_netns *ns)
+/* A namespace with a name is root's doing, whoever owns it. False: it is forgotten. */
+static bool check_owner(struct tip_intercept *ic, struct tip_netns *ns)
+{
+	const uid_t owner = ns->owner || ns->name ? 0 : tip_netns_owner(ns->fd);
+
+	if (!owner)
+		return true;
+	if (owns_too_many(ic, owner)) {
+		tip_map_delu(ic->spaces, ns->inode);
+		tip_netns_free(ns);
+		return false;
+	}
+	ns->owner = owner;
+	return true;
+}
+
+static void serve(struct tip_intercept *ic, struct tip_netns *ns)
 {
 	struct tip_error err;
+	int ret;
 
 	ns->retry_at = tip_clock_monotonic() + TIP_NSEC_PER_SEC;
 	if (ns->name)
@@ -154,7 +198,10 @@ void tip_netns_serve(struct tip_intercept *ic, struct tip_netns *ns)
 		ns->looks = 2;
 		return;
 	}
-	if (open_up(ic, ns, &err) == 0) {
+	if (!check_owner(ic, ns))
+		return;
+	ret = open_up(ic, ns, &err);
+	if (ret == 0) {
 		tip_info("intercept", "network namespace %u is served", ns->inode);
 		ns->failures = 0;
 		ns->retry_at = 0;
@@ -165,6 +212,8 @@ void tip_netns_serve(struct tip_intercept *ic, struct tip_netns *ns)
 	/* It may be gone when it is tried again. */
 	ns->looks = 2;
 	ns->retry_at += (TIP_NSEC_PER_SEC << ns->failures) - TIP_NSEC_PER_SEC;
+	if (ret == -ETIMEDOUT)
+		ns->retry_at += LATE_NS << ns->failures;
 	if (ns->failures < RETRY_SHIFTS)
 		ns->failures++;
 	tip_warn("intercept",
@@ -173,39 +222,60 @@ void tip_netns_serve(struct tip_intercept *ic, struct tip_netns *ns)
 		 ns->inode, err.text);
 }
 
-void tip_netns_serve_due(struct tip_intercept *ic)
+static void restore(struct tip_intercept *ic, struct tip_netns *ns)
 {
-	const struct timeval soon = {0};
-	const uint64_t now = tip_clock_monotonic();
-	struct tip_netns *ns;
-	int served = 0;
-	size_t it = 0;
-
-	while (ic->enabled && (ns = tip_map_next(ic->spaces, &it))) {
-		if (ns->fd >= 0 || ns->retry_at > now)
-			continue;
-		if (served++ == SERVE_MAX) {
-			event_add(ic->serve_more, &soon);
-			return;
-		}
-		tip_netns_serve(ic, ns);
-	}
-}
-
-void tip_netns_restore(struct tip_intercept *ic, struct tip_netns *ns)
-{
-	const uint64_t now = tip_clock_monotonic();
 	struct tip_error err;
 	int ret;
 
-	if (ns->fd < 0 || ns->retry_at > now || tip_netns_enter(ns->fd) < 0)
+	ns->retry_at = tip_clock_monotonic() + RESTORE_NS;
+	if (tip_netns_enter(ns->fd) < 0)
 		return;
 	ret = tip_netfilter_apply(&ic->netfilter, &err);
 	tip_netns_leave(ic->home);
 	ns->bypassed = false;
-	ns->retry_at = now + 10 * TIP_NSEC_PER_SEC;
+	if (ret == -ETIMEDOUT)
+		ns->retry_at += LATE_NS << RETRY_SHIFTS;
 	tip_warn("intercept", "network namespace %u: somebody removed our rules; %s", ns->inode,
 		 ret == 0 ? "they are back" : err.text);
+}
+
+/* Root's come first: what a user makes by the hundred keeps no pod waiting. */
+static struct tip_netns *next_due(const struct tip_intercept *ic)
+{
+	const uint64_t now = tip_clock_monotonic();
+	struct tip_netns *ns, *due = NULL;
+	size_t it = 0;
+
+	while ((ns = tip_map_next(ic->spaces, &it))) {
+		if ((ns->fd < 0 ? !ic->enabled : !ns->bypassed) || ns->retry_at > now)
+			continue;
+		if (!ns->owner)
+			return ns;
+		if (!due)
+			due = ns;
+	}
+	return due;
+}
+
+void tip_netns_schedule(struct tip_intercept *ic)
+{
+	const struct timeval soon = {0};
+
+	if (!event_pending(ic->serve_more, EV_TIMEOUT, NULL))
+		event_add(ic->serve_more, &soon);
+}
+
+void tip_netns_serve_due(struct tip_intercept *ic)
+{
+	struct tip_netns *ns = next_due(ic);
+
+	if (!ns)
+		return;
+	if (ns->fd < 0)
+		serve(ic, ns);
+	else
+		restore(ic, ns);
+	tip_netns_schedule(ic);
 }
 
 void tip_netns_release(struct tip_intercept *ic, struct tip_netns *ns)
@@ -219,6 +289,7 @@ void tip_netns_release(struct tip_intercept *ic, struct tip_netns *ns)
 			if (f->ns == ns)
 				tip_flow_cut(ic, f, ENETDOWN);
 		}
+		tip_legs_drop(ic, ns);
 		ic->ops.worker_clear(ic->ops.ctx, ns->cookie);
 		ic->ops.detach(ic->ops.ctx, ns->cookie);
 		ic->stats.namespaces--;

@@ -12,6 +12,7 @@
 
 #define HOLD_NS (2 * TIP_NSEC_PER_SEC)  /* for an identity, or for a front */
 #define JOIN_NS (10 * TIP_NSEC_PER_SEC) /* from release to accept(): one SYN may get lost */
+#define GONE_NS (2 * TIP_NSEC_PER_SEC)  /* likewise, when the application has closed meanwhile */
 
 /* What connect() can be made to say. ETIMEDOUT: nothing, it times out by itself. */
 static int said(int err)
@@ -177,6 +178,7 @@ void tip_outbound_syn(struct tip_intercept *ic, struct tip_netns *ns, const stru
 	f = tip_flow_begin(ic, ns, false);
 	describe(&f->pub, syn, &r);
 	f->key = key;
+	f->app = r.sk_cookie;
 	f->packet = packet;
 	f->seq = syn->seq;
 	tip_flow_index(ic, f);
@@ -198,10 +200,24 @@ void tip_intercept_retry(struct tip_intercept *ic, uint64_t exec_id)
 
 /* ---- what the front says ---------------------------------------------------------------- */
 
+/* The application has closed its socket, and maybe made another one on the same ports. */
+static bool has_gone(struct tip_intercept *ic, const struct tip_flow_entry *f)
+{
+	struct tip_redirect r;
+	int ret = ic->ops.redirect(ic->ops.ctx, &f->key, &r);
+
+	return ret == -ENOENT || (ret == 0 && r.sk_cookie != f->app);
+}
+
 void tip_outbound_wanted(struct tip_intercept *ic, struct tip_flow_entry *f)
 {
 	if (f->pub.state != TIP_FLOW_SHAKING)
 		return;
+	/* A SYN that nobody waits for would be accepted by nobody: two relays for ten seconds. */
+	if (has_gone(ic, f)) {
+		tip_flow_cut(ic, f, ECONNABORTED);
+		return;
+	}
 	tip_flow_move(ic, f, TIP_FLOW_JOINING);
 	f->deadline = tip_clock_monotonic() + JOIN_NS;
 	ic->stats.released++;
@@ -226,10 +242,18 @@ void tip_outbound_hold(struct tip_intercept *ic, struct tip_flow_entry *f)
 
 void tip_outbound_check(struct tip_intercept *ic, struct tip_flow_entry *f)
 {
-	struct tip_redirect r;
+	const bool joining = f->pub.state == TIP_FLOW_JOINING;
+	const uint64_t now = tip_clock_monotonic();
 
-	if (f->pub.state == TIP_FLOW_JOINING && f->deadline <= tip_clock_monotonic())
+	if (f->pub.state == TIP_FLOW_JOINED)
+		return;
+	if (joining && f->deadline <= now) {
 		tip_flow_cut(ic, f, ETIMEDOUT);
-	else if (tip_flow_is_held(&f->pub) && ic->ops.redirect(ic->ops.ctx, &f->key, &r) == -ENOENT)
+		return;
+	}
+	/* Who connects, writes and closes may be gone before it is accepted. */
+	if (joining && f->deadline - now > JOIN_NS - GONE_NS)
+		return;
+	if (has_gone(ic, f))
 		tip_flow_cut(ic, f, ECONNABORTED);
 }

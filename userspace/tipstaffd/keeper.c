@@ -366,7 +366,8 @@ static void said_started(struct tip_keeper *k)
 }
 
 /*
- * The order matters: the probe, which makes throw-away cgroups and namespaces, before the sandbox;
+ * The order matters: what needs more rights than the sandbox leaves (the probe, which makes
+ * throw-away cgroups and namespaces, and the loading of modules) before the sandbox;
  * the sandbox before the first thread; kernel policy before the first rule may need it; the
  * snapshot before the front, so that it is told of everybody; sockets last, so that nobody is
  * served by half a daemon.
@@ -375,7 +376,12 @@ static int start(struct tip_keeper *k, struct tip_error *err)
 {
 	raise_limits();
 	if (make_folders(k, err) < 0 || find_scope(k, err) < 0 || tip_front_find_user(k, err) < 0 ||
-	    probe(k, err) < 0 || tip_sandbox_keeper(err) < 0 || open_alerts(k, err) < 0)
+	    probe(k, err) < 0)
+		return -1;
+	if (k->config->traffic)
+		tip_intercept_prepare(k->config->instance, k->config->run_dir,
+				      (uint16_t)k->config->traffic_port);
+	if (tip_sandbox_keeper(err) < 0 || open_alerts(k, err) < 0)
 		return -1;
 	tip_pipeline_init(k);
 	if (open_sensor(k, err) < 0 || open_guard(k, err) < 0 || tip_relays_open(k, err) < 0 ||

@@ -113,12 +113,14 @@ static void op_outbound(void *ctx, const struct tip_flow *f, int fd)
 						 .fd = fd});
 }
 
-static void op_inbound(void *ctx, const struct tip_flow *f, int fd)
+static bool op_inbound(void *ctx, const struct tip_flow *f, int fd)
 {
 	struct tip_keeper *k = ctx;
 	struct tip_process *p;
 	const char *id;
 
+	if (!k->front.ready)
+		return false;
 	tip_sensor_poll_lifecycle(k->sensor);
 	p = tip_process_by_exec_id(k->table, f->exec_id);
 	id = p ? p->spiffe_id : NULL;
@@ -131,6 +133,8 @@ static void op_inbound(void *ctx, const struct tip_flow *f, int fd)
 						 .flow = ends_of(f),
 						 .name = id,
 						 .fd = fd});
+	/* If the link ended in there, so did every flow. */
+	return true;
 }
 
 static void op_joined(void *ctx, const struct tip_flow *f, int fd)
@@ -212,6 +216,11 @@ static int op_leg_set(void *ctx, const struct tip_flow_key *key, const struct ti
 	return tip_sensor_leg_set(((struct tip_keeper *)ctx)->sensor, key, leg);
 }
 
+static int op_leg(void *ctx, const struct tip_flow_key *key, struct tip_leg *out)
+{
+	return tip_sensor_leg(((struct tip_keeper *)ctx)->sensor, key, out);
+}
+
 static int op_leg_clear(void *ctx, const struct tip_flow_key *key)
 {
 	return tip_sensor_leg_clear(((struct tip_keeper *)ctx)->sensor, key);
@@ -242,8 +251,7 @@ static int op_listener(void *ctx, uint64_t cookie, uint32_t addr, uint16_t port,
 	if (now - k->relays.scanned_ns < SCAN_NS)
 		return -ENOENT;
 	k->relays.scanned_ns = now;
-	if (tip_sensor_listeners_scan(k->sensor) < 0 ||
-	    tip_sensor_listener(k->sensor, cookie, addr, port, out) < 0)
+	if (tip_sensor_listener_search(k->sensor, cookie, addr, port, out) < 0)
 		return -ENOENT;
 	return owner_lives(k, out) ? 0 : -ENOENT;
 }
@@ -455,6 +463,7 @@ int tip_relays_open(struct tip_keeper *k, struct tip_error *err)
 		.redirect = op_redirect,
 		.redirect_show = op_redirect_show,
 		.leg_set = op_leg_set,
+		.leg = op_leg,
 		.leg_clear = op_leg_clear,
 		.listener = op_listener,
 		.ctx = k,

@@ -21,6 +21,9 @@ struct fake {
 	/* what the ops answer */
 	enum tip_held_answer held;
 	bool no_redirect;
+	uint64_t app_cookie; /* of the application's socket, as the kernel has it */
+	bool no_taker;       /* there is no front */
+	bool leg_gone;       /* the application's end has closed */
 	uint32_t daddr;
 	uint16_t dport;
 	int attach_err;
@@ -77,13 +80,16 @@ static void fake_outbound(void *ctx, const struct tip_flow *f, int fd)
 	keep(&w->wire, fd);
 }
 
-static void fake_inbound(void *ctx, const struct tip_flow *f, int fd)
+static bool fake_inbound(void *ctx, const struct tip_flow *f, int fd)
 {
 	struct fake *w = ctx;
 
 	w->ninbound++;
+	if (w->no_taker)
+		return false;
 	w->flow = *f;
 	keep(&w->wire, fd);
+	return true;
 }
 
 static void fake_joined(void *ctx, const struct tip_flow *f, int fd)
@@ -225,6 +231,7 @@ static int fake_redirect(void *ctx, const struct tip_flow_key *k, struct tip_red
 	*out = (struct tip_redirect){
 		.proc = {.tgid = 42},
 		.exec_id = 4242,
+		.sk_cookie = w->app_cookie,
 		.current = 7,
 		.policy = 3,
 		.daddr = w->daddr,
@@ -253,6 +260,14 @@ static int fake_leg_set(void *ctx, const struct tip_flow_key *k, const struct ti
 	/* The real program lets registered legs through. */
 	stop_steering(w);
 	return w->leg_err;
+}
+
+static int fake_leg(void *ctx, const struct tip_flow_key *k, struct tip_leg *out)
+{
+	const struct fake *w = ctx;
+
+	*out = w->leg;
+	return w->leg_gone ? -ENOENT : 0;
 }
 
 static int fake_leg_clear(void *ctx, const struct tip_flow_key *k)
@@ -292,6 +307,7 @@ static inline struct tip_intercept_ops fake_ops(struct fake *w)
 		.redirect = fake_redirect,
 		.redirect_show = fake_redirect_show,
 		.leg_set = fake_leg_set,
+		.leg = fake_leg,
 		.leg_clear = fake_leg_clear,
 		.listener = fake_listener,
 		.ctx = w,
@@ -326,10 +342,18 @@ static inline void fake_open(struct fake *w, const struct tip_intercept_config *
 	space_open(&w->space, true);
 }
 
+static inline void turn(struct fake *w)
+{
+	event_base_loop(w->base, EVLOOP_NONBLOCK);
+}
+
+#define UNTIL(w, condition) UNTIL_DOING(condition, turn(w))
+
 static inline void fake_serve(struct fake *w)
 {
 	tip_intercept_enable(w->ic, true);
 	tip_intercept_process(w->ic, w->space.pid, w->space.inode);
+	UNTIL(w, strlen(w->calls) == 2);
 	assert_string_equal(w->calls, "aw");
 }
 
@@ -344,13 +368,6 @@ static inline void fake_close(struct fake *w)
 	if (w->app >= 0)
 		close(w->app);
 }
-
-static inline void turn(struct fake *w)
-{
-	event_base_loop(w->base, EVLOOP_NONBLOCK);
-}
-
-#define UNTIL(w, condition) UNTIL_DOING(condition, turn(w))
 
 static inline struct tip_intercept_stats stats_of(const struct fake *w)
 {
@@ -480,6 +497,13 @@ static inline int answer_of(struct fake *w, int fd)
 	UNTIL(w, ready(fd, POLLOUT));
 	getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &len);
 	return err;
+}
+
+static inline bool was_reset(int fd)
+{
+	char c;
+
+	return recv(fd, &c, 1, MSG_DONTWAIT) == -1 && errno != EAGAIN;
 }
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Connections that sk_lookup gives to the worker, and plaintext that was there before. */
 #include "fake.h"
+#include "intercept/internal.h"
 
 #define STEERED 8443
 
@@ -15,13 +16,6 @@ static int dial(const struct fake *w, uint16_t port, uint16_t *from)
 	if (from)
 		*from = ntohs(sa.sin_port);
 	return fd;
-}
-
-static bool was_reset(int fd)
-{
-	char c;
-
-	return recv(fd, &c, 1, MSG_DONTWAIT) == -1 && errno != EAGAIN;
 }
 
 static void leg_to_the_application(void **state)
@@ -65,9 +59,16 @@ static void leg_to_the_application(void **state)
 	assert_int_equal(read(app, got, sizeof(got)), 5);
 	tip_intercept_wanted(w.ic, w.flow.id);
 	assert_int_equal(w.nleg_set, 1);
+	/* What the front has written may still be on its way: the leg ends with the application's
+	 * end. */
 	tip_intercept_ended(w.ic, w.flow.id, 0);
-	assert_int_equal(w.nleg_clear, 1);
 	assert_int_equal(stats_of(&w).flows, 0);
+	for (int i = 0; i < 5; i++)
+		tip_intercept_tick(w.ic);
+	assert_int_equal(w.nleg_clear, 0);
+	w.leg_gone = true;
+	tip_intercept_tick(w.ic);
+	assert_int_equal(w.nleg_clear, 1);
 	close(app);
 	close(client);
 	close(server);
@@ -113,6 +114,27 @@ static void table_full(void **state)
 	fake_close(&w);
 }
 
+/* Without a front a connection is reset, and takes nobody's place. */
+static void nobody_takes_it(void **state)
+{
+	const struct tip_intercept_config few = {.max_held = 1, .max_flows = 1};
+	struct fake w = {.steered = STEERED};
+
+	fake_open(&w, &few);
+	w.no_taker = true;
+	fake_serve(&w);
+	for (size_t i = 1; i <= 3; i++) {
+		int fd = dial(&w, STEERED, NULL);
+
+		UNTIL(&w, was_reset(fd));
+		assert_int_equal(w.ninbound, i);
+		assert_int_equal(stats_of(&w).flows, 0);
+		close(fd);
+	}
+	assert_int_equal(stats_of(&w).limit_flows, 0);
+	fake_close(&w);
+}
+
 static void front_dies(void **state)
 {
 	struct fake w = {.steered = STEERED};
@@ -126,9 +148,91 @@ static void front_dies(void **state)
 	tip_intercept_wanted(w.ic, w.flow.id);
 	tip_intercept_front_gone(w.ic);
 	assert_int_equal(stats_of(&w).flows, 0);
-	assert_int_equal(w.nleg_clear, 1);
 	assert_int_equal(w.ncut, 0);
+	/* The kernel side does not see the end of it: the socket is looked for. */
+	tip_intercept_tick(w.ic);
+	assert_int_equal(w.nleg_clear, 0);
+	close(w.app);
+	w.app = -1;
+	for (int i = 0; i < 5; i++)
+		tip_intercept_tick(w.ic);
+	assert_int_equal(w.nleg_clear, 1);
 	close(client);
+	close(server);
+	fake_close(&w);
+}
+
+/* ---- ports of legs ------------------------------------------------------------ */
+
+/* A leg that is over, as far as both ends are concerned: its port is in TIME_WAIT. -errno. */
+static int leg_and_over(struct fake *w, int server)
+{
+	struct tip_netns *ns = tip_map_getu(w->ic->spaces, w->space.inode);
+	struct tip_flow_entry *f = tip_flow_begin(w->ic, ns, true);
+	int leg, app = -1;
+
+	f->pub.local = (struct tip_end){htonl(INADDR_LOOPBACK), SERVER};
+	leg = tip_dial_leg(w->ic, f);
+	tip_flow_end(w->ic, f);
+	if (leg < 0)
+		return leg;
+	UNTIL(w, (app = accept(server, NULL, NULL)) >= 0);
+	shutdown(leg, SHUT_WR);
+	UNTIL(w, ready(app, POLLIN));
+	close(app);
+	UNTIL(w, ready(leg, POLLIN));
+	close(leg);
+	return 0;
+}
+
+static void set_in(const struct space *s, const char *what, const char *value)
+{
+	char command[128];
+	const char *const argv[] = {"sh", "-c", command, NULL};
+
+	snprintf(command, sizeof(command), "echo %s > /proc/sys/net/ipv4/%s", value, what);
+	assert_int_equal(space_exec(s, NULL, 0, argv), 0);
+}
+
+/* Many short connections: a port is used again when its leg is over, and only then. */
+static void ports_are_used_again(void **state)
+{
+	struct fake w = {0};
+	int server;
+
+	fake_open(&w, NULL);
+	fake_serve(&w);
+	set_in(&w.space, "ip_local_port_range", "40000 40003");
+	server = listen_in(&w.space, "127.0.0.1", SERVER);
+	w.leg_gone = true;
+	for (int i = 0; i < 16; i++)
+		assert_int_equal(leg_and_over(&w, server), 0);
+	w.leg_gone = false;
+	assert_int_equal(leg_and_over(&w, server), -EADDRINUSE);
+	close(server);
+	fake_close(&w);
+}
+
+/* Without time stamps TIME_WAIT has to be waited for: some ports are tried, not all. */
+static void ports_that_cannot_be_had(void **state)
+{
+	struct fake w = {0};
+	size_t tried = 0;
+	int server, ret;
+
+	fake_open(&w, NULL);
+	fake_serve(&w);
+	set_in(&w.space, "ip_local_port_range", "40000 40003");
+	set_in(&w.space, "tcp_timestamps", "0");
+	server = listen_in(&w.space, "127.0.0.1", SERVER);
+	w.leg_gone = true;
+	do {
+		tried = w.nleg_set;
+		ret = leg_and_over(&w, server);
+	} while (ret == 0);
+	assert_int_equal(ret, -EADDRNOTAVAIL);
+	assert_int_equal(w.nleg_set - tried, 3);
+	assert_int_equal(w.nleg_clear, 3);
 	close(server);
 	fake_close(&w);
 }
@@ -198,7 +302,10 @@ static int tests(void)
 		cmocka_unit_test(leg_to_the_application),
 		cmocka_unit_test(no_leg),
 		cmocka_unit_test(table_full),
+		cmocka_unit_test(nobody_takes_it),
 		cmocka_unit_test(front_dies),
+		cmocka_unit_test(ports_are_used_again),
+		cmocka_unit_test(ports_that_cannot_be_had),
 		cmocka_unit_test(ends_plaintext_only),
 	};
 

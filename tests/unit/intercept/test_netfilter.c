@@ -41,7 +41,7 @@ static void text(void **state)
 			    "-A TIP-unit -d 127.0.0.1/32 -p tcp -m tcp --dport 15049 --syn "
 			    "-j MARK --set-mark 0\n"
 			    "-A TIP-unit -d 127.0.0.1/32 -p tcp -m tcp --dport 15049 --syn "
-			    "-j NFQUEUE --queue-num 7 --queue-bypass\n"
+			    "-o lo -j NFQUEUE --queue-num 7 --queue-bypass\n"
 			    "-I OUTPUT 1 -j TIP-unit\n"
 			    "COMMIT\n");
 	tip_buf_reset(&out);
@@ -49,6 +49,8 @@ static void text(void **state)
 	assert_string_equal(
 		out.data, "*filter\n"
 			  ":TIP-unit - [0:0]\n"
+			  "-A TIP-unit -d 127.0.0.1/32 ! -o lo -p tcp -m tcp --dport 15049 "
+			  "-j REJECT --reject-with icmp-host-unreachable\n"
 			  "-A TIP-unit -d 127.0.0.1/32 -p tcp -m tcp --dport 15049 --syn "
 			  "-m mark --mark 0x7e9a5501 -j ACCEPT\n"
 			  "-A TIP-unit -d 127.0.0.1/32 -p tcp -m tcp --dport 15049 --syn "
@@ -153,11 +155,50 @@ static void failure(void **state)
 	struct tip_error err = {0};
 
 	nf.tool = "/bin/false";
-	assert_int_equal(tip_netfilter_apply(&nf, &err), -1);
+	assert_int_equal(tip_netfilter_apply(&nf, &err), -EIO);
 	assert_non_null(strstr(err.text, "/bin/false: exit status 1"));
 	nf.tool = "/nonexistent";
-	assert_int_equal(tip_netfilter_apply(&nf, &err), -1);
+	assert_int_equal(tip_netfilter_apply(&nf, &err), -EIO);
 	assert_non_null(strstr(err.text, "/nonexistent: No such file"));
+}
+
+static void write_tool(const char *path, const char *script)
+{
+	FILE *f = fopen(path, "we");
+
+	assert_non_null(f);
+	fprintf(f, "#!/bin/sh\n%s\n", script);
+	assert_int_equal(fchmod(fileno(f), 0755), 0);
+	fclose(f);
+}
+
+/* Tables that take too long one way take as long another way: it is tried once. */
+static void too_slow(void **state)
+{
+	struct tip_netfilter nf = rules();
+	struct tip_error err = {0};
+	struct stat st;
+
+	write_tool("/run/slow", "echo >> /run/tries; exec sleep 60");
+	nf.tool = "/run/slow";
+	nf.patience_ms = 300;
+	/* An unlucky one is killed before it has written anything. */
+	UNTIL_DOING(stat("/run/tries", &st) == 0,
+		    assert_int_equal(tip_netfilter_apply(&nf, &err), -ETIMEDOUT));
+	assert_int_equal(st.st_size, 1);
+	assert_non_null(strstr(err.text, "/run/slow: it did not come to an end"));
+}
+
+/* What a namespace's root has put into its tables is read into the tool's memory. */
+static void memory_is_bounded(void **state)
+{
+	struct tip_netfilter nf = rules();
+	struct tip_error err = {0};
+
+	write_tool("/run/greedy", "until [ \"$(ulimit -v)\" != unlimited ]; do :; done");
+	nf.tool = "/run/greedy";
+	nf.patience_ms = 30000;
+	assert_int_equal(tip_netfilter_apply(&nf, &err), 0);
 }
 
 static int pure(void)
@@ -174,8 +215,13 @@ static int pure(void)
 static int all(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(chain_names), cmocka_unit_test(text), cmocka_unit_test(failure),
-		cmocka_unit_test(legacy),      cmocka_unit_test(nft),
+		cmocka_unit_test(chain_names),
+		cmocka_unit_test(text),
+		cmocka_unit_test(failure),
+		cmocka_unit_test(legacy),
+		cmocka_unit_test(nft),
+		cmocka_unit_test(too_slow),
+		cmocka_unit_test(memory_is_bounded),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -264,6 +264,54 @@ static void application_gives_up(void **state)
 	fake_close(&w);
 }
 
+/* Gone, or another socket, before the release: nothing is released for nobody. */
+static void gone_before_the_release(void **state)
+{
+	struct fake w = {0};
+
+	fake_open(&w, NULL);
+	fake_serve(&w);
+	for (size_t i = 1; i <= 2; i++) {
+		const int fd = begin_call(&w);
+
+		UNTIL(&w, w.noutbound == i);
+		close(fd);
+		if (i == 1)
+			w.app_cookie++;
+		else
+			w.no_redirect = true;
+		tip_intercept_wanted(w.ic, w.flow.id);
+		assert_int_equal(w.ncut, i);
+		assert_int_equal(w.cut_err, ECONNABORTED);
+		assert_int_equal(stats_of(&w).flows, 0);
+	}
+	assert_int_equal(stats_of(&w).released, 0);
+	fake_close(&w);
+}
+
+/* Who connects, writes and closes may have no record any more when it is accepted. */
+static void closed_before_the_accept(void **state)
+{
+	struct fake w = {0};
+	char got[8];
+	int fd;
+
+	fake_open(&w, NULL);
+	fake_serve(&w);
+	fd = begin_call(&w);
+	UNTIL(&w, w.noutbound == 1);
+	tip_intercept_wanted(w.ic, w.flow.id);
+	UNTIL_DOING(ready(fd, POLLOUT), (void)0);
+	assert_int_equal(write(fd, "hello", 5), 5);
+	close(fd);
+	w.no_redirect = true;
+	tip_intercept_tick(w.ic);
+	assert_int_equal(w.ncut, 0);
+	UNTIL(&w, w.njoined == 1);
+	assert_int_equal(read(w.app, got, sizeof(got)), 5);
+	fake_close(&w);
+}
+
 /* It gives up and begins anew on the same ports before anybody looks. */
 static void ports_used_again(void **state)
 {
@@ -476,6 +524,8 @@ static int tests(void)
 		cmocka_unit_test(not_redirected),
 		cmocka_unit_test(limits),
 		cmocka_unit_test(application_gives_up),
+		cmocka_unit_test(gone_before_the_release),
+		cmocka_unit_test(closed_before_the_accept),
 		cmocka_unit_test(ports_used_again),
 		cmocka_unit_test(sent_again),
 		cmocka_unit_test(front_dies),

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Which namespaces are served, from when on, and when they are let go. */
 #include "fake.h"
+#include "intercept/internal.h"
 
 #define NAME "/run/netns/pod-a"
 
@@ -163,6 +164,7 @@ static void wrong_process(void **state)
 	tip_intercept_enable(w.ic, true);
 	/* It has moved on, or its number belongs to another one now. */
 	tip_intercept_process(w.ic, getpid(), w.space.inode);
+	turn(&w);
 	assert_string_equal(w.calls, "");
 	/* Somebody else is in it, which a look through /proc shows. */
 	UNTIL_DOING(stats_of(&w).namespaces == 1, ticks(&w, 1));
@@ -210,9 +212,11 @@ static void kernel_says_no(void **state)
 	w.attach_err = -EINVAL;
 	tip_intercept_enable(w.ic, true);
 	tip_intercept_process(w.ic, w.space.pid, w.space.inode);
+	UNTIL(&w, *w.calls);
 	assert_int_equal(stats_of(&w).namespaces, 0);
 	/* Not at once again, but again. */
 	tip_intercept_process(w.ic, w.space.pid, w.space.inode);
+	turn(&w);
 	assert_string_equal(w.calls, "a");
 	w.attach_err = 0;
 	UNTIL_DOING(stats_of(&w).namespaces == 1, ticks(&w, 1));
@@ -230,6 +234,7 @@ static void port_taken(void **state)
 	fd = listen_in(&w.space, "0.0.0.0", PORT);
 	tip_intercept_enable(w.ic, true);
 	tip_intercept_process(w.ic, w.space.pid, w.space.inode);
+	turn(&w);
 	assert_string_equal(w.calls, "");
 	assert_int_equal(stats_of(&w).namespaces, 0);
 	close(fd);
@@ -294,11 +299,149 @@ static void rules_removed(void **state)
 	assert_int_equal(errno, ECONNRESET);
 	close(fd);
 	assert_int_equal(w.noutbound, 0);
-	tip_intercept_tick(w.ic);
+	ticks(&w, 1);
 	fd = begin_call(&w);
 	UNTIL(&w, w.noutbound == 1);
 	close(fd);
 	fake_close(&w);
+}
+
+/* Who makes namespaces by the hundred does not keep the loop: one at each of its turns. */
+static void one_at_a_turn(void **state)
+{
+	struct space other;
+	struct fake w = {0};
+
+	fake_open(&w, NULL);
+	space_open(&other, true);
+	tip_intercept_enable(w.ic, true);
+	turn(&w);
+	tip_intercept_process(w.ic, w.space.pid, w.space.inode);
+	tip_intercept_process(w.ic, other.pid, other.inode);
+	/* The caller is in the middle of the kernel's events. */
+	assert_string_equal(w.calls, "");
+	event_base_loop(w.base, EVLOOP_ONCE);
+	assert_string_equal(w.calls, "aw");
+	event_base_loop(w.base, EVLOOP_ONCE);
+	assert_string_equal(w.calls, "awaw");
+	space_close(&other);
+	fake_close(&w);
+}
+
+/* Its root has filled the tables: whatever the tool needs to read them, it is not given often. */
+static void tables_too_large(void **state)
+{
+	static const char script[] = "#!/bin/sh\nexec sleep 60\n";
+	const char *tool = tip_netfilter_tool(0);
+	const int fd = open("/run/slow", O_CREAT | O_WRONLY | O_CLOEXEC, 0755);
+	const struct tip_netns *ns;
+	struct fake w = {0};
+
+	assert_int_equal(write(fd, script, sizeof(script) - 1), sizeof(script) - 1);
+	close(fd);
+	fake_open(&w, NULL);
+	assert_int_equal(mount("/run/slow", tool, NULL, MS_BIND, NULL), 0);
+	tip_intercept_enable(w.ic, true);
+	tip_intercept_process(w.ic, w.space.pid, w.space.inode);
+	ns = tip_map_getu(w.ic->spaces, w.space.inode);
+	UNTIL(&w, ns->failures == 1);
+	assert_int_equal(umount2(tool, MNT_DETACH), 0);
+	assert_string_equal(w.calls, "");
+	assert_true(ns->retry_at > tip_clock_monotonic() + 3 * TIP_NSEC_PER_SEC);
+	/* It has no say in when. */
+	tip_intercept_process(w.ic, w.space.pid, w.space.inode);
+	assert_true(ns->retry_at > tip_clock_monotonic() + 3 * TIP_NSEC_PER_SEC);
+	fake_close(&w);
+}
+
+static bool put(const char *path, const char *text)
+{
+	const int fd = open(path, O_WRONLY | O_CLOEXEC);
+	const ssize_t n = write(fd, text, strlen(text));
+
+	close(fd);
+	return n == (ssize_t)strlen(text);
+}
+
+static bool become_user(void)
+{
+	return setresgid(1000, 1000, 1000) == 0 && setresuid(1000, 1000, 1000) == 0 &&
+	       prctl(PR_SET_DUMPABLE, 1) == 0 && unshare(CLONE_NEWUSER) == 0 &&
+	       put("/proc/self/setgroups", "deny") && put("/proc/self/uid_map", "0 1000 1") &&
+	       put("/proc/self/gid_map", "0 1000 1");
+}
+
+/* A process of uid 1000 that makes itself a network namespace for each byte it reads. */
+static pid_t unsharer(int *ask, int *told)
+{
+	int to[2], from[2];
+	pid_t pid;
+	char c;
+
+	assert_int_equal(pipe(to), 0);
+	assert_int_equal(pipe(from), 0);
+	pid = fork();
+	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		close(to[1]);
+		if (!become_user())
+			_exit(1);
+		/* Another one inside it makes him nobody else. */
+		while (read(to[0], &c, 1) == 1) {
+			if ((c == 'u' && unshare(CLONE_NEWUSER) < 0) || unshare(CLONE_NEWNET) < 0 ||
+			    write(from[1], &c, 1) != 1)
+				_exit(1);
+		}
+		_exit(0);
+	}
+	close(to[0]);
+	close(from[1]);
+	*ask = to[1];
+	*told = from[0];
+	return pid;
+}
+
+static void namespaces_of_a_user(void **state)
+{
+	struct fake w = {0};
+	char path[64], c;
+	pid_t pid;
+	int ask, told;
+
+	fake_open(&w, NULL);
+	pid = unsharer(&ask, &told);
+	snprintf(path, sizeof(path), "/proc/%d/ns/net", (int)pid);
+	for (size_t i = 0; i < TIP_NETNS_OWNED_MAX + 10; i++) {
+		struct stat st;
+
+		c = i == 1 ? 'u' : 'n';
+		assert_int_equal(write(ask, &c, 1), 1);
+		if (read(told, &c, 1) != 1)
+			break;
+		assert_int_equal(stat(path, &st), 0);
+		tip_intercept_process(w.ic, pid, (uint32_t)st.st_ino);
+	}
+	close(ask);
+	close(told);
+	waitpid(pid, NULL, 0);
+	/* Not every machine lets users have namespaces. */
+	if (tip_map_count(w.ic->spaces) > 0)
+		assert_int_equal(tip_map_count(w.ic->spaces), TIP_NETNS_OWNED_MAX);
+	/* Root's have place. */
+	fake_serve(&w);
+	fake_close(&w);
+}
+
+/* It leaves nothing behind, and is where it was. */
+static void prepared(void **state)
+{
+	struct stat before, after;
+
+	assert_int_equal(stat("/proc/thread-self/ns/net", &before), 0);
+	tip_intercept_prepare("unit", "/run", PORT);
+	assert_int_equal(stat("/proc/thread-self/ns/net", &after), 0);
+	assert_int_equal(before.st_ino, after.st_ino);
+	assert_int_equal(tip_intercept_remove_rules("unit"), 0);
 }
 
 static void rules_of_an_instance(void **state)
@@ -329,6 +472,10 @@ static int tests(void)
 		cmocka_unit_test(port_taken),
 		cmocka_unit_test(served_again),
 		cmocka_unit_test(rules_removed),
+		cmocka_unit_test(one_at_a_turn),
+		cmocka_unit_test(tables_too_large),
+		cmocka_unit_test(namespaces_of_a_user),
+		cmocka_unit_test(prepared),
 		cmocka_unit_test(rules_of_an_instance),
 	};
 
