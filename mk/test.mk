@@ -105,7 +105,7 @@ test: ## install what is missing; lint, unit, fuzz seeds, integration, interop, 
 	@BUILD=$(BUILD) tools/install-deps test
 	@MAKE='$(MAKE) $(PARALLEL)' BUILD=$(BUILD) tools/run-tests all lint unit fuzz-seeds integration interop vm-test; \
 		status=$$?; $(GIVE_BACK); exit $$status
-demo: ## install what is missing, build, and act out six scenes (root)
+demo: ## install what is missing, build, and act out thirteen scenes (root)
 	@BUILD=$(BUILD) tools/install-deps demo
 	@+$(MAKE) --no-print-directory $(PARALLEL) all
 	@$(PYTHON_ENV) tools/demo; status=$$?; $(GIVE_BACK); exit $$status

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fixtures for the tests that run the built daemon from outside.
 
-A module has one world and, in it, one daemon that all its tests share: it is described by the module's ENTRIES, RULES
-and SETTINGS. Tests that break the daemon (kill, stop, detach) leave a running one behind. `need` gives a workload by name.
+A module has one world and, in it, one daemon that all its tests share: it is described by the module's ENTRIES, RULES,
+TRAFFIC and SETTINGS. Tests that break the daemon (kill, stop, detach) leave a running one behind. `need` gives a workload
+by name.
 """
 
 import json
@@ -15,7 +16,7 @@ from world import World, until
 
 # Names, uids and cgroups that all modules use alike.
 DOMAIN = "example.org"
-UID = {"frontend": 61001, "backend": 61002, "rogue": 61003, "owner": 61004, "other": 61005}
+UID = {"frontend": 61001, "backend": 61002, "rogue": 61003, "owner": 61004, "other": 61005, "orders": 61006, "impostor": 61007}
 
 
 def spiffe(name):
@@ -39,6 +40,17 @@ def make_entries(module, world):
     return [entry(world, name) for name in made]
 
 
+def make_traffic(module, world):
+    """Traffic policies of a module: a list, or a function of the world; None: it has nothing to do with traffic."""
+    made = getattr(module, "TRAFFIC", None)
+    return made(world) if callable(made) else made
+
+
+def make_settings(module, world):
+    made = getattr(module, "SETTINGS", {})
+    return made(world) if callable(made) else made
+
+
 @pytest.fixture(scope="module")
 def world():
     with World("test", build=os.environ.get("BUILD")) as w:
@@ -51,7 +63,8 @@ def daemon(request, world):
     d = world.daemon(
         entries=make_entries(module, world),
         rules=textwrap.dedent(getattr(module, "RULES", "")),
-        **getattr(module, "SETTINGS", {}),
+        traffic=make_traffic(module, world),
+        **make_settings(module, world),
     )
     d.start()
     return d
@@ -106,6 +119,27 @@ def listener(world):
     p = world.spawn(["/usr/bin/python3", "-u", "-c", code], cgroup="server", place="server")
     assert p.line() == "listening"
     return address, 8080
+
+
+@pytest.fixture(scope="module")
+def served(world, daemon):
+    """The places of a module of mTLS tests, served by the daemon for as long as its tests run."""
+    import mtls  # it needs this file
+
+    town = mtls.Town(world, daemon)
+    town.ready()
+    yield town
+    town.close()
+
+
+@pytest.fixture
+def town(world, daemon, served):
+    """Starts programs in the served places, and ends them after the test."""
+    import mtls
+
+    t = mtls.Town(world, daemon)
+    yield t
+    t.close()
 
 
 def resolved(daemon, pid, timeout=5.0):

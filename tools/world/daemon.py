@@ -4,12 +4,17 @@
 import json
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 
 from . import kernel
 from .process import Process
 from .wait import until
+
+
+# Of the first daemon of a world; the others count on.
+WORKER_PORT = 15049
 
 
 class CliError(RuntimeError):
@@ -38,9 +43,12 @@ def to_yaml(value, indent=0):
 
 
 class Daemon:
-    """One instance. Its files live in `folder`: the configuration, run_dir, state_dir, rules, entries and alerts."""
+    """One instance. Its files live in `folder`: the configuration, run_dir, state_dir, rules, entries, traffic policies
+    and alerts. With `traffic`, a list of policies (maybe empty), it gets a worker's port of its own, and serves
+    namespaces whose names match `namespaces` also while nobody is there. `scope_cgroup` names the world's cgroup whose processes
+    it sees."""
 
-    def __init__(self, world, name, *, entries=(), rules="", **settings):
+    def __init__(self, world, name, *, entries=(), rules="", traffic=None, namespaces=(), scope_cgroup="work", **settings):
         self.world = world
         self.instance = name
         self.folder = world.dir / name
@@ -49,6 +57,7 @@ class Daemon:
         self.alerts_file = self.folder / "alerts.jsonl"
         self.entries_file = self.folder / "entries.yaml"
         self.rules_file = self.folder / "rules.yaml"
+        self.traffic_file = self.folder / "traffic.yaml"
         self.config_file = self.folder / "tipstaff.yaml"
         self.log_file = self.folder / "tipstaffd.log"
         self.folder.mkdir(mode=0o755)
@@ -62,11 +71,18 @@ class Daemon:
             "instance": name,
             "run_dir": str(self.run_dir),
             "state_dir": str(self.state_dir),
-            "scope": {"cgroups": [world.cgroup_path("work")]},
+            "scope": {"cgroups": [world.cgroup_path(scope_cgroup)]},
             "rules": {"files": [str(self.rules_file)]},
             "alerts": {"stdout": False, "file": str(self.alerts_file)},
             "identity": {"entries": [str(self.entries_file)]},
         }
+        world.cgroup_dir(scope_cgroup)
+        if traffic is not None:
+            self.worker_port = WORKER_PORT + len(world.daemons)
+            self.write_traffic(traffic)
+            self.settings["traffic"] = {
+                "files": [str(self.traffic_file)], "port": self.worker_port, "host_network": False,
+                "namespaces": list(namespaces)}
         for key, value in settings.items():
             if isinstance(value, dict):
                 self.settings.setdefault(key, {}).update(value)
@@ -89,6 +105,13 @@ class Daemon:
 
     def write_entries(self, entries):
         self.entries_file.write_text(to_yaml(list(entries)) if entries else "[]\n", encoding="utf-8")
+
+    def write_traffic(self, policies):
+        self.traffic_file.write_text(to_yaml(list(policies)) if policies else "[]\n", encoding="utf-8")
+
+    def share_authority(self, other):
+        """Before its first start: issues under the authority of `other`, which has run, as two nodes of one trust domain."""
+        shutil.copytree(other.state_dir, self.state_dir, dirs_exist_ok=True)
 
     def log(self):
         try:

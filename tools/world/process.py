@@ -28,11 +28,12 @@ class Process:
             fds += [ns] if ns >= 0 else []
 
             def enter():
-                # In the child, before exec: the kernel must see the exec in its final place.
-                if procs >= 0:
-                    os.write(procs, b"0")
+                # In the child, before exec: the kernel must see the exec in its final place. The namespace comes first: a
+                # daemon serves every namespace in which a process of its scope acts, and the one of this process is not ours.
                 if ns >= 0:
                     kernel.setns(ns, kernel.CLONE_NEWNET)
+                if procs >= 0:
+                    os.write(procs, b"0")
                 if uid or gid:
                     os.setgroups([])
                     os.setresgid(gid, gid, gid)
@@ -111,8 +112,11 @@ class Process:
     def close(self):
         self.kill()
         self.popen.wait()
+        if self._reader:
+            self._reader.join(2.0)
         for pipe in (self.popen.stdin, self.popen.stdout):
-            if pipe:
+            # A child that lives on may hold the other end: then the reader still reads, and would not let go.
+            if pipe and not (pipe is self.popen.stdout and self._reader.is_alive()):
                 try:
                     pipe.close()
                 except OSError:

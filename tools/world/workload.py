@@ -8,13 +8,16 @@ It reads one JSON object a line, does what "do" says and answers with one JSON o
     watch            opens a stream; updates come as {"news": ...} lines
     run argv         a child process: {"status", "said"}; a negative status is the signal that ended it
     read path        reads a file itself
-    connect host port    one TCP connect: {"errno": "ok" | "EPERM" | ...}
+    connect host port    one TCP connect: {"errno": "ok" | "EPERM" | ..., "ms"}
+    get host port path   an HTTP request: {"errno", "status", "body", "local", "peer"}
+    follow host port     opens a connection and counts the lines that come; its end is {"news": "end"}
     exec argv        becomes another program
     identity uid gid     gives up root
     quit
 """
 
 import errno
+import http.client
 import json
 import os
 import re
@@ -22,6 +25,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 
 # A child must not run gRPC's fork handlers: they would touch connections that are not the child's.
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
@@ -116,8 +120,38 @@ class Workload:
     def connect(self, order):
         with socket.socket() as s:
             s.settimeout(5)
+            start = time.monotonic()
             result = s.connect_ex((order["host"], order["port"]))
-        return {"ok": result == 0, "errno": errno.errorcode.get(result, str(result)) if result else "ok"}
+        return {"ok": result == 0, "errno": errno.errorcode.get(result, str(result)) if result else "ok",
+                "ms": (time.monotonic() - start) * 1000}
+
+    def get(self, order):
+        connection = http.client.HTTPConnection(order["host"], order["port"], timeout=10)
+        try:
+            connection.connect()
+            local, peer = connection.sock.getsockname(), connection.sock.getpeername()
+            connection.request("GET", order["path"])
+            answer = connection.getresponse()
+            return {"ok": True, "errno": "ok", "status": answer.status, "body": answer.read().decode(),
+                    "local": f"{local[0]}:{local[1]}", "peer": f"{peer[0]}:{peer[1]}"}
+        finally:
+            connection.close()
+
+    def follow(self, order):
+        s = socket.create_connection((order["host"], order["port"]), timeout=10)
+        first = s.makefile("rb").readline()
+        threading.Thread(target=self.follow_to_the_end, args=(s,), daemon=True).start()
+        return {"ok": True, "first": first.decode().strip()}
+
+    @staticmethod
+    def follow_to_the_end(s):
+        received, how = 0, "EOF"
+        try:
+            while data := s.recv(4096):
+                received += len(data)
+        except OSError as err:
+            how = errno.errorcode.get(err.errno or 0, str(err))
+        say({"news": "end", "how": how, "received": received, "at": time.monotonic()})
 
     def exec(self, order):
         os.execv(order["argv"][0], order["argv"])

@@ -3,8 +3,9 @@
 
     cgroup  NAME/daemon         tipstaffd and nothing else
             NAME/work/...       the workloads; the daemon's scope
+            NAME/outside/...    processes that no daemon sees: strangers
     netns   NAME-node           where the daemon runs; routes between the others
-            NAME-<x>            one for each place, a veth pair to the node: 10.77.<i>.2 there, 10.77.<i>.1 on the node
+            NAME-<x>            one for each place, a veth pair to the node: 10.77.<i>.2 and fd77:<i>::2 there, .1 on the node
     folder  /tmp/tipstaff-NAME  everything that is written, 0755, because workloads of other uids must reach it
 """
 
@@ -13,6 +14,7 @@ import os
 import pathlib
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -21,6 +23,7 @@ from . import kernel
 from .daemon import Daemon
 from .process import Process, Workload
 from .wait import until
+from .wire import in_netns
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 PREFIX = "tipstaff-"
@@ -58,6 +61,7 @@ class World:
                 serial += 1
         os.chmod(self.dir, 0o755)
         self.cgroup2 = pathlib.Path(kernel.cgroup2_mount())
+        self.ipv6 = pathlib.Path("/proc/sys/net/ipv6").exists()  # a kernel may be started without
         self.places = []
         self.processes = []
         self.daemons = []
@@ -73,7 +77,12 @@ class World:
         self.cgroup_dir("work")
         command("ip", "netns", "add", f"{self.name}-node")
         command("ip", "-n", f"{self.name}-node", "link", "set", "lo", "up")
-        command("nsenter", f"--net={self.netns('node')}", "sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward")
+        self.sysctl("node", "net.ipv4.ip_forward", 1)
+        if self.ipv6:
+            self.sysctl("node", "net.ipv6.conf.all.forwarding", 1)
+            self.sysctl("node", "net.ipv6.conf.default.accept_dad", 0)
+        # "No route" is said each time: what waits for it (a name server that is not there) does not wait for long.
+        self.sysctl("node", "net.ipv4.icmp_ratelimit", 0)
 
     def __enter__(self):
         return self
@@ -116,6 +125,8 @@ class World:
             i = self.places.index(name) + 1
             ns, node = f"{self.name}-{name}", f"{self.name}-node"
             command("ip", "netns", "add", ns)
+            if self.ipv6:
+                self.sysctl(name, "net.ipv6.conf.default.accept_dad", 0)
             command("ip", "-n", node, "link", "add", f"to{i}", "type", "veth", "peer", "name", "eth0", "netns", ns)
             command("ip", "-n", node, "addr", "add", f"10.77.{i}.1/24", "dev", f"to{i}")
             command("ip", "-n", node, "link", "set", f"to{i}", "up")
@@ -123,7 +134,38 @@ class World:
             command("ip", "-n", ns, "link", "set", "eth0", "up")
             command("ip", "-n", ns, "link", "set", "lo", "up")
             command("ip", "-n", ns, "route", "add", "default", "via", f"10.77.{i}.1")
+            if self.ipv6:
+                # Without waiting for duplicates of addresses that nobody else can have.
+                command("ip", "-n", node, "addr", "add", f"fd77:{i}::1/64", "dev", f"to{i}", "nodad")
+                command("ip", "-n", ns, "addr", "add", f"fd77:{i}::2/64", "dev", "eth0", "nodad")
+                command("ip", "-n", ns, "route", "add", "default", "via", f"fd77:{i}::1")
         return f"10.77.{self.places.index(name) + 1}.2"
+
+    def place6(self, name):
+        """Its IPv6 address; not without `ipv6`."""
+        self.place(name)
+        return f"fd77:{self.places.index(name) + 1}::2"
+
+    def device(self, name):
+        """The node's end of the place's veth pair."""
+        return f"to{self.places.index(name) + 1}"
+
+    def leave(self, name):
+        """Deletes the name of a place's namespace, as a container runtime does; what still acts in it keeps it alive."""
+        command("ip", "netns", "del", f"{self.name}-{name}")
+
+    def inside(self, place, *argv):
+        """Runs a tool in a place's namespace (its routes, rules and settings), out of every daemon's sight."""
+        return command("nsenter", f"--net={self.netns(place)}", *argv)
+
+    def sysctl(self, place, name, value):
+        """Sets a network setting of a place, "net.ipv4.tcp_syn_retries"."""
+        path = pathlib.Path("/proc/sys") / name.replace(".", "/")
+        in_netns(self.netns(place), lambda: path.write_text(str(value), encoding="ascii"))
+
+    def socket(self, place, family=socket.AF_INET, kind=socket.SOCK_STREAM):
+        """A socket of a place's namespace that was made outside of every daemon's scope."""
+        return in_netns(self.netns(place), lambda: socket.socket(family, kind))
 
     # ---- those who live there ---------------------------------------------------
 
@@ -132,14 +174,15 @@ class World:
         self.daemons.append(d)
         return d
 
-    def spawn(self, argv, *, cgroup=None, place=None, uid=0, gid=None, env=None, kind=Process, **kwargs):
-        """A process in cgroup work/<cgroup>, in the namespace of `place` (None: the node), under `uid`."""
+    def spawn(self, argv, *, cgroup=None, place=None, uid=0, gid=None, env=None, kind=Process, scope="work", **kwargs):
+        """A process in cgroup <scope>/<cgroup>, in the namespace of `place` (None: the node), under `uid`. What is started
+        with scope="outside" is a stranger: no daemon sees it."""
         if place:
             self.place(place)
         environment = {"PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "LC_ALL": "C.UTF-8", **(env or {})}
         process = kind(
             argv,
-            cgroup_dir=self.cgroup_dir(f"work/{cgroup}" if cgroup else "work"),
+            cgroup_dir=self.cgroup_dir(f"{scope}/{cgroup}" if cgroup else scope),
             netns=self.netns(place or "node"),
             uid=uid,
             gid=gid,
@@ -169,7 +212,8 @@ class World:
         if not all(p.stat().st_mode & 0o001 for p in [venv.resolve(), *venv.resolve().parents]):
             copy = self.dir / "venv"
             if not copy.exists():
-                shutil.copytree(venv, copy, symlinks=True)
+                # Not the 107 MB of Envoy: root runs that one, from where it is.
+                shutil.copytree(venv, copy, symlinks=True, ignore=shutil.ignore_patterns("envoy"))
             venv = copy
         return venv / "bin" / "python"
 
