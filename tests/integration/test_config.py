@@ -49,7 +49,7 @@ def test_check_touches_nothing(world):
     (7, 15, "identity:\n  authority:\n    x509_ttl: soon\n", "x509_ttl"),
     (7, 15, "identity:\n  authority:\n    x509_ttl: 1s\n", "x509_ttl"),
     (5, 11, "require: [levitation]\n", "levitation"),
-    (6, 3, "traffic:\n  files: [/etc/x.yaml]\n", "mTLS"),
+    (6, 11, "traffic:\n  files: [x.yaml]\n", "absolute"),
     (5, 1, "instance: two\n", "instance"),
 ])
 def test_wrong_keys_and_values_have_a_place(world, line, column, text, why):
