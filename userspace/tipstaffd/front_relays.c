@@ -39,8 +39,7 @@ struct tip_front_relays {
 	size_t nmoved;
 };
 
-/* ---- worker -> store and policies ---------------------------------------------------------------
- */
+/* ---- worker -> store and policies ------------------------------------------ */
 
 static void free_svid(void *svid)
 {
@@ -117,8 +116,9 @@ static size_t op_expected(void *ctx, const struct tip_worker_flow *f, const char
 	tip_traffic_decide(r->set, r->cache, &flow, &d);
 	if (d.verdict != TIP_TRAFFIC_MTLS)
 		return 0;
-	for (; n < d.policy->nserver && n < max; n++)
-		out[n] = d.policy->server[n].id;
+	for (size_t i = 0; i < d.policy->nserver && n < max; i++)
+		if (!tip_map_gets(r->quarantined, d.policy->server[i].id))
+			out[n++] = d.policy->server[i].id;
 	return n;
 }
 
@@ -144,8 +144,7 @@ static enum tip_verdict op_authorise(void *ctx, const struct tip_worker_flow *f,
 	return TIP_VERDICT_OK;
 }
 
-/* ---- worker -> link ----------------------------------------------------------------------------
- */
+/* ---- worker -> link -------------------------------------------------------- */
 
 static void op_wanted(void *ctx, uint64_t id, const char *peer_id)
 {
@@ -210,8 +209,7 @@ void tip_front_relays_report(struct tip_front_relays *r)
 		      });
 }
 
-/* ---- link -> worker ----------------------------------------------------------------------------
- */
+/* ---- link -> worker -------------------------------------------------------- */
 
 static int on_limits(struct tip_front_relays *r, const struct tip_link_msg *m,
 		     struct tip_error *err)
@@ -316,8 +314,7 @@ int tip_front_relays_message(struct tip_front_relays *r, const struct tip_link_m
 	return ret < 0 ? -1 : 1;
 }
 
-/* ---- what changes ------------------------------------------------------------------------------
- */
+/* ---- what changes ---------------------------------------------------------- */
 
 void tip_front_relays_quarantine(struct tip_front_relays *r, const char *spiffe_id, bool on)
 {

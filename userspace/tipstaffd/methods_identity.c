@@ -174,8 +174,7 @@ TIP_METHOD(tip_method_identity_remove)
 	return json_pack("{s:i}", "removed", removed);
 }
 
-/* ---- quarantine -------------------------------------------------------------------------------
- */
+/* ---- quarantine ------------------------------------------------------------ */
 
 struct touched {
 	struct tip_keeper *k;

@@ -65,8 +65,7 @@ static struct tip_link_flow ends_of(const struct tip_flow *f)
 	};
 }
 
-/* ---- intercept -> process table and front ------------------------------------------------------
- */
+/* ---- intercept -> process table and front ---------------------------------- */
 
 /* Who holds this connect() up: the identity it had at the hook, or the one it has got since. */
 static const char *client_id(struct tip_keeper *k, const struct tip_flow *f,
@@ -256,8 +255,7 @@ static int op_listener(void *ctx, uint64_t cookie, uint32_t addr, uint16_t port,
 	return owner_lives(k, out) ? 0 : -ENOENT;
 }
 
-/* ---- front -> intercept ------------------------------------------------------------------------
- */
+/* ---- front -> intercept ---------------------------------------------------- */
 
 /* What connect() says when the front gave up a flow whose SYN is still held. */
 static int errno_of(enum tip_mtls_cause cause, uint32_t dial_error)
@@ -393,8 +391,7 @@ void tip_relays_front_gone(struct tip_keeper *k)
 	tip_intercept_front_gone(k->relays.intercept);
 }
 
-/* ---- events, time ------------------------------------------------------------------------------
- */
+/* ---- events, time ---------------------------------------------------------- */
 
 void tip_relays_resolved(struct tip_keeper *k, uint64_t exec_id)
 {
@@ -442,8 +439,7 @@ void tip_relays_tick(struct tip_keeper *k)
 	tip_relays_end_plain(k);
 }
 
-/* ---- life --------------------------------------------------------------------------------------
- */
+/* ---- life ------------------------------------------------------------------ */
 
 int tip_relays_open(struct tip_keeper *k, struct tip_error *err)
 {

@@ -141,9 +141,6 @@ void tip_relays_end_plain(struct tip_keeper *k)
 	if (!k->relays.recheck_plain)
 		return;
 	k->relays.recheck_plain = false;
-	/* The plaintext stop knows the servers' end by its listener. */
-	if (tip_sensor_listeners_scan(k->sensor) < 0)
-		tip_warn("traffic", "listeners that were there before cannot be looked for");
 	n = tip_intercept_end_plain(k->relays.intercept, is_covered, k->traffic.set);
 	if (n)
 		tip_info("traffic",
