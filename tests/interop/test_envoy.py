@@ -89,9 +89,10 @@ def test_to_envoy_that_refuses_us(scene, as_server):
     """Envoy holds our SPIFFE ID against its matcher once our handshake is done, and has no verdict record: connect() has
     succeeded, and then the connection is reset."""
     as_server(scene.svids["backend"], peer_id=spiffe("somebody-else"))
-    connected, heard = scene.dial("hear", 10)
-    assert connected["errno"] == "ok"
-    assert heard["errno"] == "ECONNRESET" and heard["bytes"] == 0
+    connected, *heard = scene.dial("hear", 10)
+    # The reset can be faster than the way out of connect().
+    assert connected["errno"] in ("ok", "ECONNRESET")
+    assert [(h["errno"], h["bytes"]) for h in heard] == ([("ECONNRESET", 0)] if connected["errno"] == "ok" else [])
 
 
 # ---- Envoy is the client -------------------------------------------------------

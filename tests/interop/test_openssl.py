@@ -173,13 +173,28 @@ def test_server_that_speaks_no_tls(scene):
     server.close()
 
 
+def test_s_server_whose_identity_is_quarantined_here(scene, s_server):
+    """It runs elsewhere and holds a certificate that is good: nobody of this node talks to it all the same."""
+    s_server(*ASKS, *files(scene.svids["backend"]))
+    assert scene.dial()[0]["errno"] == "ok"
+    scene.daemon.cli("quarantine", spiffe("backend"), "--reason", "a test")
+    try:
+        mark = scene.daemon.alerts_mark()
+        assert scene.dial()[0]["errno"] == "ECONNREFUSED"
+        assert scene.refusal("denied", "outbound", mark)["tipstaff.expected.id"] == spiffe("backend")
+    finally:
+        scene.daemon.cli("release", spiffe("backend"))
+    assert scene.dial()[0]["errno"] == "ok"
+
+
 def test_s_server_that_refuses_our_certificate(scene, s_server):
     """In TLS 1.3 it can say so only after we are done, and it has no verdict record: connect() has succeeded, and the
     application's first read or write fails."""
     server = s_server(*ASKS, *files(scene.svids["backend"]), "-CAfile", BAD["untrusted"](scene, spiffe("x")) / "svid.0.pem")
     connected, *rest = scene.dial("hear", 100)
-    assert connected["errno"] == "ok"
-    assert rest[0]["errno"] == "ECONNRESET", rest
+    # The reset can be faster than the way out of connect().
+    assert connected["errno"] in ("ok", "ECONNRESET")
+    assert [r["errno"] for r in rest] == (["ECONNRESET"] if connected["errno"] == "ok" else [])
     until("it to say why", lambda: "verify error" in server.text())
 
 
