@@ -17,7 +17,8 @@
 #include "sensor/intercept.h"
 #include "sensor/internal.h"
 
-#define KEY_MAX 64
+#define KEY_MAX     64
+#define PORTS_BATCH 4096 /* elements of `traffic_ports` in one call */
 
 int tip_map_purge(struct tip_sensor *s, enum tip_sensor_map map,
 		  bool (*drop)(struct tip_sensor *s, const void *key, uint64_t arg), uint64_t arg)
@@ -153,21 +154,44 @@ int tip_sensor_client_prune(struct tip_sensor *s, uint32_t first)
 	return tip_map_purge(s, TIP_MAP_TRAFFIC_CLIENTS, of_policy_below, first);
 }
 
+/*
+ * The highest number in `traffic_ports`, in few calls: at a restart connect() waits for this. All
+ * of them, if they cannot be read: a number that is used twice would let strangers in.
+ */
+static uint32_t last_of_ports(struct tip_sensor *s)
+{
+	struct tip_traffic_ports *ports = tip_calloc(PORTS_BATCH, sizeof(*ports));
+	uint32_t *keys = tip_calloc(PORTS_BATCH, sizeof(*keys)), at, count, last = 0;
+	bool more = true;
+
+	for (void *from = NULL; more; from = &at) {
+		count = PORTS_BATCH;
+		more = bpf_map_lookup_batch(s->maps[TIP_MAP_TRAFFIC_PORTS], from, &at, keys, ports,
+					    &count, NULL) == 0;
+		if (!more && errno != ENOENT) {
+			last = UINT32_MAX;
+			break;
+		}
+		for (uint32_t i = 0; i < count; i++)
+			if (ports[i].policy > last)
+				last = ports[i].policy;
+	}
+	free(ports);
+	free(keys);
+	return last;
+}
+
 uint32_t tip_sensor_policy_last(struct tip_sensor *s)
 {
 	const int clients = s->maps[TIP_MAP_TRAFFIC_CLIENTS];
 	struct tip_traffic_client key;
-	struct tip_traffic_ports ports;
-	uint32_t last = 0;
+	uint32_t last = s->settings.traffic_generation ? last_of_ports(s) : 0;
 
+	/* Ports have every policy, and pairs those of sets that are no longer in force. */
 	for (int more = bpf_map_get_next_key(clients, NULL, &key); !more;
 	     more = bpf_map_get_next_key(clients, &key, &key))
 		if (key.policy > last)
 			last = key.policy;
-	/* A policy that nobody here may dial has no client. */
-	for (uint32_t i = 0; s->settings.traffic_generation && i < TIP_TRAFFIC_PORTS_MAX; i++)
-		if (!tip_map_lookup(s, TIP_MAP_TRAFFIC_PORTS, &i, &ports) && ports.policy > last)
-			last = ports.policy;
 	return last;
 }
 
