@@ -112,21 +112,33 @@ static bool is_plain(const struct sweep *s, const struct inet_diag_msg *d)
 	return s->covered(s->ctx, k.daddr, k.dport) || s->covered(s->ctx, k.saddr, k.sport);
 }
 
+/* A request about TCP sockets of that family, begun in `m`. */
+static struct inet_diag_req_v2 *begin(struct message *m, uint16_t type, uint16_t flags,
+				      uint8_t family)
+{
+	struct nlmsghdr *nl = mnl_nlmsg_put_header(m->data);
+	struct inet_diag_req_v2 *req;
+
+	nl->nlmsg_type = type;
+	nl->nlmsg_flags = NLM_F_REQUEST | flags;
+	req = mnl_nlmsg_put_extra_header(nl, sizeof(*req));
+	req->sdiag_family = family;
+	req->sdiag_protocol = IPPROTO_TCP;
+	return req;
+}
+
+static ssize_t send_message(const struct mnl_socket *to, const struct message *m)
+{
+	return mnl_socket_sendto(to, m->data, ((const struct nlmsghdr *)m->data)->nlmsg_len);
+}
+
 static void destroy(struct sweep *s, const struct inet_diag_msg *d)
 {
-	struct inet_diag_req_v2 *req;
-	struct nlmsghdr *nl;
 	struct message m;
 	ssize_t n;
 
-	nl = mnl_nlmsg_put_header(m.data);
-	nl->nlmsg_type = SOCK_DESTROY;
-	nl->nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK;
-	req = mnl_nlmsg_put_extra_header(nl, sizeof(*req));
-	req->sdiag_family = d->idiag_family;
-	req->sdiag_protocol = IPPROTO_TCP;
-	req->id = d->id;
-	if (mnl_socket_sendto(s->kill, nl, nl->nlmsg_len) < 0 ||
+	begin(&m, SOCK_DESTROY, NLM_F_ACK, d->idiag_family)->id = d->id;
+	if (send_message(s->kill, &m) < 0 ||
 	    (n = mnl_socket_recvfrom(s->kill, m.data, sizeof(m.data))) < 0 ||
 	    mnl_cb_run(m.data, n, 0, mnl_socket_get_portid(s->kill), NULL, NULL) < 0) {
 		/* ENOENT: it has ended by itself meanwhile. */
@@ -149,20 +161,12 @@ static int on_socket(const struct nlmsghdr *nl, void *ctx)
 
 static int list_family(struct sweep *s, uint8_t family)
 {
-	struct inet_diag_req_v2 *req;
-	struct nlmsghdr *nl;
 	struct message m;
 	ssize_t n;
 	int ret;
 
-	nl = mnl_nlmsg_put_header(m.data);
-	nl->nlmsg_type = SOCK_DIAG_BY_FAMILY;
-	nl->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
-	req = mnl_nlmsg_put_extra_header(nl, sizeof(*req));
-	req->sdiag_family = family;
-	req->sdiag_protocol = IPPROTO_TCP;
-	req->idiag_states = STATES;
-	if (mnl_socket_sendto(s->list, nl, nl->nlmsg_len) < 0)
+	begin(&m, SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, family)->idiag_states = STATES;
+	if (send_message(s->list, &m) < 0)
 		return -errno;
 	do {
 		n = mnl_socket_recvfrom(s->list, m.data, sizeof(m.data));
@@ -173,16 +177,29 @@ static int list_family(struct sweep *s, uint8_t family)
 	return ret < 0 ? -errno : 0;
 }
 
+/* In the namespace that this thread is in. NULL with errno. */
+static struct mnl_socket *open_diag(void)
+{
+	struct mnl_socket *sock = mnl_socket_open2(NETLINK_SOCK_DIAG, SOCK_CLOEXEC);
+	int err;
+
+	if (!sock || mnl_socket_bind(sock, 0, MNL_SOCKET_AUTOPID) == 0)
+		return sock;
+	err = errno;
+	mnl_socket_close(sock);
+	errno = err;
+	return NULL;
+}
+
 static int open_inside(struct sweep *s)
 {
 	int ret = tip_netns_enter(s->ns->fd);
 
 	if (ret < 0)
 		return ret;
-	s->list = mnl_socket_open2(NETLINK_SOCK_DIAG, SOCK_CLOEXEC);
-	s->kill = mnl_socket_open2(NETLINK_SOCK_DIAG, SOCK_CLOEXEC);
-	if (!s->list || !s->kill || mnl_socket_bind(s->list, 0, MNL_SOCKET_AUTOPID) < 0 ||
-	    mnl_socket_bind(s->kill, 0, MNL_SOCKET_AUTOPID) < 0)
+	s->list = open_diag();
+	s->kill = s->list ? open_diag() : NULL;
+	if (!s->kill)
 		ret = -errno;
 	tip_netns_leave(s->ic->home);
 	return ret;
@@ -215,23 +232,17 @@ static void sweep_one(struct sweep *s)
 static int ask_for(struct mnl_socket *sock, const struct tip_flow_key *key)
 {
 	struct inet_diag_req_v2 *req;
-	struct nlmsghdr *nl;
 	struct message m;
 	ssize_t n;
 
-	nl = mnl_nlmsg_put_header(m.data);
-	nl->nlmsg_type = SOCK_DIAG_BY_FAMILY;
-	nl->nlmsg_flags = NLM_F_REQUEST;
-	req = mnl_nlmsg_put_extra_header(nl, sizeof(*req));
-	req->sdiag_family = AF_INET;
-	req->sdiag_protocol = IPPROTO_TCP;
+	req = begin(&m, SOCK_DIAG_BY_FAMILY, 0, AF_INET);
 	req->idiag_states = ~0u;
 	req->id.idiag_src[0] = key->saddr;
 	req->id.idiag_dst[0] = key->daddr;
 	req->id.idiag_sport = htons(key->sport);
 	req->id.idiag_dport = htons(key->dport);
 	req->id.idiag_cookie[0] = req->id.idiag_cookie[1] = INET_DIAG_NOCOOKIE;
-	if (mnl_socket_sendto(sock, nl, nl->nlmsg_len) < 0)
+	if (send_message(sock, &m) < 0)
 		return -errno;
 	n = mnl_socket_recvfrom(sock, m.data, sizeof(m.data));
 	if (n < 0 || mnl_cb_run(m.data, n, 0, mnl_socket_get_portid(sock), NULL, NULL) < 0)
@@ -247,10 +258,10 @@ bool tip_diag_exists(const struct tip_intercept *ic, const struct tip_netns *ns,
 
 	if (tip_netns_enter(ns->fd) < 0)
 		return true;
-	sock = mnl_socket_open2(NETLINK_SOCK_DIAG, SOCK_CLOEXEC);
-	if (sock && mnl_socket_bind(sock, 0, MNL_SOCKET_AUTOPID) == 0)
-		ret = ask_for(sock, key);
+	sock = open_diag();
 	tip_netns_leave(ic->home);
+	if (sock)
+		ret = ask_for(sock, key);
 	if (sock)
 		mnl_socket_close(sock);
 	return ret != -ENOENT;

@@ -243,32 +243,37 @@ void tip_front_send_exec(struct tip_keeper *k, struct tip_process *p)
 			  });
 }
 
-/* A socket for which the front has no descriptor left would break the link: refuse it before. */
-static uint32_t connections_that_fit(const struct tip_keeper *k)
+uint32_t tip_front_fit(const char *key, uint32_t wanted, uint32_t fds, uint32_t others,
+		       uint32_t least)
 {
 	struct rlimit l;
+	uint64_t fit;
 
-	if (getrlimit(RLIMIT_NOFILE, &l) < 0 ||
-	    l.rlim_cur >= k->config->max_connections + FRONT_FDS)
-		return k->config->max_connections;
+	if (getrlimit(RLIMIT_NOFILE, &l) < 0 || l.rlim_cur >= (uint64_t)fds * wanted + others)
+		return wanted;
+	fit = l.rlim_cur > others ? (l.rlim_cur - others) / fds : 0;
+	if (fit < least)
+		fit = least;
 	tip_warn("front",
-		 "limits.connections is %u, but only %llu files may be open (RLIMIT_NOFILE): "
+		 "%s is %u, but only %llu files may be open (RLIMIT_NOFILE): %llu are possible; "
 		 "raise that, in the service file LimitNOFILE",
-		 k->config->max_connections, (unsigned long long)l.rlim_cur);
-	return l.rlim_cur > 2 * FRONT_FDS ? (uint32_t)l.rlim_cur - FRONT_FDS : FRONT_FDS;
+		 key, wanted, (unsigned long long)l.rlim_cur, (unsigned long long)fit);
+	return (uint32_t)fit;
 }
 
 static void feed(struct tip_keeper *k)
 {
 	const struct tip_config *c = k->config;
 
-	tip_front_send(k, &(struct tip_link_msg){
-				  .type = TIP_LINK_CONFIG,
-				  .name = c->trust_domain,
-				  .numbers = {c->x509_ttl, c->ca_ttl, c->max_processes,
-					      connections_that_fit(k), c->max_connections_per_uid,
-					      (uint32_t)c->log_level},
-			  });
+	tip_front_send(k,
+		       &(struct tip_link_msg){
+			       .type = TIP_LINK_CONFIG,
+			       .name = c->trust_domain,
+			       .numbers = {c->x509_ttl, c->ca_ttl, c->max_processes,
+					   tip_front_fit("limits.connections", c->max_connections,
+							 1, FRONT_FDS, FRONT_FDS),
+					   c->max_connections_per_uid, (uint32_t)c->log_level},
+		       });
 	send_records(k);
 	tip_front_send_entries(k);
 	for (size_t i = 0; i < tip_guard_quarantine_count(k->guard); i++)

@@ -216,6 +216,13 @@ void tip_front_watch(struct tip_keeper *k); /* each second: ends a front that ha
 void tip_front_reaped(struct tip_keeper *k, pid_t pid, int status);
 void tip_front_send(struct tip_keeper *k,
 		    const struct tip_link_msg *msg); /* dropped when no front runs */
+/*
+ * How many of `wanted` things with `fds` descriptors each, beside `others`, the front has room for:
+ * one for which it has no descriptor left would break the link. At least `least`; fewer than wanted
+ * is said, of the configuration's key.
+ */
+uint32_t tip_front_fit(const char *key, uint32_t wanted, uint32_t fds, uint32_t others,
+		       uint32_t least);
 void tip_front_send_entries(struct tip_keeper *k);
 void tip_front_send_exec(struct tip_keeper *k, struct tip_process *p);
 

@@ -9,6 +9,8 @@
 #include "base/mem.h"
 
 static const char unchanged[] = "nothing has changed: the policies that held before still hold";
+static const char not_intercepted[] =
+	"traffic.files is not in the configuration: nothing is intercepted";
 
 static const struct tip_traffic_policies *active(const struct tip_keeper *k)
 {
@@ -55,8 +57,7 @@ static json_t *notes(const struct tip_keeper *k, const char *set)
 	json_t *list;
 
 	if (!k->config->traffic)
-		tip_buf_adds(&text, "traffic.files is not in the configuration: nothing is "
-				    "intercepted\n");
+		tip_buf_addf(&text, "%s\n", not_intercepted);
 	tip_traffic_remarks(k, set, &text);
 	list = tip_json_lines(&text);
 	tip_buf_free(&text);
@@ -223,9 +224,7 @@ static json_t *limits_of(const struct tip_keeper *k, const struct tip_traffic_ex
 	json_t *list = json_array();
 
 	if (!k->config->traffic)
-		json_array_append_new(list,
-				      json_string("traffic.files is not in the configuration: "
-						  "nothing is intercepted"));
+		json_array_append_new(list, json_string(not_intercepted));
 	else if (e->flow.addr.family == 6 && e->decision.verdict != TIP_TRAFFIC_PLAIN)
 		json_array_append_new(list, json_string("connections over IPv6 are not carried: "
 							"connect() says EPERM whoever asks"));

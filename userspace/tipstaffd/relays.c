@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -22,17 +21,6 @@
 static struct tip_relay_of_front *relay_of(const struct tip_keeper *k, uint64_t id)
 {
 	return tip_map_getu(k->relays.relays, id);
-}
-
-static struct tip_relay_of_front *remember(struct tip_keeper *k, const struct tip_flow *f,
-					   const char *own_id)
-{
-	struct tip_relay_of_front *r = tip_alloc(sizeof(*r));
-
-	r->own_id = tip_strdup(own_id);
-	r->peer_id = tip_strdup("");
-	tip_map_putu(k->relays.relays, f->id, r);
-	return r;
 }
 
 static void free_relay(void *relay)
@@ -63,6 +51,23 @@ static struct tip_link_flow ends_of(const struct tip_flow *f)
 		.local_port = f->local.port,
 		.remote_port = f->remote.port,
 	};
+}
+
+/* Gives a flow of that workload ("": it has no identity), and its socket, to the front. */
+static void hand_over(struct tip_keeper *k, enum tip_link_type type, const struct tip_flow *f,
+		      const char *own_id, int fd)
+{
+	struct tip_relay_of_front *r = tip_alloc(sizeof(*r));
+
+	r->own_id = tip_strdup(own_id);
+	r->peer_id = tip_strdup("");
+	tip_map_putu(k->relays.relays, f->id, r);
+	tip_front_send(k, &(struct tip_link_msg){.type = type,
+						 .id = f->id,
+						 .exec_id = f->exec_id,
+						 .flow = ends_of(f),
+						 .name = own_id,
+						 .fd = fd});
 }
 
 /* ---- intercept -> process table and front ---------------------------------- */
@@ -103,13 +108,7 @@ static void op_outbound(void *ctx, const struct tip_flow *f, int fd)
 	const struct tip_process *p = tip_process_by_exec_id(k->table, f->exec_id);
 	const char *id = p ? client_id(k, f, p) : NULL;
 
-	remember(k, f, id ? id : "");
-	tip_front_send(k, &(struct tip_link_msg){.type = TIP_LINK_OUTBOUND,
-						 .id = f->id,
-						 .exec_id = f->exec_id,
-						 .flow = ends_of(f),
-						 .name = id,
-						 .fd = fd});
+	hand_over(k, TIP_LINK_OUTBOUND, f, id ? id : "", fd);
 }
 
 static bool op_inbound(void *ctx, const struct tip_flow *f, int fd)
@@ -125,13 +124,7 @@ static bool op_inbound(void *ctx, const struct tip_flow *f, int fd)
 	id = p ? p->spiffe_id : NULL;
 	if (p)
 		introduce(k, p);
-	remember(k, f, id ? id : "");
-	tip_front_send(k, &(struct tip_link_msg){.type = TIP_LINK_INBOUND,
-						 .id = f->id,
-						 .exec_id = f->exec_id,
-						 .flow = ends_of(f),
-						 .name = id,
-						 .fd = fd});
+	hand_over(k, TIP_LINK_INBOUND, f, id ? id : "", fd);
 	/* If the link ended in there, so did every flow. */
 	return true;
 }
@@ -337,25 +330,6 @@ bool tip_relays_message(struct tip_keeper *k, const struct tip_link_msg *m)
 	}
 }
 
-/* Each relay has two descriptors in the front: no more relays than it may have open files. */
-static uint32_t relays_that_fit(const struct tip_keeper *k)
-{
-	const uint32_t others = k->config->max_connections + 64, wanted = k->config->max_relays;
-	struct rlimit l;
-	uint32_t fit;
-
-	if (getrlimit(RLIMIT_NOFILE, &l) < 0 || l.rlim_cur >= 2ULL * wanted + others)
-		return wanted;
-	fit = l.rlim_cur > others ? (uint32_t)(l.rlim_cur - others) / 2 : 0;
-	if (fit < 16)
-		fit = 16;
-	tip_warn("front",
-		 "limits.relays is %u, but only %llu files may be open (RLIMIT_NOFILE): %u are "
-		 "possible; raise that, in the service file LimitNOFILE",
-		 wanted, (unsigned long long)l.rlim_cur, fit);
-	return fit;
-}
-
 void tip_relays_feed(struct tip_keeper *k)
 {
 	const struct tip_config *c = k->config;
@@ -363,7 +337,8 @@ void tip_relays_feed(struct tip_keeper *k)
 
 	if (!k->relays.intercept)
 		return;
-	fit = relays_that_fit(k);
+	/* Each has two descriptors there, beside those of the Workload API and its own. */
+	fit = tip_front_fit("limits.relays", c->max_relays, 2, c->max_connections + 64, 16);
 	tip_front_send(
 		k, &(struct tip_link_msg){
 			   .type = TIP_LINK_LIMITS,
