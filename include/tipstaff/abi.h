@@ -13,7 +13,7 @@
  * The layout's version. It is part of the pin directory's name: a daemon never
  * adopts maps of another layout.
  */
-#define TIP_ABI_VERSION 2
+#define TIP_ABI_VERSION 3
 
 /* ---- identity ---------------------------------------------------------- */
 

@@ -44,15 +44,28 @@ enum tip_sensor_map {
 };
 extern const char *const tip_map_names[TIP_MAP_END];
 
+/*
+ * Programs come in groups; a start takes those that the configuration and this kernel call for, and
+ * does not even load the others: a kernel without BPF LSM would refuse the whole object.
+ */
+enum tip_sensor_group {
+	TIP_GROUP_BASE = 1u << 0,     /* always */
+	TIP_GROUP_SYSCALLS = 1u << 1, /* activity sensed at the exit of system calls */
+	TIP_GROUP_KERNEL = 1u << 2, /* activity sensed by fexit and LSM in the kernel's functions */
+	TIP_GROUP_LSM = 1u << 3,    /* acts denied by BPF LSM */
+};
+
 /* Programs that are attached or run by themselves; the handlers of system calls are only jumped to.
  */
 enum tip_sensor_prog {
+	/* attached once, where the program itself says: tracing and LSM */
 	TIP_PROG_EXEC,
 	TIP_PROG_FORK,
 	TIP_PROG_EXIT,
 	TIP_PROG_CGROUP,
 	TIP_PROG_SYS_EXIT,
 	TIP_PROG_TRACING_END,
+	/* attached to each cgroup of the scope */
 	TIP_PROG_CONNECT4 = TIP_PROG_TRACING_END,
 	TIP_PROG_CONNECT6,
 	TIP_PROG_SENDMSG4,
@@ -75,6 +88,9 @@ enum tip_sensor_prog {
 #define TIP_CGROUP_HOOKS (TIP_PROG_CGROUP_END - TIP_PROG_CONNECT4)
 extern const char *const tip_prog_names[TIP_PROG_END];
 
+/* The group of a program; everything from TIP_PROG_TRACING_END on is of the base. */
+enum tip_sensor_group tip_prog_group(enum tip_sensor_prog prog);
+
 /* A cgroup at which the hooks are attached. */
 struct tip_hooked {
 	uint64_t cgroup_id;
@@ -91,12 +107,13 @@ struct tip_sensor {
 	struct tip_sensor_ops ops;
 	bool pinned;
 	bool adopted;
+	uint32_t groups;     /* TIP_GROUP_*: what this start takes */
 	uint64_t generation; /* settings.build of our programs */
 	char dir[128];       /* where the state maps are pinned */
 	char gen_dir[160];   /* where this generation is */
 	int lock;            /* the instance folder, locked while this process has the sensor */
 	int maps[TIP_MAP_END];
-	int progs[TIP_PROG_END];
+	int progs[TIP_PROG_END]; /* -1: its group is not taken */
 	int links[TIP_PROG_TRACING_END];
 	struct tip_hooked *hooked;
 	size_t nhooked;
@@ -113,8 +130,11 @@ struct tip_sensor {
 
 /* ---- load.c ---- */
 
-/* The build of the programs in this binary: a hash of the object, lowest bit zero. */
-uint64_t tip_build_id(void);
+/*
+ * The build of the programs in this binary: a hash of the object and of the groups that are loaded
+ * from it, lowest bit zero.
+ */
+uint64_t tip_build_id(uint32_t groups);
 
 /*
  * Loads the programs as generation `s->generation` over the maps that are open in s->maps (-1: make

@@ -73,6 +73,18 @@ const char *const tip_prog_names[TIP_PROG_END] = {
 	[TIP_PROG_LISTENERS] = "tip_listeners",
 };
 
+/* How the programs below TIP_PROG_TRACING_END are attached. */
+static const struct {
+	enum bpf_attach_type type;
+	enum tip_sensor_group group;
+} tracing[TIP_PROG_TRACING_END] = {
+	[TIP_PROG_EXEC] = {BPF_TRACE_RAW_TP, TIP_GROUP_BASE},
+	[TIP_PROG_FORK] = {BPF_TRACE_RAW_TP, TIP_GROUP_BASE},
+	[TIP_PROG_EXIT] = {BPF_TRACE_RAW_TP, TIP_GROUP_BASE},
+	[TIP_PROG_CGROUP] = {BPF_TRACE_RAW_TP, TIP_GROUP_BASE},
+	[TIP_PROG_SYS_EXIT] = {BPF_TRACE_RAW_TP, TIP_GROUP_SYSCALLS},
+};
+
 #define LOG_TAIL 12
 
 /* Which program handles the exit of which system call (64-bit numbers; the dispatcher translates
@@ -112,7 +124,32 @@ static int libbpf_says(enum libbpf_print_level level, const char *fmt, va_list a
 	return len;
 }
 
-uint64_t tip_build_id(void)
+enum tip_sensor_group tip_prog_group(enum tip_sensor_prog prog)
+{
+	return prog < TIP_PROG_TRACING_END ? tracing[prog].group : TIP_GROUP_BASE;
+}
+
+/* Leaves out what belongs to groups that are not taken. */
+static int choose_programs(struct bpf_object *obj, uint32_t groups, struct tip_error *err)
+{
+	for (int i = 0; i < TIP_PROG_TRACING_END; i++) {
+		struct bpf_program *prog = bpf_object__find_program_by_name(obj, tip_prog_names[i]);
+
+		if (!prog ||
+		    (!(tracing[i].group & groups) && bpf_program__set_autoload(prog, false)))
+			return tip_error_set(err, "cannot choose the program %s",
+					     tip_prog_names[i]);
+	}
+	for (size_t i = 0; i < TIP_ARRAY_SIZE(handlers) && !(groups & TIP_GROUP_SYSCALLS); i++) {
+		struct bpf_program *prog = bpf_object__find_program_by_name(obj, handlers[i].prog);
+
+		if (!prog || bpf_program__set_autoload(prog, false))
+			return tip_error_set(err, "cannot choose the program %s", handlers[i].prog);
+	}
+	return 0;
+}
+
+uint64_t tip_build_id(uint32_t groups)
 {
 	uint64_t hash = 0xcbf29ce484222325ull; /* FNV-1a: names a build, defends nothing */
 	size_t size, i;
@@ -120,7 +157,7 @@ uint64_t tip_build_id(void)
 
 	for (i = 0; i < size; i++)
 		hash = (hash ^ elf[i]) * 0x100000001b3ull;
-	hash &= ~1ull;
+	hash = ((hash ^ groups) * 0x100000001b3ull) & ~1ull;
 	return hash ? hash : 2;
 }
 
@@ -203,6 +240,8 @@ int tip_load(struct tip_sensor *s, const struct tip_sensor_config *config, struc
 		tip_error_set(err, "cannot set map sizes: %s", strerror(errno));
 		goto out;
 	}
+	if (choose_programs(skel->obj, s->groups, err))
+		goto out;
 	skel->rodata->tip_build = s->generation;
 	for (int i = 0; i < TIP_MAP_END; i++) {
 		struct bpf_map *map = bpf_object__find_map_by_name(skel->obj, tip_map_names[i]);
@@ -233,13 +272,17 @@ int tip_load(struct tip_sensor *s, const struct tip_sensor_config *config, struc
 		struct bpf_program *prog =
 			bpf_object__find_program_by_name(skel->obj, tip_prog_names[i]);
 
+		if (!(tip_prog_group(i) & s->groups))
+			continue;
 		s->progs[i] = prog ? tip_fd_keep(bpf_program__fd(prog)) : -1;
 		if (s->progs[i] < 0) {
 			tip_error_set(err, "no program %s: %s", tip_prog_names[i], strerror(errno));
 			goto out;
 		}
 	}
-	if (fill_handlers(skel->obj, err) || start_sequence(s->maps[TIP_MAP_SEQUENCE], err))
+	if ((s->groups & TIP_GROUP_SYSCALLS) && fill_handlers(skel->obj, err))
+		goto out;
+	if (start_sequence(s->maps[TIP_MAP_SEQUENCE], err))
 		goto out;
 	ret = 0;
 out:
@@ -250,7 +293,9 @@ out:
 int tip_attach(struct tip_sensor *s, struct tip_error *err)
 {
 	for (int i = 0; i < TIP_PROG_TRACING_END; i++) {
-		s->links[i] = bpf_link_create(s->progs[i], 0, BPF_TRACE_RAW_TP, NULL);
+		if (s->progs[i] < 0)
+			continue;
+		s->links[i] = bpf_link_create(s->progs[i], 0, tracing[i].type, NULL);
 		if (s->links[i] < 0)
 			return tip_error_set(err, "cannot attach %s: %s", tip_prog_names[i],
 					     strerror(errno));

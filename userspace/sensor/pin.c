@@ -264,10 +264,14 @@ bool tip_pin_adopt(struct tip_sensor *s, const struct tip_sensor_config *config)
 	whole = whole && ring_fits(s->maps[TIP_MAP_LIFECYCLE], config->lifecycle_ring) &&
 		ring_fits(s->maps[TIP_MAP_ACTIVITY], config->activity_ring);
 	for (int i = 0; i < TIP_PROG_END && whole; i++) {
+		if (!(tip_prog_group(i) & s->groups))
+			continue;
 		s->progs[i] = open_pin(s->gen_dir, "prog_", tip_prog_names[i]);
 		whole = s->progs[i] >= 0;
 	}
 	for (int i = 0; i < TIP_PROG_TRACING_END && whole; i++) {
+		if (s->progs[i] < 0)
+			continue;
 		s->links[i] = open_pin(s->gen_dir, "link_", tip_prog_names[i]);
 		whole = s->links[i] >= 0;
 	}
@@ -322,10 +326,12 @@ int tip_pin_save_generation(struct tip_sensor *s, struct tip_error *err)
 		if (pin_fd(s->maps[i], s->gen_dir, "", tip_map_names[i], err))
 			return -1;
 	for (int i = 0; i < TIP_PROG_END; i++)
-		if (pin_fd(s->progs[i], s->gen_dir, "prog_", tip_prog_names[i], err))
+		if (s->progs[i] >= 0 &&
+		    pin_fd(s->progs[i], s->gen_dir, "prog_", tip_prog_names[i], err))
 			return -1;
 	for (int i = 0; i < TIP_PROG_TRACING_END; i++)
-		if (pin_fd(s->links[i], s->gen_dir, "link_", tip_prog_names[i], err))
+		if (s->links[i] >= 0 &&
+		    pin_fd(s->links[i], s->gen_dir, "link_", tip_prog_names[i], err))
 			return -1;
 	return 0;
 }

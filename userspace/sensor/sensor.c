@@ -277,7 +277,7 @@ static int start_generation(struct tip_sensor *s, const struct tip_sensor_config
 static int adopt_or_start(struct tip_sensor *s, const struct tip_sensor_config *config,
 			  struct tip_error *err)
 {
-	const uint64_t build = tip_build_id();
+	const uint64_t build = tip_build_id(s->groups);
 	const uint32_t zero = 0;
 	uint64_t active;
 
@@ -319,6 +319,10 @@ struct tip_sensor *tip_sensor_open(const struct tip_sensor_config *config,
 
 	s->ops = *ops;
 	s->pinned = config->pin;
+	s->groups =
+		TIP_GROUP_BASE |
+		(config->sensing == TIP_SENSING_KERNEL ? TIP_GROUP_KERNEL : TIP_GROUP_SYSCALLS) |
+		(config->lsm ? TIP_GROUP_LSM : 0);
 	s->lock = s->epoll = s->timer = -1;
 	memset(s->maps, 0xff, sizeof(s->maps));
 	memset(s->progs, 0xff, sizeof(s->progs));
@@ -326,7 +330,7 @@ struct tip_sensor *tip_sensor_open(const struct tip_sensor_config *config,
 	if (config->pin) {
 		failed = adopt_or_start(s, config, err);
 	} else {
-		s->generation = tip_build_id();
+		s->generation = tip_build_id(s->groups);
 		failed = start_generation(s, config, err);
 	}
 	if (failed) {

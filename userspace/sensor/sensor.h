@@ -99,6 +99,12 @@ int tip_cgroup2_mount(char *buf, size_t size);
 
 struct tip_sensor;
 
+/* Where activity is sensed. */
+enum tip_sensing {
+	TIP_SENSING_SYSCALLS, /* tp_btf: at the exit of system calls */
+	TIP_SENSING_KERNEL,   /* fexit and LSM: in the kernel's own functions, io_uring included */
+};
+
 struct tip_sensor_config {
 	const char *instance;     /* names the pin directory */
 	const char *cgroup2;      /* mount point */
@@ -108,6 +114,8 @@ struct tip_sensor_config {
 	size_t max_flows;      /* entries of `redirects` and `legs`, 0: the default */
 	size_t lifecycle_ring; /* bytes, a power of two */
 	size_t activity_ring;
+	enum tip_sensing sensing;
+	bool lsm;     /* BPF LSM works here and may deny */
 	bool enforce; /* attach the connect hooks and honour kill rules and quarantine */
 	bool traffic; /* attach what transparent mTLS needs: they cost for each packet */
 	bool pin;     /* false: nothing outlives the process (tests) */

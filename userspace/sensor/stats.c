@@ -64,7 +64,8 @@ void tip_sensor_stats(struct tip_sensor *s, struct tip_sensor_stats *out)
 	out->malformed = s->malformed;
 	for (int i = 0; i < TIP_PROG_END; i++)
 		out->recursion_misses += misses(s->progs[i]);
-	out->programs = TIP_PROG_TRACING_END;
+	for (int i = 0; i < TIP_PROG_TRACING_END; i++)
+		out->programs += s->links[i] >= 0;
 	for (size_t h = 0; h < s->nhooked; h++)
 		for (int i = 0; i < TIP_CGROUP_HOOKS; i++)
 			out->programs += s->hooked[h].links[i] >= 0;

@@ -263,6 +263,7 @@ static int open_sensor(struct tip_keeper *k, struct tip_error *err)
 		.max_processes = c->max_processes,
 		.lifecycle_ring = c->lifecycle_ring,
 		.activity_ring = c->activity_ring,
+		.lsm = c->enforcement && k->caps[TIP_CAP_LSM].works,
 		.enforce = c->enforcement,
 		.traffic = c->traffic,
 		.pin = true,
