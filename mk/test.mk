@@ -83,9 +83,9 @@ RUN_PYTEST = $(PYTHON_ENV) $(BUILD)/venv/bin/python -m pytest -c tests/pytest.in
 .PHONY: integration interop attacks
 attacks: $(ATTACK_BIN)
 integration: all attacks ## integration tests (pytest, root) against the built daemon
-	@$(RUN_PYTEST) tests/integration
+	@$(RUN_PYTEST) --ran $(BUILD)/test/ran-$@.json tests/integration
 interop: all attacks ## interop tests (pytest, root): py-spiffe, grpcio, openssl, Envoy
-	@$(RUN_PYTEST) tests/interop
+	@$(RUN_PYTEST) --ran $(BUILD)/test/ran-$@.json tests/interop
 
 .PHONY: lint
 lint: $(PROTO_H) $(BUILD)/gen/tipstaff.skel.h ## format, clang-tidy, cppcheck, shellcheck, padding, the house

@@ -14,6 +14,8 @@ import pytest
 
 from world import World, until
 
+pytest_plugins = ["tiers"]
+
 # Names, uids and cgroups that all modules use alike.
 DOMAIN = "example.org"
 UID = {"frontend": 61001, "backend": 61002, "rogue": 61003, "owner": 61004, "other": 61005, "orders": 61006, "impostor": 61007}

@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from conftest import UID, entry, spiffe
-from world import CliError, until
+from world import PATIENCE, CliError, until
 from world.daemon import to_yaml
 
 GOOD = """trust_domain: example.org
@@ -21,7 +21,7 @@ def check(world, text):
     """`tipstaffd --check`: (exit status, what it said)."""
     path = world.file("checked.yaml", text=text, mode=0o644)
     done = subprocess.run([world.build / "tipstaffd", "--check", "--config", path], stdin=subprocess.DEVNULL,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=20, check=False)
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=20 * PATIENCE, check=False)
     return done.returncode, done.stdout
 
 
@@ -73,7 +73,7 @@ def test_wrong_files_are_refused(world, text, why):
 
 def test_missing_file_is_named(world):
     done = subprocess.run([world.build / "tipstaffd", "--check", "--config", "/nowhere/x.yaml"], stdin=subprocess.DEVNULL,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=20, check=False)
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=20 * PATIENCE, check=False)
     assert done.returncode != 0 and "/nowhere/x.yaml" in done.stdout
 
 
@@ -92,6 +92,23 @@ def test_a_bad_configuration_stops_the_start(world):
     assert d.process.wait(10) != 0
     assert "nonsense" in d.log() and "tipstaff.yaml:" in d.log()
     assert not d.pins.exists() and not d.control_socket.exists()
+
+
+def test_capabilities_are_told_without_a_daemon(world, daemon):
+    """What the marks of these tests go by is what a daemon found when it started."""
+    pins = sorted(daemon.pins.rglob("*"))
+    for options, read in ((["--json"], json.loads), ([], str)):
+        done = subprocess.run([world.build / "tipstaffd", "--capabilities", *options], stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, text=True, timeout=20 * PATIENCE, check=False)
+        assert done.returncode == 0
+        told = read(done.stdout)
+        for capability in daemon.status()["capabilities"]:
+            if options:
+                there = next(c for c in told["capabilities"] if c["name"] == capability["name"])
+                assert there["works"] == capability["works"], there
+            else:
+                assert f'\n{capability["name"]:14}  {"yes" if capability["works"] else "no":3}  ' in told
+    assert sorted(daemon.pins.rglob("*")) == pins
 
 
 def test_required_capability_that_is_missing_stops_the_start(world, daemon):

@@ -11,13 +11,14 @@ that live there. Nothing of it touches what it did not make, and all of it goes 
 
 from .daemon import CliError, Daemon
 from .process import Process, Workload
-from .wait import PATIENCE, Timeout, until
+from .wait import PATIENCE, SLOW, Timeout, until
 from .wire import Capture, in_netns
 from .world import ROOT, World, leftovers, sweep
 
 __all__ = [
     "PATIENCE",
     "ROOT",
+    "SLOW",
     "Capture",
     "CliError",
     "Daemon",

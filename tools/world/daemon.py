@@ -10,7 +10,7 @@ import subprocess
 
 from . import kernel
 from .process import Process
-from .wait import until
+from .wait import PATIENCE, until
 
 
 # Of the first daemon of a world; the others count on.
@@ -208,7 +208,7 @@ class Daemon:
         """Runs a command of the CLI; what it printed (stdout), or CliError."""
         argv = self.cli_argv(*args)
         done = subprocess.run(argv, input=stdin, stdin=None if stdin is not None else subprocess.DEVNULL,
-                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=timeout,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=timeout * PATIENCE,
                               check=False)
         if check and done.returncode:
             raise CliError(argv, done.returncode, done.stderr + done.stdout)

@@ -10,7 +10,7 @@ import threading
 import time
 
 from . import kernel
-from .wait import Timeout
+from .wait import PATIENCE, Timeout
 
 
 class Process:
@@ -70,16 +70,21 @@ class Process:
 
     def line(self, timeout=10.0):
         """The next line that it printed; None when it has closed its output."""
+        return self._line_before(time.monotonic() + timeout * PATIENCE)
+
+    def _line_before(self, end):
         try:
-            return self.lines.get(timeout=timeout)
+            return self.lines.get(timeout=max(0.01, end - time.monotonic()))
         except queue.Empty:
-            raise Timeout(f"{self.argv[0]} printed nothing for {timeout:g} s; so far: {self.output[-5:]}") from None
+            raise Timeout(f"{self.argv[0]} printed nothing more in time; so far: {self.output[-5:]}") from None
 
     def json(self, timeout=10.0):
         """The next line that is a JSON object; anything else it says is kept in `output`."""
-        end = time.monotonic() + timeout
+        return self._json_before(time.monotonic() + timeout * PATIENCE)
+
+    def _json_before(self, end):
         while True:
-            line = self.line(max(0.01, end - time.monotonic()))
+            line = self._line_before(end)
             if line is None:
                 raise Timeout(f"{self.argv[0]} ended ({self.popen.poll()}); it said: {self.output[-20:]}")
             if line.startswith("{"):
@@ -92,11 +97,11 @@ class Process:
     def wait(self, timeout=10.0):
         """Its exit status; negative: the signal that ended it."""
         try:
-            status = self.popen.wait(timeout)
+            status = self.popen.wait(timeout * PATIENCE)
         except subprocess.TimeoutExpired:
-            raise Timeout(f"{self.argv} still runs after {timeout:g} s; it said: {self.output[-5:]}") from None
+            raise Timeout(f"{self.argv} still runs after {timeout * PATIENCE:g} s; it said: {self.output[-5:]}") from None
         if self._reader:
-            self._reader.join(2.0)
+            self._reader.join(PATIENCE)
         return status
 
     def text(self):
@@ -113,7 +118,7 @@ class Process:
         self.kill()
         self.popen.wait()
         if self._reader:
-            self._reader.join(2.0)
+            self._reader.join(PATIENCE)
         for pipe in (self.popen.stdin, self.popen.stdout):
             # A child that lives on may hold the other end: then the reader still reads, and would not let go.
             if pipe and not (pipe is self.popen.stdout and self._reader.is_alive()):
@@ -134,9 +139,9 @@ class Workload(Process):
 
     def do(self, verb, timeout=15.0, **params):
         self.send(json.dumps({"do": verb, **params}))
-        end = time.monotonic() + timeout
+        end = time.monotonic() + timeout * PATIENCE
         while True:
-            answer = self.json(max(0.01, end - time.monotonic()))
+            answer = self._json_before(end)
             if "news" in answer:
                 self.news.append(answer)
             else:
@@ -150,8 +155,8 @@ class Workload(Process):
         """What the stream said next: {"news": "svid", ...} or {"news": "error", "code": ...}."""
         if self.news:
             return self.news.pop(0)
-        end = time.monotonic() + timeout
+        end = time.monotonic() + timeout * PATIENCE
         while True:
-            answer = self.json(max(0.01, end - time.monotonic()))
+            answer = self._json_before(end)
             if "news" in answer:
                 return answer

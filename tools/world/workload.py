@@ -35,6 +35,9 @@ import grpc  # noqa: E402
 from cryptography.hazmat.primitives.serialization import Encoding  # noqa: E402
 from spiffe import WorkloadApiClient  # noqa: E402
 
+# The world's, see wait.py.
+PATIENCE = float(os.environ.get("PATIENCE", "1"))
+
 out_lock = threading.Lock()
 
 
@@ -83,14 +86,14 @@ class Workload:
 
     def fetch(self, _):
         with WorkloadApiClient() as client:
-            context = client.fetch_x509_context(timeout=10)
+            context = client.fetch_x509_context(timeout=10 * PATIENCE)
             svids = [describe(s) for s in context.x509_svids]
             return {"ok": True, **svids[0], "svids": svids,
                     "bundles": describe_bundles(context.x509_bundle_set)}
 
     def bundles(self, _):
         with WorkloadApiClient() as client:
-            return {"ok": True, "bundles": describe_bundles(client.fetch_x509_bundles(timeout=10))}
+            return {"ok": True, "bundles": describe_bundles(client.fetch_x509_bundles(timeout=10 * PATIENCE))}
 
     def watch(self, _):
         client = WorkloadApiClient()
@@ -108,7 +111,7 @@ class Workload:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            timeout=order.get("timeout", 10),
+            timeout=order.get("timeout", 10) * PATIENCE,
             check=False,
         )
         return {"ok": True, "status": done.returncode, "said": done.stdout.decode("utf-8", "replace")}
@@ -119,14 +122,14 @@ class Workload:
 
     def connect(self, order):
         with socket.socket() as s:
-            s.settimeout(5)
+            s.settimeout(5 * PATIENCE)
             start = time.monotonic()
             result = s.connect_ex((order["host"], order["port"]))
         return {"ok": result == 0, "errno": errno.errorcode.get(result, str(result)) if result else "ok",
                 "ms": (time.monotonic() - start) * 1000}
 
     def get(self, order):
-        connection = http.client.HTTPConnection(order["host"], order["port"], timeout=10)
+        connection = http.client.HTTPConnection(order["host"], order["port"], timeout=10 * PATIENCE)
         try:
             connection.connect()
             local, peer = connection.sock.getsockname(), connection.sock.getpeername()
@@ -138,7 +141,7 @@ class Workload:
             connection.close()
 
     def follow(self, order):
-        s = socket.create_connection((order["host"], order["port"]), timeout=10)
+        s = socket.create_connection((order["host"], order["port"]), timeout=10 * PATIENCE)
         first = s.makefile("rb").readline()
         threading.Thread(target=self.follow_to_the_end, args=(s,), daemon=True).start()
         return {"ok": True, "first": first.decode().strip()}

@@ -22,7 +22,7 @@ import tempfile
 from . import kernel
 from .daemon import Daemon
 from .process import Process, Workload
-from .wait import until
+from .wait import PATIENCE, until
 from .wire import in_netns
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
@@ -34,7 +34,7 @@ PIN_ROOT = pathlib.Path("/sys/fs/bpf/tipstaff")
 def command(*argv):
     """Runs a tool that must succeed."""
     done = subprocess.run([str(a) for a in argv], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, text=True, check=False, timeout=30)
+                          stderr=subprocess.STDOUT, text=True, check=False, timeout=30 * PATIENCE)
     if done.returncode:
         raise RuntimeError(f"{' '.join(map(str, argv))}: {done.stdout.strip()}")
     return done.stdout
@@ -198,6 +198,7 @@ class World:
         env = {
             "SPIFFE_ENDPOINT_SOCKET": f"unix://{daemon.workload_socket}",
             "PYTHONDONTWRITEBYTECODE": "1",
+            "PATIENCE": str(PATIENCE),
             **kwargs.pop("env", {}),
         }
         return self.spawn(

@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/version.h"
+#include "tipstaffd/capabilities.h"
 #include "tipstaffd/config.h"
 #include "tipstaffd/front.h"
 #include "tipstaffd/keeper.h"
@@ -17,6 +18,7 @@ static void usage(FILE *out)
 {
 	fprintf(out,
 		"usage: tipstaffd [--config FILE] [--check]\n"
+		"       tipstaffd --capabilities [--json]\n"
 		"\n"
 		"The Tipstaff node daemon. Runs in the foreground; stop it with SIGTERM. What it "
 		"has\n"
@@ -24,6 +26,9 @@ static void usage(FILE *out)
 		"\n"
 		"  -c, --config FILE  configuration (default " DEFAULT_CONFIG ")\n"
 		"      --check        check configuration, rules and entries, then exit\n"
+		"      --capabilities print what this kernel can do, each thing tried once, then "
+		"exit\n"
+		"      --json         with --capabilities: as JSON\n"
 		"  -V, --version      print the version\n"
 		"  -h, --help         this text\n"
 		"\n"
@@ -61,6 +66,8 @@ int main(int argc, char **argv)
 	static const struct option options[] = {
 		{"config", required_argument, NULL, 'c'},
 		{"check", no_argument, NULL, 'C'},
+		{"capabilities", no_argument, NULL, 'p'},
+		{"json", no_argument, NULL, 'j'},
 		{"version", no_argument, NULL, 'V'},
 		{"help", no_argument, NULL, 'h'},
 		{NULL, 0, NULL, 0},
@@ -68,7 +75,7 @@ int main(int argc, char **argv)
 	const char *path = DEFAULT_CONFIG;
 	struct tip_config *config;
 	struct tip_error err;
-	bool check = false;
+	bool check = false, capabilities = false, json = false;
 	char text[1200];
 	int c, ret;
 
@@ -78,6 +85,8 @@ int main(int argc, char **argv)
 		switch (c) {
 		case 'c': path = optarg; break;
 		case 'C': check = true; break;
+		case 'p': capabilities = true; break;
+		case 'j': json = true; break;
 		case 'V': printf("tipstaffd " TIP_VERSION "\n"); return 0;
 		case 'h': usage(stdout); return 0;
 		default: usage(stderr); return 2;
@@ -86,6 +95,12 @@ int main(int argc, char **argv)
 	if (optind < argc) {
 		fprintf(stderr, "tipstaffd: unexpected argument \"%s\"\n", argv[optind]);
 		usage(stderr);
+		return 2;
+	}
+	if (capabilities)
+		return tip_capabilities_print(json);
+	if (json) {
+		fprintf(stderr, "tipstaffd: --json goes with --capabilities\n");
 		return 2;
 	}
 	config = tip_config_load(path, &err);

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/version.h"
+#include "tipstaffd/capabilities.h"
 
 static json_int_t rss_kib(pid_t pid)
 {
@@ -26,18 +27,6 @@ static json_int_t rss_kib(pid_t pid)
 		resident = 0;
 	fclose(f);
 	return (json_int_t)(resident * (unsigned long)sysconf(_SC_PAGESIZE) / 1024);
-}
-
-static json_t *capabilities(const struct tip_keeper *k)
-{
-	json_t *list = json_array();
-
-	for (int i = 0; i < TIP_CAP_MAX; i++)
-		json_array_append_new(list, json_pack("{s:s, s:b, s:s}", "name",
-						      tip_capability_name((enum tip_capability)i),
-						      "works", k->caps[i].works, "detail",
-						      k->caps[i].detail));
-	return list;
 }
 
 static void add_tier(json_t *list, const char *concern, const char *tier, const char *detail)
@@ -183,7 +172,7 @@ TIP_METHOD(tip_method_status)
 				      "running", (int)k->front.ready, "restarts",
 				      (json_int_t)k->front.restarts, "rss_kb",
 				      rss_kib(k->front.pid)));
-	json_object_set_new(o, "capabilities", capabilities(k));
+	json_object_set_new(o, "capabilities", tip_capabilities_json(k->caps));
 	json_object_set_new(o, "tiers", tiers(k));
 	json_object_set_new(o, "rules", rule_counts(k));
 	json_object_set_new(o, "alerts", alert_counts(k));
