@@ -192,6 +192,23 @@ def test_a_change_that_allows_leaves_it_open(town, apply, enforced):
     assert steps_of(server)[0]["errno"] == "ok"
 
 
+@pytest.mark.parametrize("how", ["removed", "disabled"])
+def test_a_change_that_asks_for_nothing_leaves_it_open(daemon, world, town, apply, enforced, how):
+    """What is open stays as it is, encrypted; the next connection there is left alone."""
+    server = town.serve("mirror")
+    client = opened(town, "pause", "say", "a-marker", "hear", 8, "echo", 1000, "shut", "drain", stdin="pipe")
+    if how == "removed":
+        daemon.cli("policy", "remove", "orders")
+    else:
+        apply({**enforced, "mode": "disable"})
+    assert goes_in_the_clear(world, town)
+    with Capture(world, "client") as capture:
+        client.send("go")
+        assert end_of(client) == "ok"
+        assert not capture.holds("a-marker")
+    assert {s["errno"] for s in steps_of(server, 2)} == {"ok"}
+
+
 def test_a_connection_in_the_clear_ends_when_a_policy_becomes_strict(world, town, apply):
     """Those of processes in scope and those of strangers, on both sides."""
     server = town.serve("mirror")

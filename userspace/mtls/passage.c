@@ -99,32 +99,13 @@ static void on_closed(void *ctx, enum tip_mtls_cause cause, const struct tip_pum
 
 /* ---- policy ---- */
 
-static bool expects(const struct tip_passage *p, const char *peer_id)
-{
-	const struct tip_worker_ops *ops = &p->worker->ops;
-	const char *expected[EXPECTED_MAX];
-	size_t n = ops->expected(ops->ctx, &p->flow, expected, EXPECTED_MAX);
-
-	for (size_t i = 0; i < n; i++)
-		if (!strcmp(expected[i], peer_id))
-			return true;
-	return false;
-}
-
 enum tip_mtls_cause tip_passage_ask(const struct tip_passage *p)
 {
 	const struct tip_worker_ops *ops = &p->worker->ops;
-	uint16_t reason = TIP_REASON_NONE;
 
 	if (!p->peer_id)
 		return TIP_MTLS_NONE;
-	if (!p->inbound)
-		return expects(p, p->peer_id) ? TIP_MTLS_NONE : TIP_MTLS_DENIED;
-	switch (ops->authorise(ops->ctx, &p->flow, p->peer_id, &reason)) {
-	case TIP_VERDICT_OK: return TIP_MTLS_NONE;
-	case TIP_VERDICT_QUARANTINED: return TIP_MTLS_QUARANTINED;
-	default: return TIP_MTLS_DENIED;
-	}
+	return ops->keeps(ops->ctx, &p->flow, p->peer_id, p->inbound);
 }
 
 /* The session asks, inside of a step. */

@@ -47,7 +47,7 @@ struct tip_worker_end {
 };
 
 /*
- * The first three are questions, and do not call the worker. The others may, but for
+ * The first four are questions, and do not call the worker. The others may, but for
  * tip_worker_free().
  */
 struct tip_worker_ops {
@@ -63,6 +63,12 @@ struct tip_worker_ops {
 	/* Inbound: may `peer_id` talk to f->own_id at f->local? */
 	enum tip_verdict (*authorise)(void *ctx, const struct tip_worker_flow *f,
 				      const char *peer_id, uint16_t *reason);
+	/*
+	 * Policy has changed since `peer_id` was let in, or expected: TIP_MTLS_NONE, also where
+	 * mutual TLS is no longer asked for, or why it must end.
+	 */
+	enum tip_mtls_cause (*keeps)(void *ctx, const struct tip_worker_flow *f,
+				     const char *peer_id, bool inbound);
 	void (*wanted)(void *ctx, uint64_t id, const char *peer_id);
 	void (*ended)(void *ctx, const struct tip_worker_end *end);
 	void *ctx;
@@ -102,8 +108,8 @@ void tip_worker_cut(struct tip_worker *w, uint64_t id, enum tip_mtls_cause cause
  */
 size_t tip_worker_quarantine(struct tip_worker *w, const char *spiffe_id);
 /*
- * Policy has changed: asks expected() or authorise() again about every flow whose peer is known,
- * and cuts what they deny. How many. A handshake asks for itself when it is done.
+ * Policy has changed: asks keeps() about every flow whose peer is known, and cuts what it denies.
+ * How many. A handshake asks for itself when it is done.
  */
 size_t tip_worker_recheck(struct tip_worker *w);
 

@@ -144,6 +144,30 @@ static enum tip_verdict op_authorise(void *ctx, const struct tip_worker_flow *f,
 	return TIP_VERDICT_OK;
 }
 
+/*
+ * A connection that was authorised goes on where nothing asks for mutual TLS any more: it is no
+ * less than what a new one there would be.
+ */
+static enum tip_mtls_cause op_keeps(void *ctx, const struct tip_worker_flow *f, const char *peer_id,
+				    bool inbound)
+{
+	const struct tip_front_relays *r = ctx;
+	const struct tip_traffic_flow flow = {
+		.client = inbound ? peer_id : f->own_id,
+		.server = inbound ? f->own_id : peer_id,
+		.addr = tip_ip4(inbound ? &f->local : &f->remote),
+		.port = inbound ? f->local_port : f->remote_port,
+	};
+	struct tip_traffic_decision d;
+
+	if (tip_map_gets(r->quarantined, peer_id) || tip_map_gets(r->quarantined, f->own_id))
+		return TIP_MTLS_QUARANTINED;
+	if (!r->set)
+		return TIP_MTLS_DENIED;
+	tip_traffic_decide(r->set, r->cache, &flow, &d);
+	return d.verdict == TIP_TRAFFIC_DENY ? TIP_MTLS_DENIED : TIP_MTLS_NONE;
+}
+
 /* ---- worker -> link -------------------------------------------------------- */
 
 static void op_wanted(void *ctx, uint64_t id, const char *peer_id)
@@ -220,7 +244,7 @@ static int on_limits(struct tip_front_relays *r, const struct tip_link_msg *m,
 			   .per_identity = m->numbers[2]},
 		.buffers = (size_t)m->numbers[3] * 1024,
 	};
-	const struct tip_worker_ops ops = {op_svid,   op_expected, op_authorise,
+	const struct tip_worker_ops ops = {op_svid,  op_expected, op_authorise, op_keeps,
 					   op_wanted, op_ended,    r};
 
 	if (r->worker)

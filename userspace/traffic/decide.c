@@ -99,28 +99,3 @@ const char *tip_traffic_cause_str(enum tip_traffic_cause cause)
 
 	return words[cause];
 }
-
-size_t tip_traffic_diff(const struct tip_traffic_set *before, const struct tip_traffic_set *after,
-			const struct tip_traffic_flow *flows, size_t count,
-			struct tip_traffic_change *out)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < count; i++) {
-		struct tip_traffic_change *c = &out[n];
-
-		*c = (struct tip_traffic_change){.flow = i};
-		tip_traffic_decide(before, NULL, &flows[i], &c->before);
-		tip_traffic_decide(after, NULL, &flows[i], &c->after);
-		if (c->before.verdict == c->after.verdict)
-			continue;
-		/*
-		 * One that is encrypted and was authorised may go on where mutual TLS is no longer
-		 * asked for; the other way round it may not.
-		 */
-		c->cut = c->after.verdict == TIP_TRAFFIC_DENY ||
-			 c->before.verdict == TIP_TRAFFIC_PLAIN;
-		n++;
-	}
-	return n;
-}

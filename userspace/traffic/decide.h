@@ -58,21 +58,6 @@ const char *tip_traffic_mode_str(enum tip_traffic_mode mode);
 const char *tip_traffic_verdict_str(enum tip_traffic_verdict verdict);
 const char *tip_traffic_cause_str(enum tip_traffic_cause cause);
 
-/* What a reload means for a live flow. */
-struct tip_traffic_change {
-	size_t flow; /* its index */
-	struct tip_traffic_decision before, after;
-	bool cut; /* no longer allowed, or in the clear where mutual TLS is asked for now */
-};
-
-/*
- * Decides `flows` under both sets and fills `out` (room for `count`) with those whose verdict
- * differs; returns how many. `before` and `after` point into their sets.
- */
-size_t tip_traffic_diff(const struct tip_traffic_set *before, const struct tip_traffic_set *after,
-			const struct tip_traffic_flow *flows, size_t count,
-			struct tip_traffic_change *out);
-
 /* A decision with what it was chosen from. Points into the set and the flow. */
 #define TIP_TRAFFIC_CANDIDATES_MAX 16
 struct tip_traffic_explanation {

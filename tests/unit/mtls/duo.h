@@ -30,6 +30,7 @@ struct side {
 	enum tip_mtls_cause none;
 	const char *expected; /* NULL: nobody */
 	enum tip_verdict verdict;
+	enum tip_mtls_cause keeps; /* TIP_MTLS_NONE: it goes on */
 	bool join; /* at once, in ops.wanted() */
 	int asked;
 	struct fate fates[8]; /* by ID */
@@ -84,6 +85,17 @@ static inline enum tip_verdict duo_authorise(void *ctx, const struct tip_worker_
 	s->asked++;
 	*reason = TIP_REASON_NO_RULE;
 	return s->verdict;
+}
+
+static inline enum tip_mtls_cause duo_keeps(void *ctx, const struct tip_worker_flow *f,
+					    const char *peer_id, bool inbound)
+{
+	struct side *s = ctx;
+
+	assert_int_equal(inbound, s->inbound);
+	assert_string_equal(f->own_id, inbound ? ORDERS : FRONTEND);
+	assert_string_equal(peer_id, inbound ? FRONTEND : ORDERS);
+	return s->keeps;
 }
 
 /* A dial that goes on by itself. */
@@ -148,6 +160,7 @@ static inline void side_open(struct side *s, struct duo *d, bool inbound,
 	const struct tip_worker_ops ops = {.svid = duo_svid,
 					   .expected = duo_expected,
 					   .authorise = duo_authorise,
+					   .keeps = duo_keeps,
 					   .wanted = duo_wanted,
 					   .ended = duo_ended,
 					   .ctx = s};

@@ -243,9 +243,7 @@ static void test_recheck(void **state)
 		scene_open(&s, *state, cases[i].stage);
 		side = side_of(&s, cases[i].stage);
 		assert_int_equal(tip_worker_recheck(side->worker), 0);
-		side->expected = NULL;
-		side->verdict = cases[i].cause == TIP_MTLS_DENIED ? TIP_VERDICT_DENIED
-								  : TIP_VERDICT_QUARANTINED;
+		side->keeps = cases[i].cause;
 		assert_int_equal(tip_worker_recheck(side->worker), 1);
 		until(&s.d, side->fates[1].ended);
 		is_named(side->fates[1].end.cause, cases[i].cause);
@@ -253,15 +251,21 @@ static void test_recheck(void **state)
 	}
 }
 
-/* Another server is expected now: what is open to the one of before ends. */
-static void test_recheck_other_server(void **state)
+/*
+ * Nothing asks for mutual TLS there any more: who dials anew is not expected, and nobody would be
+ * let in; what is open goes on.
+ */
+static void test_recheck_keeps_what_policy_leaves_alone(void **state)
 {
 	struct scene s;
 
 	scene_open(&s, *state, OUT_OPEN);
-	s.d.out.expected = "spiffe://a.test/payments";
-	assert_int_equal(tip_worker_recheck(s.d.out.worker), 1);
-	is_named(OUT(&s.d)->end.cause, TIP_MTLS_DENIED);
+	s.d.out.expected = NULL;
+	s.d.in.verdict = TIP_VERDICT_DENIED;
+	assert_int_equal(tip_worker_recheck(s.d.out.worker), 0);
+	assert_int_equal(tip_worker_recheck(s.d.in.worker), 0);
+	assert_int_equal(send(s.d.client, "x", 1, 0), 1);
+	until(&s.d, recv(s.d.server, &(char){0}, 1, MSG_DONTWAIT) == 1);
 	scene_close(&s);
 }
 
@@ -277,7 +281,7 @@ static void test_policy_during_handshake(void **state)
 		wire = accept4(d.wire_listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 		until(&d, recv(wire, &(char){0}, 1, MSG_DONTWAIT | MSG_PEEK) > 0);
 		if (denied)
-			d.out.expected = NULL;
+			d.out.keeps = TIP_MTLS_DENIED;
 		assert_int_equal(tip_worker_recheck(d.out.worker), 0);
 		duo_inbound(&d, 1, wire);
 		if (denied) {
@@ -380,7 +384,7 @@ int main(void)
 		cmocka_unit_test(test_worker_free),
 		cmocka_unit_test(test_quarantine),
 		cmocka_unit_test(test_recheck),
-		cmocka_unit_test(test_recheck_other_server),
+		cmocka_unit_test(test_recheck_keeps_what_policy_leaves_alone),
 		cmocka_unit_test(test_policy_during_handshake),
 		cmocka_unit_test(test_peer_dies_wanted),
 		cmocka_unit_test(test_client_gives_up),

@@ -185,64 +185,6 @@ static void empty(void **state)
 	tip_traffic_set_free(s);
 }
 
-static void reload(void **state)
-{
-	static const struct {
-		const char *client, *server, *to;
-	} live[] = {
-		{"spiffe://td/frontend", "spiffe://td/orders", "10.0.2.7:8080"}, /* stays */
-		{"spiffe://td/batch/1", "spiffe://td/orders", "10.0.2.7:8080"},  /* unlisted now */
-		{"spiffe://td/frontend", "spiffe://td/orders-canary",
-		 "10.0.2.8:8080"},                                     /* as well */
-		{NULL, NULL, "10.0.2.7:9100"},                         /* strict now, no ID */
-		{"spiffe://td/frontend", NULL, "10.0.2.8:9100"},       /* strict now, was plain */
-		{"spiffe://td/x", "spiffe://td/any", "10.7.0.1:8080"}, /* no longer covered */
-		{"spiffe://td/x", NULL, "10.0.2.7:22"},                /* never was */
-		{"spiffe://td/rogue", "spiffe://td/orders", "10.0.2.9:8080"}, /* allowed now */
-	};
-	static const struct {
-		size_t flow;
-		enum tip_traffic_verdict before, after;
-		bool cut;
-	} wanted[] = {
-		{1, TIP_TRAFFIC_MTLS, TIP_TRAFFIC_DENY, true},
-		{2, TIP_TRAFFIC_MTLS, TIP_TRAFFIC_DENY, true},
-		{3, TIP_TRAFFIC_PLAIN, TIP_TRAFFIC_DENY, true},
-		{4, TIP_TRAFFIC_PLAIN, TIP_TRAFFIC_MTLS, true},
-		{5, TIP_TRAFFIC_MTLS, TIP_TRAFFIC_PLAIN, false},
-		{7, TIP_TRAFFIC_DENY, TIP_TRAFFIC_MTLS, false},
-	};
-	struct tip_traffic_set *before = compile(policies, 1);
-	struct tip_traffic_set *after =
-		compile("- name: renamed\n"
-			"  to: {cidr: 10.0.0.0/16, port: 8000-9999}\n"
-			"  server: [spiffe://td/orders]\n"
-			"  clients: [spiffe://td/frontend, spiffe://td/rogue]\n",
-			2);
-	struct tip_traffic_flow flows[TIP_ARRAY_SIZE(live)];
-	struct tip_traffic_change out[TIP_ARRAY_SIZE(live)];
-	size_t n;
-
-	for (size_t i = 0; i < TIP_ARRAY_SIZE(live); i++) {
-		flows[i] = flow("none", live[i].to);
-		flows[i].client = live[i].client;
-		flows[i].server = live[i].server;
-	}
-	n = tip_traffic_diff(before, after, flows, TIP_ARRAY_SIZE(live), out);
-	assert_int_equal(n, TIP_ARRAY_SIZE(wanted));
-	for (size_t i = 0; i < n; i++) {
-		assert_int_equal(out[i].flow, wanted[i].flow);
-		assert_int_equal(out[i].before.verdict, wanted[i].before);
-		assert_int_equal(out[i].after.verdict, wanted[i].after);
-		assert_int_equal(out[i].cut, wanted[i].cut);
-		assert_int_equal(out[i].before.generation, 1);
-		assert_int_equal(out[i].after.generation, 2);
-	}
-	assert_int_equal(tip_traffic_diff(after, after, flows, TIP_ARRAY_SIZE(live), out), 0);
-	tip_traffic_set_free(before);
-	tip_traffic_set_free(after);
-}
-
 static void explained(void **state)
 {
 	static const struct {
@@ -363,8 +305,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(precedence),      cmocka_unit_test(decisions),
-		cmocka_unit_test(words),           cmocka_unit_test(empty),
-		cmocka_unit_test(reload),          cmocka_unit_test(explained),
+		cmocka_unit_test(words),           cmocka_unit_test(empty),          cmocka_unit_test(explained),
 		cmocka_unit_test(many_candidates), cmocka_unit_test(flows),
 	};
 
