@@ -78,20 +78,26 @@ TIP_METHOD(tip_method_policy_list)
 
 /* ---- sets ------------------------------------------------------------------------------ */
 
-/* Names of the policies that came with `set`. */
-static json_t *names_in(const struct tip_keeper *k, const char *set)
+static bool get_member(const void *ctx, size_t i, struct tip_set_member *out)
 {
-	json_t *list = json_array();
+	const struct tip_traffic_policies *all = active(ctx);
+	const struct tip_traffic_policy *p;
 
-	for (size_t i = 0; i < tip_traffic_policies_count(active(k)); i++) {
-		const struct tip_traffic_policy *p = tip_traffic_policies_get(active(k), i);
-		const char *of = tip_set_of(p->file);
-
-		if (of && strcmp(of, set) == 0)
-			json_array_append_new(list, json_string(p->name));
-	}
-	return list;
+	if (i >= tip_traffic_policies_count(all))
+		return false;
+	p = tip_traffic_policies_get(all, i);
+	*out = (struct tip_set_member){p->name, p->file, p->line};
+	return true;
 }
+
+static const struct tip_set_kind policies = {
+	.member = "policy",
+	.set = "set of policies",
+	.none_hint = "`tipstaff policy list` shows policies and sets",
+	.file_hint = "remove it from the file, then send the daemon SIGHUP",
+	.other_hint = "remove the whole set by its name, or apply the set again without the policy",
+	.get = get_member,
+};
 
 static void say_changed(struct tip_keeper *k, struct tip_control_client *client, const char *what,
 			const char *set)
@@ -133,43 +139,8 @@ TIP_METHOD(tip_method_policy_apply)
 		return NULL;
 	}
 	say_changed(k, client, "applied", name);
-	return json_pack("{s:s, s:o, s:o}", "set", name, "policies", names_in(k, name), "notes",
+	return json_pack("{s:s, s:o, s:o}", "set", name, "policies", tip_set_members(&policies, k, name), "notes",
 			 notes(k, name));
-}
-
-/* The set to remove: by its name, or by the name of the only policy in it. NULL with `err`. */
-static const char *find_set(const struct tip_keeper *k, const char *name, struct tip_error *err,
-			    const char **hint)
-{
-	const struct tip_traffic_policy *p = tip_traffic_policies_by_name(active(k), name);
-	const struct tip_set *named = tip_sets_find(&k->traffic.sets, name);
-	const char *set = p ? tip_set_of(p->file) : NULL;
-	json_t *together;
-	size_t others;
-
-	if (named)
-		return named->name;
-	if (!p) {
-		*hint = "`tipstaff policy list` shows policies and sets";
-		tip_error_set(err, "there is no policy and no set of policies \"%s\"", name);
-		return NULL;
-	}
-	if (!set) {
-		*hint = "remove it from the file, then send the daemon SIGHUP";
-		tip_error_at(err, p->file, p->line, 0, "policy \"%s\" comes from a file", name);
-		return NULL;
-	}
-	together = names_in(k, set);
-	others = json_array_size(together) - 1;
-	json_decref(together);
-	if (others) {
-		*hint = "remove the whole set by its name, or apply the set again without the "
-			"policy";
-		tip_error_set(err, "policy \"%s\" is in set \"%s\" with %zu others", name, set,
-			      others);
-		return NULL;
-	}
-	return set;
 }
 
 TIP_METHOD(tip_method_policy_remove)
@@ -183,11 +154,11 @@ TIP_METHOD(tip_method_policy_remove)
 		tip_error_set(err, "policy.remove wants name");
 		return NULL;
 	}
-	found = find_set(k, name, err, hint);
+	found = tip_set_meant(&policies, k, &k->traffic.sets, name, err, hint);
 	if (!found)
 		return NULL;
 	set = tip_strdup(found);
-	names = names_in(k, set);
+	names = tip_set_members(&policies, k, set);
 	if (tip_traffic_load(k, NULL, set, err) == 0) {
 		say_changed(k, client, "removed", set);
 		result = json_pack("{s:s, s:O}", "set", set, "policies", names);

@@ -36,20 +36,26 @@ TIP_METHOD(tip_method_rules_list)
 	return json_pack("{s:o}", "rules", list);
 }
 
-/* Names of the rules that came with `set`. */
-static json_t *names_in(const struct tip_keeper *k, const char *set)
+static bool get_member(const void *ctx, size_t i, struct tip_set_member *out)
 {
-	json_t *list = json_array();
+	const struct tip_keeper *k = ctx;
+	const struct tip_rule_info *r;
 
-	for (size_t i = 0; i < tip_rules_count(k->rules.active); i++) {
-		const struct tip_rule_info *r = tip_rule_info(tip_rules_get(k->rules.active, i));
-		const char *of = tip_set_of(r->file);
-
-		if (of && strcmp(of, set) == 0)
-			json_array_append_new(list, json_string(r->name));
-	}
-	return list;
+	if (i >= tip_rules_count(k->rules.active))
+		return false;
+	r = tip_rule_info(tip_rules_get(k->rules.active, i));
+	*out = (struct tip_set_member){r->name, r->file, r->line};
+	return true;
 }
+
+static const struct tip_set_kind rules = {
+	.member = "rule",
+	.set = "rule set",
+	.none_hint = "`tipstaff rules list` shows rules and sets",
+	.file_hint = "remove it from the file, then `tipstaff rules reload`",
+	.other_hint = "remove the whole set by its name, or add the set again without the rule",
+	.get = get_member,
+};
 
 static json_t *warnings(const struct tip_keeper *k, const char *set)
 {
@@ -112,75 +118,33 @@ TIP_METHOD(tip_method_rules_add)
 		return NULL;
 	}
 	say_reloaded(k, client, "added", name);
-	result = json_pack("{s:s, s:o, s:o, s:o}", "set", name, "rules", names_in(k, name),
+	result = json_pack("{s:s, s:o, s:o, s:o}", "set", name, "rules", tip_set_members(&rules, k, name),
 			   "warnings", warnings(k, name), "notes", tip_json_lines(&notes));
 	tip_buf_free(&notes);
 	return result;
-}
-
-/* The set to remove: by its name, or by the name of the only rule in it. NULL with `err`. */
-static const char *find_set(const struct tip_keeper *k, const char *name, struct tip_error *err,
-			    const char **hint)
-{
-	const struct tip_rule_info *found = NULL;
-	const struct tip_set *named = tip_sets_find(&k->rules.sets, name);
-	const char *set;
-	json_t *together;
-	size_t others;
-
-	if (named)
-		return named->name;
-	for (size_t i = 0; i < tip_rules_count(k->rules.active); i++) {
-		const struct tip_rule_info *r = tip_rule_info(tip_rules_get(k->rules.active, i));
-
-		if (strcmp(r->name, name) == 0)
-			found = r;
-	}
-	if (!found) {
-		*hint = "`tipstaff rules list` shows rules and sets";
-		tip_error_set(err, "there is no rule and no rule set \"%s\"", name);
-		return NULL;
-	}
-	set = tip_set_of(found->file);
-	if (!set) {
-		*hint = "remove it from the file, then `tipstaff rules reload`";
-		tip_error_at(err, found->file, found->line, 0, "rule \"%s\" comes from a file",
-			     name);
-		return NULL;
-	}
-	together = names_in(k, set);
-	others = json_array_size(together) - 1;
-	json_decref(together);
-	if (others) {
-		*hint = "remove the whole set by its name, or add the set again without the rule";
-		tip_error_set(err, "rule \"%s\" is in set \"%s\" with %zu others", name, set,
-			      others);
-		return NULL;
-	}
-	return set;
 }
 
 TIP_METHOD(tip_method_rules_remove)
 {
 	struct tip_keeper *k = ctx;
 	const char *name, *found;
-	json_t *rules, *result = NULL;
+	json_t *names, *result = NULL;
 	char *set;
 
 	if (json_unpack(params, "{s:s}", "name", &name) < 0) {
 		tip_error_set(err, "rules.remove wants name");
 		return NULL;
 	}
-	found = find_set(k, name, err, hint);
+	found = tip_set_meant(&rules, k, &k->rules.sets, name, err, hint);
 	if (!found)
 		return NULL;
 	set = tip_strdup(found);
-	rules = names_in(k, set);
+	names = tip_set_members(&rules, k, set);
 	if (tip_rules_install(k, NULL, set, NULL, err) == 0) {
 		say_reloaded(k, client, "removed", set);
-		result = json_pack("{s:s, s:O}", "set", set, "rules", rules);
+		result = json_pack("{s:s, s:O}", "set", set, "rules", names);
 	}
-	json_decref(rules);
+	json_decref(names);
 	free(set);
 	return result;
 }

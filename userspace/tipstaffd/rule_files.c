@@ -80,26 +80,16 @@ static void add_set(struct sources *s, const struct tip_set *set)
 static int gather(struct tip_keeper *k, const struct tip_set *set, const char *without,
 		  struct sources *s, struct tip_error *err)
 {
-	bool placed = false;
+	const struct tip_set **sets = NULL;
+	int nsets = tip_sets_plan(&k->rules.sets, set, without, &sets, err);
+	int ret = nsets < 0 ? -1 : 0;
 
-	for (size_t i = 0; i < k->config->nrules_files; i++)
-		if (add_files(s, k->config->rules_files[i], err) < 0)
-			return -1;
-	for (size_t i = 0; i < k->rules.sets.count; i++) {
-		const struct tip_set *have = &k->rules.sets.list[i];
-
-		if (without && strcmp(have->name, without) == 0)
-			continue;
-		if (set && strcmp(have->name, set->name) == 0) {
-			placed = true;
-			add_set(s, set);
-			continue;
-		}
-		add_set(s, have);
-	}
-	if (set && !placed)
-		add_set(s, set);
-	return 0;
+	for (size_t i = 0; i < k->config->nrules_files && ret == 0; i++)
+		ret = add_files(s, k->config->rules_files[i], err);
+	for (int i = 0; i < nsets && ret == 0; i++)
+		add_set(s, sets[i]);
+	free(sets);
+	return ret;
 }
 
 static char *sets_folder(const struct tip_keeper *k)
@@ -116,12 +106,6 @@ int tip_rules_install(struct tip_keeper *k, const struct tip_set *set, const cha
 	struct sources s = {0};
 	int ret = -1;
 
-	if (set && !tip_sets_find(&k->rules.sets, set->name) &&
-	    k->rules.sets.count >= TIP_SETS_MAX) {
-		tip_error_set(err, "there are %d rule sets already; remove one first",
-			      TIP_SETS_MAX);
-		goto out;
-	}
 	if (gather(k, set, without, &s, err) < 0)
 		goto out;
 	fresh = tip_rules_load(s.list, s.count, &result);

@@ -77,6 +77,93 @@ void tip_sets_free(struct tip_sets *s)
 	*s = (struct tip_sets){0};
 }
 
+int tip_sets_plan(const struct tip_sets *s, const struct tip_set *set, const char *without,
+		  const struct tip_set ***out, struct tip_error *err)
+{
+	const struct tip_set **list;
+	bool placed = !set;
+	int n = 0;
+
+	if (set && s->count >= TIP_SETS_MAX && !find(s, set->name))
+		return tip_error_set(err, "there are %d sets already; remove one first",
+				     TIP_SETS_MAX);
+	list = tip_calloc(s->count + 1, sizeof(const struct tip_set *));
+	for (size_t i = 0; i < s->count; i++) {
+		const struct tip_set *have = &s->list[i];
+
+		if (without && strcmp(have->name, without) == 0)
+			continue;
+		if (set && strcmp(have->name, set->name) == 0) {
+			have = set;
+			placed = true;
+		}
+		list[n++] = have;
+	}
+	if (!placed)
+		list[n++] = set;
+	*out = list;
+	return n;
+}
+
+/* ---- members ---- */
+
+static bool is_of(const struct tip_set_member *m, const char *set)
+{
+	const char *of = tip_set_of(m->file);
+
+	return of && strcmp(of, set) == 0;
+}
+
+json_t *tip_set_members(const struct tip_set_kind *kind, const void *ctx, const char *set)
+{
+	json_t *list = json_array();
+	struct tip_set_member m;
+
+	for (size_t i = 0; kind->get(ctx, i, &m); i++)
+		if (is_of(&m, set))
+			json_array_append_new(list, json_string(m.name));
+	return list;
+}
+
+const char *tip_set_meant(const struct tip_set_kind *kind, const void *ctx,
+			  const struct tip_sets *s, const char *name, struct tip_error *err,
+			  const char **hint)
+{
+	const struct tip_set *named = find(s, name);
+	struct tip_set_member m, found = {0};
+	const char *set;
+	size_t others = 0;
+
+	if (named)
+		return named->name;
+	for (size_t i = 0; kind->get(ctx, i, &m); i++)
+		if (strcmp(m.name, name) == 0)
+			found = m;
+	if (!found.name) {
+		*hint = kind->none_hint;
+		tip_error_set(err, "there is no %s and no %s \"%s\"", kind->member, kind->set, name);
+		return NULL;
+	}
+	set = tip_set_of(found.file);
+	if (!set) {
+		*hint = kind->file_hint;
+		tip_error_at(err, found.file, found.line, 0, "%s \"%s\" comes from a file",
+			     kind->member, name);
+		return NULL;
+	}
+	for (size_t i = 0; kind->get(ctx, i, &m); i++)
+		others += is_of(&m, set) && strcmp(m.name, name) != 0;
+	if (others) {
+		*hint = kind->other_hint;
+		tip_error_set(err, "%s \"%s\" is in set \"%s\" with %zu others", kind->member,
+			      name, set, others);
+		return NULL;
+	}
+	return set;
+}
+
+/* ---- on disk ---- */
+
 static int restore_one(struct tip_sets *s, const char *path, size_t max, struct tip_error *err)
 {
 	const char *name = strrchr(path, '/') + 1;

@@ -5,6 +5,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include <jansson.h>
+
 #include "base/error.h"
 
 /*
@@ -36,6 +38,44 @@ const struct tip_set *tip_sets_find(const struct tip_sets *s, const char *name);
 void tip_sets_put(struct tip_sets *s, const struct tip_set *set);
 void tip_sets_drop(struct tip_sets *s, const char *name);
 void tip_sets_free(struct tip_sets *s);
+
+/*
+ * The sets there would be with `set` in (in place of its namesake, else as the last one) and the
+ * one named `without` out; both may be NULL. `*out`: pointers into `s` and `set`, to be freed; how
+ * many. -1 with `err`: there are too many.
+ */
+int tip_sets_plan(const struct tip_sets *s, const struct tip_set *set, const char *without,
+		  const struct tip_set ***out, struct tip_error *err);
+
+/* ---- what is in a set: rules, policies ---- */
+
+struct tip_set_member {
+	const char *name, *file; /* a file's name, or TIP_SET_PLACE and a set's */
+	int line;
+};
+
+/* Members of a kind, and what they are called. */
+struct tip_set_kind {
+	const char *member;     /* "rule" */
+	const char *set;        /* "rule set" */
+	const char *none_hint;  /* no such member or set */
+	const char *file_hint;  /* it is not from a set */
+	const char *other_hint; /* it is not alone in its set */
+	/* False: there is no i-th. */
+	bool (*get)(const void *ctx, size_t i, struct tip_set_member *out);
+};
+
+/* The names of what came with `set`: a new reference. */
+json_t *tip_set_members(const struct tip_set_kind *kind, const void *ctx, const char *set);
+/*
+ * The set that somebody means to remove: by its name, or by the name of the only member in it. NULL
+ * with `err` and `*hint`.
+ */
+const char *tip_set_meant(const struct tip_set_kind *kind, const void *ctx,
+			  const struct tip_sets *s, const char *name, struct tip_error *err,
+			  const char **hint);
+
+/* ---- on disk ---- */
 
 /* Adds the sets that `folder` holds; none if it is not there. 0, or -1 with `err`. */
 int tip_sets_restore(struct tip_sets *s, const char *folder, size_t max, struct tip_error *err);

@@ -64,33 +64,24 @@ static struct tip_traffic_policies *gather(const struct tip_keeper *k, const str
 					   struct tip_error *err)
 {
 	struct tip_traffic_policies *all = tip_traffic_policies_new();
-	const struct tip_sets *sets = &k->traffic.sets;
-	bool placed = !set;
+	const struct tip_set **sets = NULL;
+	int nsets = tip_sets_plan(&k->traffic.sets, set, without, &sets, err);
+	int ret = nsets < 0 ? -1 : 0;
 
 	*nfiles = 0;
-	for (size_t i = 0; i < k->config->ntraffic_files; i++) {
+	for (size_t i = 0; i < k->config->ntraffic_files && ret == 0; i++) {
 		int n = parse_path(all, k->config->traffic_files[i], err);
 
 		if (n < 0)
-			goto fail;
-		*nfiles += (size_t)n;
+			ret = -1;
+		else
+			*nfiles += (size_t)n;
 	}
-	for (size_t i = 0; i < sets->count; i++) {
-		const struct tip_set *s = &sets->list[i];
-
-		if (without && strcmp(s->name, without) == 0)
-			continue;
-		if (set && strcmp(s->name, set->name) == 0) {
-			s = set;
-			placed = true;
-		}
-		if (parse_set(all, s, err) < 0)
-			goto fail;
-	}
-	if (!placed && parse_set(all, set, err) < 0)
-		goto fail;
-	return all;
-fail:
+	for (int i = 0; i < nsets && ret == 0; i++)
+		ret = parse_set(all, sets[i], err);
+	free(sets);
+	if (ret == 0)
+		return all;
 	tip_traffic_policies_free(all);
 	return NULL;
 }
@@ -144,12 +135,6 @@ int tip_traffic_load(struct tip_keeper *k, const struct tip_set *set, const char
 	size_t nfiles;
 	int ret = -1;
 
-	if (set && !tip_sets_find(&k->traffic.sets, set->name) &&
-	    k->traffic.sets.count >= TIP_SETS_MAX) {
-		tip_error_set(err, "there are %d sets of policies already; remove one first",
-			      TIP_SETS_MAX);
-		goto out;
-	}
 	all = gather(k, set, without, &nfiles, err);
 	if (!all || check_size(all, err) < 0)
 		goto out;
