@@ -25,11 +25,11 @@ def spiffe(name):
     return f"spiffe://{DOMAIN}/{name}"
 
 
-def entry(world, name, *extra, cgroup=True, uid=True, **fields):
-    """A registration entry for what runs in cgroup work/NAME under NAME's uid."""
+def entry(world, name, *extra, cgroup=True, uid=True, scope="work", **fields):
+    """A registration entry for what runs in cgroup SCOPE/NAME under NAME's uid."""
     selectors = list(extra)
     if cgroup:
-        selectors.append(f"cgroup:path:{world.cgroup_path('work/' + name)}")
+        selectors.append(f"cgroup:path:{world.cgroup_path(f'{scope}/{name}')}")
     if uid:
         selectors.append(f"unix:uid:{UID[name]}")
     return {"spiffe_id": spiffe(name), "selectors": selectors, **fields}

@@ -240,7 +240,8 @@ struct tip_scope {
 
 /*
  * Value of `settings` (array of one). Replaced whole by the keeper; each
- * program run reads it once.
+ * program run reads it once. What stands up to `nscope` stays where it is in
+ * every layout: other instances, of whatever version, read the scope from it.
  */
 struct tip_settings {
 	struct tip_scope scope[TIP_SCOPE_MAX];

@@ -144,7 +144,7 @@ def test_alert_stream_on_stdout_is_json_lines(world):
     d = world.daemon("stdout", rules=rules, alerts={"stdout": True})
     d.start()
     try:
-        world.spawn(["/bin/cat", path], cgroup="x").wait()
+        world.spawn(["/bin/cat", path], cgroup="x", scope=d.scope_cgroup).wait()
         d.wait_alert("Out")
         line = until("the alert on stdout", lambda: next(
             (x for x in d.log().splitlines() if x.startswith("{") and '"Out"' in x), None))
@@ -154,7 +154,7 @@ def test_alert_stream_on_stdout_is_json_lines(world):
 
 
 def test_enforcement_off_enforces_nothing(world, listener):
-    d = world.daemon("lenient", entries=[entry(world, "frontend")], enforcement=False)
+    d = world.daemon("lenient", entries=[entry(world, "frontend", scope="lenient")], enforcement=False)
     d.start()
     try:
         p = world.workload("frontend", daemon=d, uid=UID["frontend"], place="client")

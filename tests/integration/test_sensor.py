@@ -234,7 +234,7 @@ def test_processes_that_were_there_before(daemon, world, need):
 
 
 def test_processes_that_were_there_before_the_first_start(world):
-    p = world.spawn(["/bin/sleep", "60"], cgroup="backend", uid=UID["backend"])
+    p = world.spawn(["/bin/sleep", "60"], cgroup="backend", uid=UID["backend"], scope="late")
     d = world.daemon("late", entries=[
         {"spiffe_id": spiffe("late"), "selectors": ["unix:path:/usr/bin/sleep", f"unix:uid:{UID['backend']}"]}])
     d.start()

@@ -44,7 +44,7 @@ def test_bundles_alone_are_the_same(need):
 def test_bundle_does_not_verify_another_authoritys_svid(world, need):
     """The bundle is worth something only if it says no as well."""
     got = need("backend").do("fetch")
-    other = world.daemon("stranger", entries=[entry(world, "backend")])
+    other = world.daemon("stranger", entries=[entry(world, "backend", scope="stranger")])
     other.start()
     try:
         p = world.workload("backend", daemon=other, uid=UID["backend"])

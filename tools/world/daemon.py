@@ -46,11 +46,12 @@ class Daemon:
     """One instance. Its files live in `folder`: the configuration, run_dir, state_dir, rules, entries, traffic policies
     and alerts. With `traffic`, a list of policies (maybe empty), it gets a worker's port of its own, and serves
     namespaces whose names match `namespaces` also while nobody is there. `scope_cgroup` names the world's cgroup whose processes
-    it sees."""
+    it sees: two instances cannot share one."""
 
     def __init__(self, world, name, *, entries=(), rules="", traffic=None, namespaces=(), scope_cgroup="work", **settings):
         self.world = world
         self.instance = name
+        self.scope_cgroup = scope_cgroup
         self.folder = world.dir / name
         self.run_dir = self.folder / "run"
         self.state_dir = self.folder / "state"

@@ -170,6 +170,8 @@ class World:
     # ---- those who live there ---------------------------------------------------
 
     def daemon(self, name="", **kwargs):
+        """The one that sees cgroup work/..., or another one that sees NAME/... ."""
+        kwargs.setdefault("scope_cgroup", name or "work")
         d = Daemon(self, self.name + (f"-{name}" if name else ""), **kwargs)
         self.daemons.append(d)
         return d
@@ -193,8 +195,9 @@ class World:
         return process
 
     def workload(self, name, *, daemon=None, uid=61001, place=None, **kwargs):
-        """A Python workload with py-spiffe, in cgroup work/<name>."""
+        """A Python workload with py-spiffe, in cgroup <name> of its daemon's scope."""
         daemon = daemon or self.daemons[0]
+        kwargs.setdefault("scope", daemon.scope_cgroup)
         env = {
             "SPIFFE_ENDPOINT_SOCKET": f"unix://{daemon.workload_socket}",
             "PYTHONDONTWRITEBYTECODE": "1",

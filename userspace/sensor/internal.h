@@ -179,6 +179,9 @@ void tip_lookup_remove(struct tip_sensor *s);
 /* Makes sure of bpffs, makes and locks the instance's folder, and sets s->dir. */
 int tip_pin_open(struct tip_sensor *s, const char *instance, struct tip_error *err);
 
+/* Removes what a start that failed has pinned, unless a generation has been active there. */
+void tip_pin_abandon(struct tip_sensor *s);
+
 /* Opens what is pinned: the state maps. Missing ones stay -1; one of another layout is an error. */
 int tip_pin_state(struct tip_sensor *s, struct tip_error *err);
 
@@ -207,6 +210,17 @@ void tip_pin_remove_own(struct tip_sensor *s);
 /* "<gen_dir>/link_tip_connect4_1234" into `buf`. */
 void tip_pin_hook_path(const struct tip_sensor *s, enum tip_sensor_prog prog, uint64_t cgroup,
 		       char *buf, size_t size);
+
+/* ---- instances.c ---- */
+
+/*
+ * Held over the last check and the store of our settings, which say what our scope is: of two that
+ * start at once, the second sees the first. A descriptor that close() unlocks, or -1.
+ */
+int tip_instances_lock(struct tip_error *err);
+
+/* Refuses a scope that overlaps with that of another instance whose programs are in the kernel. */
+int tip_instances_check(const struct tip_sensor_config *config, struct tip_error *err);
 
 /* ---- maps.c ---- */
 

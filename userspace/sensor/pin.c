@@ -355,6 +355,27 @@ void tip_pin_remove_own(struct tip_sensor *s)
 	remove_path(s->dir, name);
 }
 
+void tip_pin_abandon(struct tip_sensor *s)
+{
+	const int map = open_map(s->dir, TIP_MAP_SETTINGS);
+	struct tip_settings settings = {0};
+	char instance[sizeof(s->dir)];
+	const uint32_t zero = 0;
+	bool active = false;
+
+	if (map >= 0) {
+		active = bpf_map_lookup_elem(map, &zero, &settings) || settings.build;
+		close(map);
+	}
+	if (active)
+		return;
+	memcpy(instance, s->dir, sizeof(instance));
+	*strrchr(instance, '/') = '\0';
+	remove_path(instance, strrchr(s->dir, '/') + 1);
+	/* Fails where another layout is at work. */
+	rmdir(instance);
+}
+
 /* Removes all folders in `dir` but `keep`. */
 static void remove_folders_but(const char *dir, const char *keep)
 {

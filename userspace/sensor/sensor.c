@@ -251,12 +251,24 @@ static int settings_prepare(struct tip_sensor *s, const struct tip_sensor_config
 static int go_live(struct tip_sensor *s, const struct tip_sensor_config *config,
 		   struct tip_error *err)
 {
+	int others = -1, ret = -1;
+
 	if (settings_prepare(s, config, err) || tip_hooks_attach(s, config, err) ||
 	    rings_open(s, err))
 		return -1;
+	if (s->pinned) {
+		others = tip_instances_lock(err);
+		if (others < 0 || tip_instances_check(config, err))
+			goto out;
+	}
 	if (tip_settings_write(s))
-		return tip_error_set(err, "cannot write the settings: %s", strerror(errno));
-	return 0;
+		tip_error_set(err, "cannot write the settings: %s", strerror(errno));
+	else
+		ret = 0;
+out:
+	if (others >= 0)
+		close(others);
+	return ret;
 }
 
 /* Loads and attaches a new generation beside what may be there, and switches to it. */
@@ -281,7 +293,7 @@ static int adopt_or_start(struct tip_sensor *s, const struct tip_sensor_config *
 	const uint32_t zero = 0;
 	uint64_t active;
 
-	if (tip_pin_open(s, config->instance, err) || tip_pin_state(s, err))
+	if (tip_pin_state(s, err))
 		return -1;
 	if (s->maps[TIP_MAP_SETTINGS] >= 0 &&
 	    bpf_map_lookup_elem(s->maps[TIP_MAP_SETTINGS], &zero, &s->settings))
@@ -311,6 +323,18 @@ static int adopt_or_start(struct tip_sensor *s, const struct tip_sensor_config *
 	return 0;
 }
 
+static int open_pinned(struct tip_sensor *s, const struct tip_sensor_config *config,
+		       struct tip_error *err)
+{
+	if (tip_pin_open(s, config->instance, err))
+		return -1;
+	/* Asked for again in go_live(): loading takes its time. */
+	if (tip_instances_check(config, err) == 0 && adopt_or_start(s, config, err) == 0)
+		return 0;
+	tip_pin_abandon(s);
+	return -1;
+}
+
 struct tip_sensor *tip_sensor_open(const struct tip_sensor_config *config,
 				   const struct tip_sensor_ops *ops, struct tip_error *err)
 {
@@ -328,7 +352,7 @@ struct tip_sensor *tip_sensor_open(const struct tip_sensor_config *config,
 	memset(s->progs, 0xff, sizeof(s->progs));
 	memset(s->links, 0xff, sizeof(s->links));
 	if (config->pin) {
-		failed = adopt_or_start(s, config, err);
+		failed = open_pinned(s, config, err);
 	} else {
 		s->generation = tip_build_id(s->groups);
 		failed = start_generation(s, config, err);
