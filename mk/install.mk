@@ -13,15 +13,25 @@ sysusersdir ?= $(PREFIX)/lib/sysusers.d
 tmpfilesdir ?= $(PREFIX)/lib/tmpfiles.d
 modulesdir  ?= $(PREFIX)/lib/modules-load.d
 INSTALL     ?= install
+LOWDOWN     ?= lowdown
 
 # The files of packaging/ and the manuals name the paths of a distribution's package; these are the ones of this installation.
 INSTALL_PATHS := sed -e 's|/usr/share/tipstaff|$(datadir)/tipstaff|g' -e 's|/usr/sbin/tipstaffd|$(sbindir)/tipstaffd|g' \
 	-e 's|/etc/tipstaff|$(sysconfdir)/tipstaff|g'
-MAN_PAGES := $(wildcard docs/man/*.[158])
+# Two manuals of section 5 are the pages of docs/ themselves: what is written once is not wrong in one of two places.
+MAN_MADE  := $(BUILD)/man/tipstaff-rules.5 $(BUILD)/man/tipstaff-traffic.5
+MAN_PAGES := $(wildcard docs/man/*.[158]) $(MAN_MADE)
 RULE_FILES = $(wildcard rules/*.yaml)
 
-.PHONY: install
-install: all ## install below DESTDIR and PREFIX (/usr/local)
+$(BUILD)/man/tipstaff-%.5: docs/%.md
+	@mkdir -p $(@D)
+	@echo "  MAN     $@"
+	@{ sed -n 's/^# \(.*\)/# NAME\n\ntipstaff-$* - \1\n/p' $<; sed -e '/^<!-- SPDX/d' -e 's/^# .*/# DESCRIPTION/' $<; } | \
+		$(LOWDOWN) -s -Tman -mtitle=tipstaff-$* -msection=5 -msource=Tipstaff -mdate= -o $@
+
+.PHONY: install man
+man: $(MAN_MADE)
+install: all man ## install below DESTDIR and PREFIX (/usr/local)
 	$(INSTALL) -d $(addprefix $(DESTDIR),$(bindir) $(sbindir) $(unitdir) $(sysusersdir) $(tmpfilesdir) $(modulesdir) \
 		$(datadir)/tipstaff/rules $(datadir)/bash-completion/completions $(datadir)/zsh/site-functions \
 		$(mandir)/man1 $(mandir)/man5 $(mandir)/man8)
@@ -54,6 +64,13 @@ uninstall: ## remove what install put there; configuration and state stay
 		$(datadir)/bash-completion/completions/tipstaff $(datadir)/zsh/site-functions/_tipstaff \
 		$(foreach p,$(MAN_PAGES),$(mandir)/man$(subst .,,$(suffix $(p)))/$(notdir $(p))))
 	rm -rf $(DESTDIR)$(datadir)/tipstaff
+
+.PHONY: reproducible deb
+reproducible: ## build the commit twice, in different folders, and compare byte by byte
+	@tools/reproducible
+deb: ## the Debian package, held against lintian: build/deb
+	@BUILD=$(BUILD) tools/install-deps deb
+	@BUILD=$(BUILD) tools/build-deb
 
 .PHONY: run
 run: ## install what is missing, build, run on this node with the shipped configuration (root)
