@@ -22,7 +22,9 @@ WARN := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes 
 	-Wwrite-strings -Wvla -Wno-unused-parameter -Wno-missing-field-initializers
 CPPFLAGS := -D_GNU_SOURCE -DOPENSSL_API_COMPAT=30000 -Iinclude -Iuserspace -I$(BUILD)/gen
 CFLAGS ?= -O2 -g
-CFLAGS_ALL := -std=gnu17 $(WARN) -fstack-protector-strong -fPIE -fno-strict-aliasing \
+# The same commit gives the same bytes wherever it is built: `make reproducible`.
+SAME := -ffile-prefix-map=$(CURDIR)=. -ffile-prefix-map=$(BUILD)=build
+CFLAGS_ALL := -std=gnu17 $(WARN) $(SAME) -fstack-protector-strong -fPIE -fno-strict-aliasing \
 	-fvisibility=hidden -D_FORTIFY_SOURCE=2 $(CFLAGS)
 LDFLAGS_ALL := -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(LDFLAGS)
 SAN := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer \
