@@ -16,7 +16,8 @@ CLANG  ?= clang-$(LLVM)
 STRIP  ?= llvm-strip-$(LLVM)
 BPFTOOL ?= $(firstword $(wildcard /usr/sbin/bpftool) bpftool)
 
-PKGS := libbpf openssl libnghttp2 libevent_core jansson yaml-0.1 libpcre2-8 libcap libseccomp libprotobuf-c libnetfilter_queue libmnl
+PKGS := libbpf openssl libnghttp2 libevent_core jansson yaml-0.1 libpcre2-8 libcap libseccomp libprotobuf-c libnetfilter_queue libmnl \
+	tss2-esys tss2-tctildr tss2-mu tss2-rc
 
 WARN := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
 	-Wwrite-strings -Wvla -Wno-unused-parameter -Wno-missing-field-initializers
@@ -35,7 +36,7 @@ LIBS = $(shell pkg-config --libs $(PKGS)) -lelf -lz -lpthread
 # tools/check-house reads the same table; K and F rooms meet in link/ only.
 
 ROOMS_SHARED := base policy rpc link traffic
-ROOMS_KEEPER := sensor process detect alert guard intercept control
+ROOMS_KEEPER := sensor process detect alert guard intercept control seal
 ROOMS_FRONT  := identity spiffe mtls
 MAINS        := tipstaffd tipstaff
 
@@ -50,6 +51,7 @@ DEPS_alert    := base sensor process detect
 DEPS_guard    := base policy sensor process detect
 DEPS_intercept := base
 DEPS_control  := base
+DEPS_seal     := base
 DEPS_identity := base policy
 DEPS_spiffe   := base policy rpc identity
 DEPS_mtls     := base policy
