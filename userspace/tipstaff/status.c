@@ -81,8 +81,27 @@ static void put_config(json_t *s)
 	put_scope(s);
 	put_enforcement(s);
 	out_field(WIDTH, "pins", "%s", get_string(s, "pins", "none"));
-	out_field(WIDTH, "SVID cache", "%s",
-		  get_string(s, "cache", get_bool(s, "sealed") ? "sealed" : "not sealed"));
+}
+
+static void put_cache(json_t *s)
+{
+	json_t *cache = json_object_get(s, "cache");
+	const char *seal = get_string(cache, "seal", "none");
+	long long records = get_int(cache, "records");
+	long long bad = get_int(cache, "bad_records") +
+			get_int(json_object_get(s, "identity"), "bad_records");
+	long long lost = get_int(cache, "refused") + get_int(cache, "failed");
+	char a[32];
+
+	if (strcmp(seal, "none") == 0)
+		out_field(WIDTH, "cache", "not sealed: %s", get_string(cache, "why", "no reason"));
+	else
+		out_field(WIDTH, "cache", "sealed by %s",
+			  strcmp(seal, "tpm") == 0 ? "the TPM" : "a systemd credential");
+	out_field(WIDTH, "", "%lld record%s, %s, %lld bad", records, plural(records),
+		  out_bytes(get_count(cache, "bytes"), a, sizeof(a)), bad);
+	if (lost)
+		out_field(WIDTH, "", "%lld not kept: beyond a limit, or not written", lost);
 }
 
 static void put_work(json_t *s)
@@ -191,6 +210,7 @@ static int do_status(const struct cli_args *args)
 	put_head(s);
 	put_processes(s);
 	put_config(s);
+	put_cache(s);
 	out_heading("Work");
 	put_work(s);
 	out_heading("Kernel side");

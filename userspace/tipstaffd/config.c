@@ -28,6 +28,7 @@ enum kind {
 	K_FORMAT,   /* bool: json */
 	K_MATCHING, /* bool: all */
 	K_REQUIRE,  /* capabilities */
+	K_SEAL,     /* enum tip_seal_mode */
 };
 
 /* Every key there is. docs/man/tipstaff.yaml.5 tells the same. */
@@ -56,6 +57,8 @@ static const struct key {
 	{"identity.authority.x509_ttl", K_SECONDS, AT(x509_ttl), 0, 10, 31536000},
 	{"identity.authority.ca_ttl", K_SECONDS, AT(ca_ttl), 0, 60, 315360000},
 	{"identity.entries", K_PATHS, LIST(entries, nentries)},
+	{"cache.seal", K_SEAL, AT(seal)},
+	{"cache.tpm", K_STRING, AT(seal_tcti)},
 	{"traffic.files", K_PATHS, LIST(traffic_files, ntraffic_files)},
 	{"traffic.port", K_NUMBER, AT(traffic_port), 0, 1, 65535},
 	{"traffic.host_network", K_BOOL, AT(traffic_host)},
@@ -223,6 +226,24 @@ static int read_require(struct reading *r, const struct tip_yaml *n)
 	return 0;
 }
 
+static int read_seal(struct reading *r, const struct key *k, const struct tip_yaml *n)
+{
+	static const char *const names[] = {
+		[TIP_SEAL_AUTO] = "auto",
+		[TIP_SEAL_CREDENTIAL] = "credential",
+		[TIP_SEAL_TPM] = "tpm",
+		[TIP_SEAL_NONE] = "none",
+	};
+
+	for (size_t i = 0; i < TIP_ARRAY_SIZE(names); i++) {
+		if (strcmp(n->text, names[i]) == 0) {
+			*(enum tip_seal_mode *)((char *)r->c + k->offset) = (enum tip_seal_mode)i;
+			return 0;
+		}
+	}
+	return bad(r, n, k->path, "must be auto, credential, tpm or none");
+}
+
 static int read_value(struct reading *r, const struct key *k, const struct tip_yaml *n)
 {
 	char *at = (char *)r->c + k->offset;
@@ -251,6 +272,7 @@ static int read_value(struct reading *r, const struct key *k, const struct tip_y
 		return tip_log_level_parse(n->text, (enum tip_log_level *)at) < 0
 			       ? bad(r, n, k->path, "must be error, warn, info or debug")
 			       : 0;
+	case K_SEAL: return read_seal(r, k, n);
 	case K_FORMAT: return read_choice(r, k, n, "text", "json");
 	case K_MATCHING: return read_choice(r, k, n, "first", "all");
 	default: return bad(r, n, k->path, "cannot be read");
@@ -401,6 +423,7 @@ struct tip_config *tip_config_parse(const char *name, const char *text, size_t l
 	c->state_dir = "/var/lib/tipstaff";
 	c->front_user = "";
 	c->alerts_file = "";
+	c->seal_tcti = "";
 	c->log_level = TIP_LOG_INFO;
 	c->enforcement = true;
 	c->alerts_stdout = true;

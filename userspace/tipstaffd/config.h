@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "seal/keys.h"
 #include "sensor/sensor.h"
 
 /* The daemon's configuration: one YAML file. All strings live in `arena`. */
@@ -33,7 +34,9 @@ struct tip_config {
 	uint32_t x509_ttl, ca_ttl; /* seconds */
 	const char **entries;      /* files or folders */
 	size_t nentries;
-	bool traffic; /* traffic.files is given, be it empty: interception is set up */
+	enum tip_seal_mode seal;
+	const char *seal_tcti; /* "": the kernel's resource manager */
+	bool traffic;          /* traffic.files is given, be it empty: interception is set up */
 	const char **traffic_files; /* files or folders */
 	size_t ntraffic_files;
 	uint32_t traffic_port;           /* of the worker's listeners, on 127.0.0.1 */

@@ -14,6 +14,7 @@
  * CLI), then ephemeral ones, which only this process remembers.
  */
 #define ENTRY_FILE_MAX (16u << 20)
+#define CLI_ENTRIES    "entries" /* what the vault calls the CLI's file */
 
 static const char *const yaml_endings[] = {".yaml", ".yml", NULL};
 
@@ -131,10 +132,23 @@ static void write_back(const struct tip_keeper *k, bool ephemeral, const char *s
 static int save_cli(struct tip_keeper *k, const struct tip_buf *cli, struct tip_error *err)
 {
 	char *path = cli_path(k);
-	int ret = tip_file_write(path, cli->data ? cli->data : "", cli->len, 0600, err);
+	int ret = tip_vault_write_file(k->vault, CLI_ENTRIES, path, cli->data ? cli->data : "",
+				       cli->len, err);
 
 	free(path);
 	return ret;
+}
+
+/* Whoever can write an entry can be anybody: with a seal, only what we wrote ourselves counts. */
+static int check_cli(struct tip_keeper *k, const char *path, const struct tip_buf *cli,
+		     struct tip_error *err)
+{
+	struct tip_error why;
+
+	if (!k->vault ||
+	    tip_vault_check_file(k->vault, CLI_ENTRIES, cli->data, cli->len, &why) == 0)
+		return 0;
+	return tip_error_at(err, path, 0, 0, "%s", why.text);
 }
 
 int tip_entries_reload(struct tip_keeper *k, struct tip_error *err)
@@ -145,6 +159,8 @@ int tip_entries_reload(struct tip_keeper *k, struct tip_error *err)
 	int ret = -1;
 
 	if (stat(path, &st) == 0 && tip_file_read(path, ENTRY_FILE_MAX, &cli, err) < 0)
+		goto out;
+	if (check_cli(k, path, &cli, err) < 0)
 		goto out;
 	write_back(k, true, NULL, &ephemeral);
 	ret = install(k, &cli, &ephemeral, err);

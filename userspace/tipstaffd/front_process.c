@@ -26,9 +26,7 @@
  * The front as the keeper sees it: started, fed, judged by what it says over the
  * link, and started again when it dies.
  */
-#define LINK_FD     3
-#define RECORDS_MAX 20000 /* files in state_dir/cache */
-#define RECORD_MAX  60000
+#define LINK_FD 3
 #define BACKOFF_MS                                                                                 \
 	50 /* before a front that died young is tried again; doubles up to two seconds             \
 	    */
@@ -87,83 +85,6 @@ int tip_front_find_user(struct tip_keeper *k, struct tip_error *err)
 	k->front.gid = pw->pw_gid;
 	snprintf(k->front.user, sizeof(k->front.user), "%s", pw->pw_name);
 	return 0;
-}
-
-/* ---- the cache: one file a record, written by us, understood by the front ------------- */
-
-static bool record_name_ok(const char *name)
-{
-	size_t n = strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-");
-
-	return n >= 1 && n <= 64 && name[n] == '\0';
-}
-
-static char *record_path(const struct tip_keeper *k, const char *name)
-{
-	return tip_sprintf("%s/cache/%s", k->config->state_dir, name);
-}
-
-static void save_record(struct tip_keeper *k, const struct tip_link_msg *m)
-{
-	struct tip_error err;
-	char *path, text[1200];
-
-	if (!record_name_ok(m->name)) {
-		tip_err("front", "the front wants to keep a record of a bad name");
-		return;
-	}
-	path = record_path(k, m->name);
-	if (tip_file_write(path, m->data, m->data_len, 0600, &err) < 0)
-		tip_err("front", "a cache record is lost: %s",
-			tip_error_str(&err, text, sizeof(text)));
-	free(path);
-}
-
-static void forget_record(struct tip_keeper *k, const struct tip_link_msg *m)
-{
-	char *path;
-
-	if (!record_name_ok(m->name))
-		return;
-	path = record_path(k, m->name);
-	if (unlink(path) < 0 && errno != ENOENT)
-		tip_warn("front", "%s: %s", path, strerror(errno));
-	free(path);
-}
-
-static void send_records(struct tip_keeper *k)
-{
-	char *dir = tip_sprintf("%s/cache", k->config->state_dir);
-	struct tip_buf b = {0};
-	struct tip_error err;
-	char **list = NULL, text[1200];
-	int n = -1;
-
-	if (tip_mkdir_p(dir, 0700, &err) == 0)
-		n = tip_file_list(dir, NULL, &list, &err);
-	if (n < 0)
-		tip_err("front", "the cache cannot be read: %s",
-			tip_error_str(&err, text, sizeof(text)));
-	for (int i = 0; i < n && i < RECORDS_MAX; i++) {
-		const char *name = strrchr(list[i], '/') + 1;
-
-		tip_buf_reset(&b);
-		if (!record_name_ok(name))
-			continue;
-		if (tip_file_read(list[i], RECORD_MAX, &b, &err) < 0) {
-			tip_warn("front", "cache: %s", tip_error_str(&err, text, sizeof(text)));
-			continue;
-		}
-		tip_front_send(k, &(struct tip_link_msg){.type = TIP_LINK_RECORD,
-							 .name = name,
-							 .data = b.data,
-							 .data_len = b.len});
-		explicit_bzero(b.data, b.len);
-	}
-	tip_buf_free(&b);
-	if (n >= 0)
-		tip_strings_free(list, (size_t)n);
-	free(dir);
 }
 
 /* ---- feeding it ------------------------------------------------------------------------ */
@@ -274,7 +195,7 @@ static void feed(struct tip_keeper *k)
 							 1, FRONT_FDS, FRONT_FDS),
 					   c->max_connections_per_uid, (uint32_t)c->log_level},
 		       });
-	send_records(k);
+	tip_cache_send(k);
 	tip_front_send_entries(k);
 	for (size_t i = 0; i < tip_guard_quarantine_count(k->guard); i++)
 		tip_front_send(k, &(struct tip_link_msg){
@@ -322,8 +243,8 @@ static void on_message(void *ctx, const struct tip_link_msg *m)
 			tip_pipeline_resolved(k, m->exec_id);
 		tip_relays_resolved(k, m->exec_id);
 		break;
-	case TIP_LINK_SAVE: save_record(k, m); break;
-	case TIP_LINK_FORGET: forget_record(k, m); break;
+	case TIP_LINK_SAVE: tip_cache_keep(k, m); break;
+	case TIP_LINK_FORGET: tip_cache_drop(k, m); break;
 	case TIP_LINK_CHECK: tip_workload_check(k, m->id, m->ask); break;
 	case TIP_LINK_CLOSED: tip_workload_gone(k, m->id); break;
 	case TIP_LINK_REFUSED: on_refused(k, m); break;

@@ -64,6 +64,7 @@ static void on_tick(evutil_socket_t fd, short what, void *ctx)
 	tip_process_expire(k->table, tip_clock_boot());
 	tip_front_watch(k);
 	tip_relays_tick(k);
+	tip_vault_flush(k->vault);
 	tell_drops(k);
 }
 
@@ -368,7 +369,8 @@ static void said_started(struct tip_keeper *k)
 
 /*
  * The order matters: what needs more rights than the sandbox leaves (the probe, which makes
- * throw-away cgroups and namespaces, and the loading of modules) before the sandbox;
+ * throw-away cgroups and namespaces, the keys of the cache, and the loading of modules) before the
+ * sandbox;
  * the sandbox before the first thread; kernel policy before the first rule may need it; the
  * snapshot before the front, so that it is told of everybody; sockets last, so that nobody is
  * served by half a daemon.
@@ -377,7 +379,7 @@ static int start(struct tip_keeper *k, struct tip_error *err)
 {
 	raise_limits();
 	if (make_folders(k, err) < 0 || find_scope(k, err) < 0 || tip_front_find_user(k, err) < 0 ||
-	    probe(k, err) < 0)
+	    tip_cache_open(k, err) < 0 || probe(k, err) < 0)
 		return -1;
 	if (k->config->traffic)
 		tip_intercept_prepare(k->config->instance, k->config->run_dir,
@@ -436,6 +438,7 @@ static void stop(struct tip_keeper *k)
 	tip_traffic_files_free(k);
 	tip_rules_files_free(k);
 	tip_entries_free(k);
+	tip_vault_free(k->vault);
 	tip_matcher_free(k->matcher);
 	for (size_t i = 0; k->scope_dirs && k->scope_dirs[i]; i++)
 		free((void *)k->scope_dirs[i]);

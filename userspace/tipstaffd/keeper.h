@@ -17,6 +17,7 @@
 #include "link/link.h"
 #include "policy/entry.h"
 #include "process/process.h"
+#include "seal/vault.h"
 #include "sensor/sensor.h"
 #include "tipstaffd/config.h"
 #include "tipstaffd/sets.h"
@@ -127,6 +128,7 @@ struct tip_keeper {
 	struct tip_alerts *alerts;
 	struct tip_guard *guard;
 	struct tip_control *control;
+	struct tip_vault *vault; /* NULL: `--check` */
 	struct tip_matcher *matcher;
 	uint64_t evt_num;
 	uint64_t drops_told; /* dropped events that an alert has named */
@@ -207,6 +209,14 @@ int tip_entries_add(struct tip_keeper *k, const struct tip_entry *e, bool epheme
 /* `id`: an entry id or a SPIFFE ID. Number removed, or -1 with `err`. */
 int tip_entries_remove(struct tip_keeper *k, const char *id, struct tip_error *err);
 void tip_entries_free(struct tip_keeper *k);
+
+/* cache_files.c: the front's records, on disk */
+/* Finds the keys and looks at every record. Before the sandbox. */
+int tip_cache_open(struct tip_keeper *k, struct tip_error *err);
+void tip_cache_keep(struct tip_keeper *k, const struct tip_link_msg *m); /* TIP_LINK_SAVE */
+void tip_cache_drop(struct tip_keeper *k, const struct tip_link_msg *m); /* TIP_LINK_FORGET */
+void tip_cache_send(struct tip_keeper *k);                               /* to a new front */
+json_t *tip_cache_status(const struct tip_keeper *k);
 
 /* front_process.c */
 int tip_front_find_user(struct tip_keeper *k, struct tip_error *err);

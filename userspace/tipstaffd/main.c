@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/version.h"
+#include "seal/tpm.h"
 #include "tipstaffd/capabilities.h"
 #include "tipstaffd/config.h"
 #include "tipstaffd/front.h"
@@ -81,6 +82,8 @@ int main(int argc, char **argv)
 
 	if (argc > 1 && strcmp(argv[1], "--front") == 0)
 		return front_main(argc, argv);
+	if (argc > 1 && strcmp(argv[1], "--tpm") == 0)
+		return tip_tpm_main(argc - 1, argv + 1);
 	while ((c = getopt_long(argc, argv, "c:Vh", options, NULL)) != -1) {
 		switch (c) {
 		case 'c': path = optarg; break;

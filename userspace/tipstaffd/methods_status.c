@@ -161,8 +161,7 @@ TIP_METHOD(tip_method_status)
 	json_object_set_new(o, "enforcement", json_boolean(c->enforcement));
 	json_object_set_new(o, "scope", scope);
 	json_object_set_new(o, "pins", json_string(pins));
-	json_object_set_new(o, "sealed", json_false());
-	json_object_set_new(o, "cache", json_string("not sealed"));
+	json_object_set_new(o, "cache", tip_cache_status(k));
 	json_object_set_new(
 		o, "keeper",
 		json_pack("{s:i, s:I}", "pid", (int)getpid(), "rss_kb", rss_kib(getpid())));

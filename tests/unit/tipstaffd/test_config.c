@@ -32,6 +32,8 @@ static void defaults_are_what_the_manual_says(void **state)
 	assert_int_equal(c->x509_ttl, 3600);
 	assert_int_equal(c->nscope, 0);
 	assert_int_equal(c->nrequire, 0);
+	assert_int_equal(c->seal, TIP_SEAL_AUTO);
+	assert_string_equal(c->seal_tcti, "");
 	assert_false(c->traffic);
 	assert_int_equal(c->traffic_port, 15049);
 	assert_int_equal(c->max_held_connects, 1024);
@@ -158,6 +160,7 @@ static void mistakes_are_told_with_their_place(void **state)
 		{"trust_domain: a\nalerts:\n  stdut: true\n", 3, 3,
 		 "unknown key \"alerts.stdut\"; there are: stdout, file, format"},
 		{"trust_domain: a\nalerts:\n  stdout: 7\n", 3, 11, "must be true or false"},
+		{"trust_domain: a\ncache: {seal: yes}\n", 2, 15, "credential"},
 		{"trust_domain: a\nalerts: [x]\n", 2, 9, "keys and values"},
 		{"trust_domain: a\nrun_dir: run\n", 2, 10, "absolute"},
 		{"trust_domain: a\nrules: {files: /x}\n", 2, 16, "a list is wanted"},
