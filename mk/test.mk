@@ -41,7 +41,7 @@ $(BUILD)/fuzzobj/gen/%.o: $(BUILD)/gen/%.c
 	@mkdir -p $(@D)
 	@echo "  CC      $@"
 	@$(CLANG) $(CPPFLAGS) -std=gnu17 $(FUZZ_FLAGS) -c $< -o $@
-$(foreach r,$(LIBROOMS),$(eval $(BUILD)/fuzzobj/$(r).a: $(SRC_$(r):userspace/%.c=$(BUILD)/fuzzobj/%.o)))
+$(foreach r,$(LIBROOMS) tipstaffd,$(eval $(BUILD)/fuzzobj/$(r).a: $(SRC_$(r):userspace/%.c=$(BUILD)/fuzzobj/%.o)))
 $(BUILD)/fuzzobj/proto.a: $(PROTO_C:$(BUILD)/gen/%.c=$(BUILD)/fuzzobj/gen/%.o)
 
 define FUZZ_RULE
