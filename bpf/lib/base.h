@@ -44,6 +44,7 @@
 #define IPPROTO_MPTCP   262
 #define SIGKILL         9
 #define EPERM           1
+#define EAGAIN          11
 #define EEXIST          17
 #define ECONNREFUSED    111
 #define EHOSTUNREACH    113

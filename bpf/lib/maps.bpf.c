@@ -27,6 +27,7 @@ struct tip_map_ours ours SEC(".maps");
 struct tip_map_redirected redirected SEC(".maps");
 struct tip_map_heartbeat heartbeat SEC(".maps");
 struct tip_map_handlers handlers SEC(".maps");
+struct tip_map_acting acting SEC(".maps");
 struct tip_map_scratch scratch SEC(".maps");
 
 const volatile __u64 tip_build = 0;

@@ -245,10 +245,53 @@ struct tip_map_handlers {
 extern struct tip_map_handlers handlers SEC(".maps");
 
 /*
- * Scratch memory for records that do not fit on the stack. Three sets, one for each program that
- * can be preempted by another of them: from 6.13 on tracepoints do not always disable preemption.
+ * What a thread is in the middle of, where activity is sensed in the kernel's own functions: an
+ * outer function begins it, inner ones add what they know, one of them tells. Lives and dies with
+ * the thread.
  */
-enum tip_scratch_set { TIP_SCRATCH_EXEC, TIP_SCRATCH_SYSCALL, TIP_SCRATCH_ITER, TIP_SCRATCH_SETS };
+enum tip_act {
+	TIP_ACT_NONE,
+	TIP_ACT_OPEN,
+	TIP_ACT_SOCKET, /* connect, bind, listen */
+	TIP_ACT_ACCEPT,
+	TIP_ACT_MOUNT,
+};
+
+struct tip_acting {
+	struct open_how how; /* openat2, and what io_uring opens: the kernel's copy */
+	__u64 sock;          /* struct socket, 0: the call did not come so far */
+	struct tip_ev_sock ev;
+	union tip_sockaddr addr; /* as the kernel copied it, before anybody could rewrite it */
+	__u32 addr_len;
+	__u32 act; /* enum tip_act */
+	__s32 fd;  /* reserved for what is opened or accepted; -1: none yet */
+	bool told; /* the event is out */
+	bool has_how;
+	bool uring;
+	bool nonblock; /* io_uring: a first try, repeated where it may wait if it would have to */
+	__u8 opcode;   /* of io_uring */
+};
+
+struct tip_map_acting {
+	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct tip_acting);
+};
+extern struct tip_map_acting acting SEC(".maps");
+
+/*
+ * Scratch memory for records that do not fit on the stack. One set for each program that can be
+ * preempted by another of them (from 6.13 on tracepoints do not always disable preemption), and a
+ * pool for those that any number of others can preempt, see scratch_take().
+ */
+enum tip_scratch_set {
+	TIP_SCRATCH_EXEC,
+	TIP_SCRATCH_SYSCALL,
+	TIP_SCRATCH_ITER,
+	TIP_SCRATCH_POOL,
+	TIP_SCRATCH_SETS = TIP_SCRATCH_POOL + 4
+};
 
 #define TIP_WALK_SIZE 4096
 #define TIP_NAME_MAX  255
@@ -261,6 +304,8 @@ struct tip_scratch {
 	__u32 walk_truncated;
 	__u32 text_pos; /* see store.h */
 	__u32 text_truncated;
+	__u32 taken;
+	__u32 zero;
 	struct tip_kill_key key;
 };
 

@@ -34,6 +34,26 @@ static __always_inline struct tip_scratch *scratch_get(enum tip_scratch_set set)
 	return bpf_map_lookup_elem(&scratch, &key);
 }
 
+/*
+ * A set of the pool, NULL when all are in use on this CPU. fexit, fentry and LSM programs can be
+ * preempted by each other anywhere, but stay on their CPU. Who takes one gives it back.
+ */
+static __always_inline struct tip_scratch *scratch_take(void)
+{
+	for (__u32 i = TIP_SCRATCH_POOL; i < TIP_SCRATCH_SETS; i++) {
+		struct tip_scratch *s = scratch_get(i);
+
+		if (s && !__sync_val_compare_and_swap(&s->taken, 0, 1))
+			return s;
+	}
+	return NULL;
+}
+
+static __always_inline void scratch_give(struct tip_scratch *s)
+{
+	s->taken = 0;
+}
+
 /* ---- who: the process that an event is about ---- */
 
 struct tip_who {

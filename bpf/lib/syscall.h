@@ -12,16 +12,17 @@
 
 #include "lib/store.h"
 
-#define NR_OPEN       2
-#define NR_CONNECT    42
-#define NR_ACCEPT     43
-#define NR_BIND       49
-#define NR_LISTEN     50
-#define NR_CREAT      85
-#define NR_OPENAT     257
-#define NR_ACCEPT4    288
-#define NR_OPENAT2    437
-#define NR_TABLE_SIZE 512
+#define NR_OPEN              2
+#define NR_CONNECT           42
+#define NR_ACCEPT            43
+#define NR_BIND              49
+#define NR_LISTEN            50
+#define NR_CREAT             85
+#define NR_OPENAT            257
+#define NR_ACCEPT4           288
+#define NR_OPEN_BY_HANDLE_AT 304
+#define NR_OPENAT2           437
+#define NR_TABLE_SIZE        512
 
 #define NR32_SOCKETCALL 102
 
@@ -35,6 +36,7 @@ static __always_inline int nr_from_ia32(const struct pt_regs *regs)
 	case 5: return NR_OPEN;
 	case 8: return NR_CREAT;
 	case 295: return NR_OPENAT;
+	case 342: return NR_OPEN_BY_HANDLE_AT;
 	case 437: return NR_OPENAT2;
 	case 361: return NR_BIND;
 	case 362: return NR_CONNECT;

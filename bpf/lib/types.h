@@ -209,6 +209,16 @@ struct file {
 	struct path f_path;
 };
 
+struct filename {
+	const char *name; /* the kernel's copy */
+};
+
+struct open_how {
+	__u64 flags;
+	__u64 mode;
+	__u64 resolve;
+};
+
 struct fdtable {
 	unsigned int max_fds;
 	struct file **fd;
@@ -334,6 +344,49 @@ struct unix_sock {
 	struct sock *peer;
 };
 
+/* ---- io_uring ---- */
+
+struct io_cqe {
+	__s32 res; /* the result, once there is one */
+	int fd;    /* until then: what the request was given */
+};
+
+struct io_kiocb {
+	struct file *file; /* also where the request's own part begins */
+	__u8 opcode;
+	unsigned int flags; /* 64 bits since 6.9 */
+	struct io_cqe cqe;
+	void *async_data;
+};
+
+struct io_open {
+	int dfd;
+	struct open_how how;
+};
+
+struct io_connect {
+	int addr_len;
+};
+
+/* since 6.11 */
+struct io_listen {
+	int backlog;
+};
+
+struct sockaddr_storage {
+	unsigned short ss_family;
+};
+
+/* until 6.10 */
+struct io_async_connect {
+	struct sockaddr_storage address;
+};
+
+/* since 6.10 also of connect */
+struct io_async_msghdr {
+	struct sockaddr_storage addr;
+};
+
 /* ---- contexts ---- */
 
 /* x86-64. `orig_ax` is the syscall number, the arguments are di, si, dx, r10, r8, r9. */
@@ -363,5 +416,23 @@ struct bpf_iter__task_file {
 };
 
 #pragma clang attribute pop
+
+/* struct sockaddr of any family that is decoded, as the user passed it. */
+union tip_sockaddr {
+	__u16 family;
+	struct {
+		__u16 family, port;
+		__u8 addr[4];
+	} in;
+	struct {
+		__u16 family, port;
+		__u32 flow;
+		__u8 addr[16];
+	} in6;
+	struct {
+		__u16 family;
+		char path[108];
+	} un;
+};
 
 #endif

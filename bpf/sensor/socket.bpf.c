@@ -1,31 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* connect, accept, bind, listen; and who is at the other end of a Workload API connection. */
-#include "lib/syscall.h"
-#include "lib/identity.h"
-#include <bpf/bpf_endian.h>
-
-struct tip_sock_rec {
-	struct tip_hdr hdr;
-	struct tip_ev_sock ev;
-};
-
-/* struct sockaddr of any family that is decoded, as the user passed it. */
-union tip_sockaddr {
-	__u16 family;
-	struct {
-		__u16 family, port;
-		__u8 addr[4];
-	} in;
-	struct {
-		__u16 family, port;
-		__u32 flow;
-		__u8 addr[16];
-	} in6;
-	struct {
-		__u16 family;
-		char path[108];
-	} un;
-};
+/* connect, accept, bind, listen at the exit of the system calls. */
+#include "sensor/socket.h"
 
 static __always_inline struct sock *call_sock(const struct tip_call *c, __s64 fd)
 {
@@ -34,88 +9,8 @@ static __always_inline struct sock *call_sock(const struct tip_call *c, __s64 fd
 	return sock ? BPF_CORE_READ(sock, sk) : NULL;
 }
 
-/* Facts of the socket itself, addresses included. */
-static __always_inline void sock_fill(struct tip_ev_sock *ev, struct sock *sk)
-{
-	struct net *net;
-
-	if (!sk)
-		return;
-	ev->family = BPF_CORE_READ(sk, __sk_common.skc_family);
-	ev->sock_type = BPF_CORE_READ(sk, sk_type);
-	ev->protocol = BPF_CORE_READ(sk, sk_protocol);
-	ev->sock_ino = sk_ino(sk);
-	net = sk_net(sk);
-	ev->netns = BPF_CORE_READ(net, ns.inum);
-	ev->netns_cookie = BPF_CORE_READ(net, net_cookie);
-	if (ev->family == AF_INET) {
-		bpf_core_read(ev->laddr, 4, &sk->__sk_common.skc_rcv_saddr);
-		bpf_core_read(ev->raddr, 4, &sk->__sk_common.skc_daddr);
-	} else if (ev->family == AF_INET6) {
-		bpf_core_read(ev->laddr, 16, &sk->__sk_common.skc_v6_rcv_saddr);
-		bpf_core_read(ev->raddr, 16, &sk->__sk_common.skc_v6_daddr);
-	} else {
-		return;
-	}
-	ev->lport = BPF_CORE_READ(sk, __sk_common.skc_num);
-	ev->rport = bpf_ntohs(BPF_CORE_READ(sk, __sk_common.skc_dport));
-}
-
-/* An address that the caller gave, into the remote (connect) or the local end (bind). */
-static __always_inline void addr_fill(struct tip_ev_sock *ev, const union tip_sockaddr *sa,
-				      bool remote)
-{
-	__u8 *addr = remote ? ev->raddr : ev->laddr;
-	__u16 port = bpf_ntohs(sa->in.port);
-
-	if (sa->family == AF_INET) {
-		__builtin_memset(addr, 0, 16);
-		__builtin_memcpy(addr, sa->in.addr, 4);
-	} else if (sa->family == AF_INET6) {
-		__builtin_memcpy(addr, sa->in6.addr, 16);
-	} else {
-		return;
-	}
-	ev->family = sa->family;
-	if (remote)
-		ev->rport = port;
-	else
-		ev->lport = port;
-}
-
-/* `len` bytes of a sun_path at the record's end: a name in the file system, or '@' and an abstract
- * one. */
-static __always_inline __u16 text_sun_path(struct tip_scratch *s, const char *path, __u32 len)
-{
-	char name[108 + 1] = {};
-
-	if (len > 108)
-		len = 108;
-	opaque(len);
-	if (len > 108)
-		return text_none(s);
-	bpf_probe_read_kernel(name, len, path);
-	if (!len || name[0])
-		return text_str(s, name, false);
-	/* Abstract names may hold NULs; what follows one is not shown. */
-	name[0] = '@';
-	return text_str(s, name, false);
-}
-
-static __always_inline __u16 text_sk_path(struct tip_scratch *s, struct sock *sk)
-{
-	struct unix_address *addr = sk ? BPF_CORE_READ((struct unix_sock *)sk, addr) : NULL;
-	const char *path;
-
-	if (!addr)
-		return text_none(s);
-	path = (const char *)addr + bpf_core_field_offset(struct unix_address, name) +
-	       bpf_core_field_offset(struct sockaddr_un, sun_path);
-	return text_sun_path(s, path, BPF_CORE_READ(addr, len) - sizeof(__u16));
-}
-
 /* Starts a socket event, or returns NULL when nobody wants it. */
-static __always_inline struct tip_sock_rec *sock_begin(const struct tip_call *c,
+static __always_inline struct tip_sock_rec *call_begin(const struct tip_call *c,
 						       enum tip_event_type type,
 						       const struct tip_settings *st,
 						       struct tip_scratch *s)
@@ -123,102 +18,12 @@ static __always_inline struct tip_sock_rec *sock_begin(const struct tip_call *c,
 	struct tip_sock_rec *rec;
 	struct tip_who who;
 
-	if (!(st->event_mask & (1ull << type))) {
-		count(TIP_CTR_FILTERED);
+	if (!sock_wanted(c->task, type, st, &who))
 		return NULL;
-	}
-	who_find(&who, c->task);
-	if (!who_in_scope(&who, c->task, st)) {
-		count(TIP_CTR_FILTERED);
-		return NULL;
-	}
-	rec = (void *)s->rec;
-	__builtin_memset(&rec->ev, 0, sizeof(rec->ev));
-	hdr_fill(&rec->hdr, type, 0, &who, c->task, c->ret);
+	rec = sock_begin(s, c->task, type, &who, c->ret);
 	rec->hdr.flags = call_flags(c);
-	text_begin(s, sizeof(*rec));
 	return rec;
 }
-
-/* ---- the Workload API ---- */
-
-/* Is `sk` an end of the Workload API socket that a server holds? Its path is that of the listener.
- */
-static __always_inline bool sk_is_workload(struct sock *sk, const struct tip_settings *st)
-{
-	struct dentry *dentry = BPF_CORE_READ((struct unix_sock *)sk, path.dentry);
-	struct inode *inode;
-
-	if (!dentry || !st->workload_ino)
-		return false;
-	inode = BPF_CORE_READ(dentry, d_inode);
-	return BPF_CORE_READ(inode, i_ino) == st->workload_ino &&
-	       inode_dev(inode) == st->workload_dev;
-}
-
-/*
- * Records who connected. The key is the address of the server's end, which is found again when the
- * keeper accepts it. Addresses are reused, so a record is only believed if the client's sock *and*
- * its socket inode agree: inode numbers of sockets come from one counter, so the three together do
- * not repeat before it has gone round (2^32 sockets) while the old record still sits in a map of
- * 16384.
- *
- * Another thread may have put a different socket at that number since connect() returned. The
- * kernel noted the connecting process at the server's end: only if that is this process is anything
- * recorded.
- */
-static __always_inline void peer_record(const struct tip_call *c, struct sock *sk,
-					const struct tip_settings *st)
-{
-	struct sock *server = BPF_CORE_READ((struct unix_sock *)sk, peer);
-	struct tip_unix_peer peer = {};
-	__u64 key = (unsigned long)server;
-	struct task_struct *task = c->task;
-	struct tip_who who;
-
-	if (!server || !sk_is_workload(server, st) ||
-	    BPF_CORE_READ(server, sk_peer_pid) != task_pid_of(task, PIDTYPE_TGID))
-		return;
-	who_find(&who, task);
-	if (!who.proc)
-		return; /* unknown even to the kernel: no record, so the keeper refuses */
-	proc_sync_creds(&who, task);
-	peer.proc = who.key;
-	peer.exec_id = who.proc->exec_id;
-	peer.epoch = who.proc->epoch;
-	peer.uid = BPF_CORE_READ(task, real_cred, euid.val);
-	peer.gid = BPF_CORE_READ(task, real_cred, egid.val);
-	peer.client_sk = (unsigned long)sk;
-	peer.client_ino = sk_ino(sk);
-	if (bpf_map_update_elem(&unix_peers, &key, &peer, BPF_ANY))
-		count(TIP_CTR_PEERS_FULL);
-}
-
-/* What the keeper's accept() returned. */
-static __always_inline void accept_record(const struct tip_call *c, struct sock *sk,
-					  const struct tip_settings *st)
-{
-	struct task_struct *task = c->task;
-	struct tip_accepted got = {};
-	struct sock *client;
-	__u32 fd = c->ret;
-
-	if (!sk || BPF_CORE_READ(task, tgid) != st->keeper_tgid ||
-	    BPF_CORE_READ(sk, __sk_common.skc_family) != AF_UNIX || !sk_is_workload(sk, st))
-		return;
-	got.server_sk = (unsigned long)sk;
-	client = BPF_CORE_READ((struct unix_sock *)sk, peer);
-	if (client) {
-		got.client_sk = (unsigned long)client;
-		got.client_ino =
-			sk_ino(client); /* 0 when it is closed already: agrees with no record */
-	}
-	/* Also without a client: an older entry under this number must not stay. */
-	if (bpf_map_update_elem(&accepted, &fd, &got, BPF_ANY))
-		count(TIP_CTR_PEERS_FULL);
-}
-
-/* ---- the calls ---- */
 
 /* The address that connect() and bind() were given; returns how much of it there is. */
 static __always_inline __u32 call_addr(const struct tip_call *c, union tip_sockaddr *sa)
@@ -248,11 +53,10 @@ int BPF_PROG(tip_sys_connect, struct pt_regs *regs, long ret)
 		return 0;
 	call_init(&c, regs, ret);
 	sk = call_sock(&c, call_arg(&c, 0));
-	if (!c.ret && sk && BPF_CORE_READ(sk, __sk_common.skc_family) == AF_UNIX &&
-	    BPF_CORE_READ(sk, sk_type) == SOCK_STREAM)
-		peer_record(&c, sk, st);
+	if (!c.ret && sk_is_stream_client(sk))
+		peer_record(c.task, sk, st);
 
-	rec = sock_begin(&c, TIP_EV_CONNECT, st, s);
+	rec = call_begin(&c, TIP_EV_CONNECT, st, s);
 	if (!rec)
 		return 0;
 	rec->ev.fd = call_arg(&c, 0);
@@ -261,10 +65,7 @@ int BPF_PROG(tip_sys_connect, struct pt_regs *regs, long ret)
 	/* The socket forgets where it wanted to go when that fails. */
 	if (c.ret && c.ret != -EINPROGRESS)
 		addr_fill(&rec->ev, &sa, true);
-	if (sa.family == AF_UNIX && len >= sizeof(__u16))
-		rec->ev.path_len = text_sun_path(s, sa.un.path, len - sizeof(__u16));
-	else
-		rec->ev.path_len = text_none(s);
+	rec->ev.path_len = text_addr_path(s, &sa, len);
 	activity_send(s, &rec->hdr);
 	return 0;
 }
@@ -284,9 +85,9 @@ int BPF_PROG(tip_sys_accept, struct pt_regs *regs, long ret)
 	/* A failed accept is told about the listener. */
 	sk = call_sock(&c, c.ret >= 0 ? c.ret : call_arg(&c, 0));
 	if (c.ret >= 0)
-		accept_record(&c, sk, st);
+		accept_record(c.task, sk, c.ret, st);
 
-	rec = sock_begin(&c, TIP_EV_ACCEPT, st, s);
+	rec = call_begin(&c, TIP_EV_ACCEPT, st, s);
 	if (!rec)
 		return 0;
 	rec->ev.fd = c.ret >= 0 ? c.ret : call_arg(&c, 0);
@@ -309,7 +110,7 @@ int BPF_PROG(tip_sys_bind, struct pt_regs *regs, long ret)
 	if (!st || !s)
 		return 0;
 	call_init(&c, regs, ret);
-	rec = sock_begin(&c, TIP_EV_BIND, st, s);
+	rec = call_begin(&c, TIP_EV_BIND, st, s);
 	if (!rec)
 		return 0;
 	rec->ev.fd = call_arg(&c, 0);
@@ -317,10 +118,7 @@ int BPF_PROG(tip_sys_bind, struct pt_regs *regs, long ret)
 	len = call_addr(&c, &sa);
 	if (c.ret)
 		addr_fill(&rec->ev, &sa, false);
-	if (sa.family == AF_UNIX && len >= sizeof(__u16))
-		rec->ev.path_len = text_sun_path(s, sa.un.path, len - sizeof(__u16));
-	else
-		rec->ev.path_len = text_none(s);
+	rec->ev.path_len = text_addr_path(s, &sa, len);
 	activity_send(s, &rec->hdr);
 	return 0;
 }
@@ -337,7 +135,7 @@ int BPF_PROG(tip_sys_listen, struct pt_regs *regs, long ret)
 	if (!st || !s)
 		return 0;
 	call_init(&c, regs, ret);
-	rec = sock_begin(&c, TIP_EV_LISTEN, st, s);
+	rec = call_begin(&c, TIP_EV_LISTEN, st, s);
 	if (!rec)
 		return 0;
 	sk = call_sock(&c, call_arg(&c, 0));

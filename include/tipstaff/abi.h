@@ -282,6 +282,7 @@ enum tip_event_type {
 #define TIP_EVF_KILLED    (1u << 0) /* a kill rule fired: `rule` of the payload says which */
 #define TIP_EVF_TRUNCATED (1u << 1) /* some string did not fit */
 #define TIP_EVF_COMPAT    (1u << 2) /* 32-bit syscall */
+#define TIP_EVF_DIRECT    (1u << 4) /* io_uring put it into its own table: there is no number */
 #define TIP_EVF_SNAPSHOT                                                                           \
 	(1u << 3) /* EXEC told by the iterator about a process that already ran                    \
 		   */
@@ -370,10 +371,11 @@ struct tip_ev_cgroup { /* header: cgroup_id and epoch are the new ones */
 };
 
 /* Which syscall an open came through. */
-#define TIP_OPEN_OPEN    0
-#define TIP_OPEN_OPENAT  1
-#define TIP_OPEN_OPENAT2 2
-#define TIP_OPEN_CREAT   3
+#define TIP_OPEN_OPEN      0
+#define TIP_OPEN_OPENAT    1
+#define TIP_OPEN_OPENAT2   2
+#define TIP_OPEN_CREAT     3
+#define TIP_OPEN_BY_HANDLE 4 /* open_by_handle_at: no name, `real` is always there */
 
 struct tip_ev_open { /* header.ret: the fd, or -errno */
 	__u64 ino;

@@ -39,6 +39,7 @@ enum tip_sensor_map {
 	TIP_MAP_LIFECYCLE = TIP_MAP_STATE_END,
 	TIP_MAP_ACTIVITY,
 	TIP_MAP_HANDLERS,
+	TIP_MAP_ACTING,
 	TIP_MAP_SCRATCH,
 	TIP_MAP_END
 };
@@ -64,6 +65,31 @@ enum tip_sensor_prog {
 	TIP_PROG_EXIT,
 	TIP_PROG_CGROUP,
 	TIP_PROG_SYS_EXIT,
+	TIP_PROG_OPEN_ENTER,
+	TIP_PROG_URING_OPEN_ENTER,
+	TIP_PROG_FD_RESERVED,
+	TIP_PROG_URING_FD_RESERVED,
+	TIP_PROG_OPEN_FILE,
+	TIP_PROG_OPEN_EXIT,
+	TIP_PROG_URING_OPEN_EXIT,
+	TIP_PROG_OPEN_HANDLE,
+	TIP_PROG_CONNECT_SOCKET,
+	TIP_PROG_CONNECT_EXIT,
+	TIP_PROG_URING_CONNECT_ENTER,
+	TIP_PROG_URING_CONNECT_EXIT,
+	TIP_PROG_BIND_SOCKET,
+	TIP_PROG_BIND_EXIT,
+	TIP_PROG_URING_BIND_ENTER,
+	TIP_PROG_URING_BIND_EXIT,
+	TIP_PROG_LISTEN_SOCKET,
+	TIP_PROG_LISTEN_EXIT,
+	TIP_PROG_URING_LISTEN_ENTER,
+	TIP_PROG_URING_LISTEN_EXIT,
+	TIP_PROG_ACCEPT_ENTER,
+	TIP_PROG_ACCEPT_FILE,
+	TIP_PROG_ACCEPT_EXIT,
+	TIP_PROG_URING_ACCEPT_ENTER,
+	TIP_PROG_NEW_CREDS,
 	TIP_PROG_TRACING_END,
 	/* attached to each cgroup of the scope */
 	TIP_PROG_CONNECT4 = TIP_PROG_TRACING_END,
@@ -91,6 +117,12 @@ extern const char *const tip_prog_names[TIP_PROG_END];
 /* The group of a program; everything from TIP_PROG_TRACING_END on is of the base. */
 enum tip_sensor_group tip_prog_group(enum tip_sensor_prog prog);
 
+/* Is it attached only while somebody wants the events that it tells? */
+bool tip_prog_on_demand(enum tip_sensor_prog prog);
+
+/* May it be missing, because not every kernel has its function? */
+bool tip_prog_dispensable(enum tip_sensor_prog prog);
+
 /* A cgroup at which the hooks are attached. */
 struct tip_hooked {
 	uint64_t cgroup_id;
@@ -111,6 +143,7 @@ struct tip_sensor {
 	uint64_t generation; /* settings.build of our programs */
 	char dir[128];       /* where the state maps are pinned */
 	char gen_dir[160];   /* where this generation is */
+	bool saved;          /* and is pinned: a link that is made from now on must be, too */
 	int lock;            /* the instance folder, locked while this process has the sensor */
 	int maps[TIP_MAP_END];
 	int progs[TIP_PROG_END]; /* -1: its group is not taken */
@@ -145,8 +178,14 @@ int tip_load(struct tip_sensor *s, const struct tip_sensor_config *config, struc
 /* A descriptor of our own for one that libbpf closes with its object; -1 stays -1. */
 int tip_fd_keep(int fd);
 
-/* Attaches the tracing programs. */
-int tip_attach(struct tip_sensor *s, struct tip_error *err);
+/*
+ * Attaches the tracing programs, those of them that are on demand for the events of `mask`, and
+ * pins what it attaches if the generation is pinned already.
+ */
+int tip_attach(struct tip_sensor *s, uint64_t mask, struct tip_error *err);
+
+/* Detaches those that are on demand, and that nobody wants now. */
+void tip_detach_unwanted(struct tip_sensor *s);
 
 /* This process's id in the initial pid namespace, as kernel programs see it; 0 if that cannot be
  * had. */
@@ -200,6 +239,10 @@ int tip_pin_save_state(struct tip_sensor *s, struct tip_error *err);
 
 /* Pins links, programs and maps of the generation, over whatever was left there by a crash. */
 int tip_pin_save_generation(struct tip_sensor *s, struct tip_error *err);
+
+/* Pins, or removes the pin of, one tracing program's link; the generation is pinned already. */
+int tip_pin_save_link(struct tip_sensor *s, enum tip_sensor_prog prog, struct tip_error *err);
+void tip_pin_remove_link(struct tip_sensor *s, enum tip_sensor_prog prog);
 
 /* Removes the pins of all other generations and layouts, and so detaches them. */
 void tip_pin_remove_others(struct tip_sensor *s);

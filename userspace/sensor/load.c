@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <bpf/bpf.h>
+#include <bpf/btf.h>
 #include <bpf/libbpf.h>
 
 #include "base/clock.h"
@@ -47,6 +48,7 @@ const char *const tip_map_names[TIP_MAP_END] = {
 	[TIP_MAP_LIFECYCLE] = "lifecycle",
 	[TIP_MAP_ACTIVITY] = "activity",
 	[TIP_MAP_HANDLERS] = "handlers",
+	[TIP_MAP_ACTING] = "acting",
 	[TIP_MAP_SCRATCH] = "scratch",
 };
 
@@ -56,6 +58,31 @@ const char *const tip_prog_names[TIP_PROG_END] = {
 	[TIP_PROG_EXIT] = "tip_exit",
 	[TIP_PROG_CGROUP] = "tip_cgroup",
 	[TIP_PROG_SYS_EXIT] = "tip_sys_exit",
+	[TIP_PROG_OPEN_ENTER] = "tip_open_enter",
+	[TIP_PROG_URING_OPEN_ENTER] = "tip_uring_open_enter",
+	[TIP_PROG_FD_RESERVED] = "tip_fd_reserved",
+	[TIP_PROG_URING_FD_RESERVED] = "tip_uring_fd_reserved",
+	[TIP_PROG_OPEN_FILE] = "tip_open_file",
+	[TIP_PROG_OPEN_EXIT] = "tip_open_exit",
+	[TIP_PROG_URING_OPEN_EXIT] = "tip_uring_open_exit",
+	[TIP_PROG_OPEN_HANDLE] = "tip_open_handle",
+	[TIP_PROG_CONNECT_SOCKET] = "tip_connect_socket",
+	[TIP_PROG_CONNECT_EXIT] = "tip_connect_exit",
+	[TIP_PROG_URING_CONNECT_ENTER] = "tip_uring_connect_enter",
+	[TIP_PROG_URING_CONNECT_EXIT] = "tip_uring_connect_exit",
+	[TIP_PROG_BIND_SOCKET] = "tip_bind_socket",
+	[TIP_PROG_BIND_EXIT] = "tip_bind_exit",
+	[TIP_PROG_URING_BIND_ENTER] = "tip_uring_bind_enter",
+	[TIP_PROG_URING_BIND_EXIT] = "tip_uring_bind_exit",
+	[TIP_PROG_LISTEN_SOCKET] = "tip_listen_socket",
+	[TIP_PROG_LISTEN_EXIT] = "tip_listen_exit",
+	[TIP_PROG_URING_LISTEN_ENTER] = "tip_uring_listen_enter",
+	[TIP_PROG_URING_LISTEN_EXIT] = "tip_uring_listen_exit",
+	[TIP_PROG_ACCEPT_ENTER] = "tip_accept_enter",
+	[TIP_PROG_ACCEPT_FILE] = "tip_accept_file",
+	[TIP_PROG_ACCEPT_EXIT] = "tip_accept_exit",
+	[TIP_PROG_URING_ACCEPT_ENTER] = "tip_uring_accept_enter",
+	[TIP_PROG_NEW_CREDS] = "tip_new_creds",
 	[TIP_PROG_CONNECT4] = "tip_connect4",
 	[TIP_PROG_CONNECT6] = "tip_connect6",
 	[TIP_PROG_SENDMSG4] = "tip_sendmsg4",
@@ -73,16 +100,46 @@ const char *const tip_prog_names[TIP_PROG_END] = {
 	[TIP_PROG_LISTENERS] = "tip_listeners",
 };
 
-/* How the programs below TIP_PROG_TRACING_END are attached. */
+#define EVENT(name)    (1ull << TIP_EV_##name)
+#define FENTRY(events) {BPF_TRACE_FENTRY, TIP_GROUP_KERNEL, events}
+#define FEXIT(events)  {BPF_TRACE_FEXIT, TIP_GROUP_KERNEL, events}
+
+/* How the programs below TIP_PROG_TRACING_END are attached, and which events want them. */
 static const struct {
 	enum bpf_attach_type type;
 	enum tip_sensor_group group;
+	uint64_t events; /* 0: always */
 } tracing[TIP_PROG_TRACING_END] = {
 	[TIP_PROG_EXEC] = {BPF_TRACE_RAW_TP, TIP_GROUP_BASE},
 	[TIP_PROG_FORK] = {BPF_TRACE_RAW_TP, TIP_GROUP_BASE},
 	[TIP_PROG_EXIT] = {BPF_TRACE_RAW_TP, TIP_GROUP_BASE},
 	[TIP_PROG_CGROUP] = {BPF_TRACE_RAW_TP, TIP_GROUP_BASE},
 	[TIP_PROG_SYS_EXIT] = {BPF_TRACE_RAW_TP, TIP_GROUP_SYSCALLS},
+	[TIP_PROG_OPEN_ENTER] = FENTRY(EVENT(OPEN)),
+	[TIP_PROG_URING_OPEN_ENTER] = FENTRY(EVENT(OPEN)),
+	[TIP_PROG_FD_RESERVED] = FEXIT(0),
+	[TIP_PROG_URING_FD_RESERVED] = FEXIT(EVENT(OPEN) | EVENT(ACCEPT)),
+	[TIP_PROG_OPEN_FILE] = FEXIT(EVENT(OPEN)),
+	[TIP_PROG_OPEN_EXIT] = FEXIT(EVENT(OPEN)),
+	[TIP_PROG_URING_OPEN_EXIT] = FEXIT(EVENT(OPEN)),
+	[TIP_PROG_OPEN_HANDLE] = FEXIT(EVENT(OPEN)),
+	[TIP_PROG_CONNECT_SOCKET] = FENTRY(0),
+	[TIP_PROG_CONNECT_EXIT] = FEXIT(0),
+	[TIP_PROG_URING_CONNECT_ENTER] = FENTRY(EVENT(CONNECT)),
+	[TIP_PROG_URING_CONNECT_EXIT] = FEXIT(EVENT(CONNECT)),
+	[TIP_PROG_BIND_SOCKET] = FENTRY(EVENT(BIND)),
+	[TIP_PROG_BIND_EXIT] = FEXIT(EVENT(BIND)),
+	[TIP_PROG_URING_BIND_ENTER] = FENTRY(EVENT(BIND)),
+	[TIP_PROG_URING_BIND_EXIT] = FEXIT(EVENT(BIND)),
+	[TIP_PROG_LISTEN_SOCKET] = FENTRY(EVENT(LISTEN)),
+	[TIP_PROG_LISTEN_EXIT] = FEXIT(EVENT(LISTEN)),
+	[TIP_PROG_URING_LISTEN_ENTER] = FENTRY(EVENT(LISTEN)),
+	[TIP_PROG_URING_LISTEN_EXIT] = FEXIT(EVENT(LISTEN)),
+	[TIP_PROG_ACCEPT_ENTER] = FENTRY(0),
+	[TIP_PROG_ACCEPT_FILE] = FEXIT(0),
+	[TIP_PROG_ACCEPT_EXIT] = FEXIT(0),
+	[TIP_PROG_URING_ACCEPT_ENTER] = FENTRY(EVENT(ACCEPT)),
+	[TIP_PROG_NEW_CREDS] = FEXIT(0),
 };
 
 #define LOG_TAIL 12
@@ -93,11 +150,12 @@ static const struct {
 	uint32_t nr;
 	const char *prog;
 } handlers[] = {
-	{2, "tip_sys_open"},     {85, "tip_sys_open"},    {257, "tip_sys_open"},
-	{437, "tip_sys_open"},   {42, "tip_sys_connect"}, {43, "tip_sys_accept"},
-	{288, "tip_sys_accept"}, {49, "tip_sys_bind"},    {50, "tip_sys_listen"},
-	{105, "tip_sys_setid"},  {106, "tip_sys_setid"},  {113, "tip_sys_setid"},
-	{114, "tip_sys_setid"},  {117, "tip_sys_setid"},  {119, "tip_sys_setid"},
+	{2, "tip_sys_open"},    {85, "tip_sys_open"},    {257, "tip_sys_open"},
+	{304, "tip_sys_open"},  {437, "tip_sys_open"},   {42, "tip_sys_connect"},
+	{43, "tip_sys_accept"}, {288, "tip_sys_accept"}, {49, "tip_sys_bind"},
+	{50, "tip_sys_listen"}, {105, "tip_sys_setid"},  {106, "tip_sys_setid"},
+	{113, "tip_sys_setid"}, {114, "tip_sys_setid"},  {117, "tip_sys_setid"},
+	{119, "tip_sys_setid"},
 };
 
 /*
@@ -129,6 +187,59 @@ enum tip_sensor_group tip_prog_group(enum tip_sensor_prog prog)
 	return prog < TIP_PROG_TRACING_END ? tracing[prog].group : TIP_GROUP_BASE;
 }
 
+bool tip_prog_on_demand(enum tip_sensor_prog prog)
+{
+	return prog < TIP_PROG_TRACING_END && tracing[prog].events;
+}
+
+/* Functions that some kernels do not have, and what does the same there; NULL: nothing does. */
+static const struct {
+	enum tip_sensor_prog prog;
+	const char *function, *instead;
+} elsewhere[] = {
+	{TIP_PROG_OPEN_FILE, "do_filp_open", "do_file_open"}, /* renamed in 7.0 */
+	{TIP_PROG_URING_BIND_ENTER, "io_bind", NULL},         /* io_uring binds since 6.11 */
+	{TIP_PROG_URING_BIND_EXIT, "io_bind", NULL},
+	{TIP_PROG_URING_LISTEN_ENTER, "io_listen", NULL},
+	{TIP_PROG_URING_LISTEN_EXIT, "io_listen", NULL},
+};
+
+bool tip_prog_dispensable(enum tip_sensor_prog prog)
+{
+	for (size_t i = 0; i < TIP_ARRAY_SIZE(elsewhere); i++)
+		if (elsewhere[i].prog == prog && !elsewhere[i].instead)
+			return true;
+	return false;
+}
+
+/* Points programs at the functions that this kernel has. */
+static int choose_functions(struct bpf_object *obj, struct tip_error *err)
+{
+	struct btf *btf = btf__load_vmlinux_btf();
+	int ret = -1;
+
+	if (!btf)
+		return tip_error_set(err, "cannot read the kernel's BTF: %s", strerror(errno));
+	for (size_t i = 0; i < TIP_ARRAY_SIZE(elsewhere); i++) {
+		struct bpf_program *prog =
+			bpf_object__find_program_by_name(obj, tip_prog_names[elsewhere[i].prog]);
+
+		if (btf__find_by_name_kind(btf, elsewhere[i].function, BTF_KIND_FUNC) > 0)
+			continue;
+		if (elsewhere[i].instead
+			    ? bpf_program__set_attach_target(prog, 0, elsewhere[i].instead)
+			    : bpf_program__set_autoload(prog, false)) {
+			tip_error_set(err, "this kernel has neither %s() nor %s()",
+				      elsewhere[i].function, elsewhere[i].instead);
+			goto out;
+		}
+	}
+	ret = 0;
+out:
+	btf__free(btf);
+	return ret;
+}
+
 /* Leaves out what belongs to groups that are not taken. */
 static int choose_programs(struct bpf_object *obj, uint32_t groups, struct tip_error *err)
 {
@@ -146,7 +257,7 @@ static int choose_programs(struct bpf_object *obj, uint32_t groups, struct tip_e
 		if (!prog || bpf_program__set_autoload(prog, false))
 			return tip_error_set(err, "cannot choose the program %s", handlers[i].prog);
 	}
-	return 0;
+	return groups & TIP_GROUP_KERNEL ? choose_functions(obj, err) : 0;
 }
 
 uint64_t tip_build_id(uint32_t groups)
@@ -272,7 +383,7 @@ int tip_load(struct tip_sensor *s, const struct tip_sensor_config *config, struc
 		struct bpf_program *prog =
 			bpf_object__find_program_by_name(skel->obj, tip_prog_names[i]);
 
-		if (!(tip_prog_group(i) & s->groups))
+		if (!(tip_prog_group(i) & s->groups) || (prog && !bpf_program__autoload(prog)))
 			continue;
 		s->progs[i] = prog ? tip_fd_keep(bpf_program__fd(prog)) : -1;
 		if (s->progs[i] < 0) {
@@ -290,17 +401,39 @@ out:
 	return ret;
 }
 
-int tip_attach(struct tip_sensor *s, struct tip_error *err)
+/* Does anybody want what this program tells? A kill rule wants opens whether they are told or not.
+ */
+static bool wanted(const struct tip_sensor *s, enum tip_sensor_prog prog, uint64_t mask)
+{
+	if (s->settings.open_kill_count)
+		mask |= EVENT(OPEN);
+	return !tracing[prog].events || (tracing[prog].events & mask);
+}
+
+int tip_attach(struct tip_sensor *s, uint64_t mask, struct tip_error *err)
 {
 	for (int i = 0; i < TIP_PROG_TRACING_END; i++) {
-		if (s->progs[i] < 0)
+		if (s->progs[i] < 0 || s->links[i] >= 0 || !wanted(s, i, mask))
 			continue;
 		s->links[i] = bpf_link_create(s->progs[i], 0, tracing[i].type, NULL);
 		if (s->links[i] < 0)
 			return tip_error_set(err, "cannot attach %s: %s", tip_prog_names[i],
 					     strerror(errno));
+		if (s->saved && tip_pin_save_link(s, i, err))
+			return -1;
 	}
 	return 0;
+}
+
+void tip_detach_unwanted(struct tip_sensor *s)
+{
+	for (int i = 0; i < TIP_PROG_TRACING_END; i++) {
+		if (s->links[i] < 0 || wanted(s, i, s->settings.event_mask))
+			continue;
+		tip_pin_remove_link(s, i);
+		close(s->links[i]);
+		s->links[i] = -1;
+	}
 }
 
 uint32_t tip_own_tgid(void)

@@ -8,6 +8,7 @@
 #include <bpf/bpf.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "sensor/internal.h"
 
 int tip_map_update(struct tip_sensor *s, enum tip_sensor_map map, const void *key,
@@ -40,11 +41,21 @@ int tip_settings_write(struct tip_sensor *s)
 	return tip_map_update(s, TIP_MAP_SETTINGS, &zero, &s->settings, BPF_ANY);
 }
 
+int tip_sensor_want(struct tip_sensor *s, uint64_t mask, struct tip_error *err)
+{
+	return tip_attach(s, mask, err);
+}
+
 int tip_sensor_set_mask(struct tip_sensor *s, uint64_t mask, bool want_real_path)
 {
+	int err;
+
 	s->settings.event_mask = mask;
 	s->settings.want_real_path = want_real_path;
-	return tip_settings_write(s);
+	err = tip_settings_write(s);
+	if (!err)
+		tip_detach_unwanted(s);
+	return err;
 }
 
 int tip_sensor_set_workload_socket(struct tip_sensor *s, uint64_t dev, uint64_t ino)
@@ -113,6 +124,7 @@ int tip_sensor_kill_set(struct tip_sensor *s, const struct tip_kill_key *k,
 			const struct tip_kill_value *v)
 {
 	struct tip_kill_value value = *v, old;
+	struct tip_error why = {0};
 	/* A trie answers a lookup with the longest match, which need not be this key. */
 	const bool there =
 		tip_map_lookup(s, TIP_MAP_OPEN_KILL, k, &old) == 0 && old.prefixlen == k->prefixlen;
@@ -124,6 +136,10 @@ int tip_sensor_kill_set(struct tip_sensor *s, const struct tip_kill_key *k,
 	if (err || there)
 		return err;
 	s->settings.open_kill_count++;
+	if (tip_attach(s, s->settings.event_mask, &why)) {
+		tip_err("sensor", "%s", why.text);
+		return -ENOTSUP;
+	}
 	return tip_settings_write(s);
 }
 

@@ -267,16 +267,18 @@ bool tip_pin_adopt(struct tip_sensor *s, const struct tip_sensor_config *config)
 		if (!(tip_prog_group(i) & s->groups))
 			continue;
 		s->progs[i] = open_pin(s->gen_dir, "prog_", tip_prog_names[i]);
-		whole = s->progs[i] >= 0;
+		whole = s->progs[i] >= 0 || tip_prog_dispensable(i);
 	}
 	for (int i = 0; i < TIP_PROG_TRACING_END && whole; i++) {
 		if (s->progs[i] < 0)
 			continue;
 		s->links[i] = open_pin(s->gen_dir, "link_", tip_prog_names[i]);
-		whole = s->links[i] >= 0;
+		whole = s->links[i] >= 0 || tip_prog_on_demand(i);
 	}
-	if (whole)
+	if (whole) {
+		s->saved = true;
 		return true;
+	}
 	for (int i = TIP_MAP_STATE_END; i < TIP_MAP_END; i++) {
 		if (s->maps[i] >= 0)
 			close(s->maps[i]);
@@ -333,7 +335,23 @@ int tip_pin_save_generation(struct tip_sensor *s, struct tip_error *err)
 		if (s->links[i] >= 0 &&
 		    pin_fd(s->links[i], s->gen_dir, "link_", tip_prog_names[i], err))
 			return -1;
+	s->saved = true;
 	return 0;
+}
+
+int tip_pin_save_link(struct tip_sensor *s, enum tip_sensor_prog prog, struct tip_error *err)
+{
+	return pin_fd(s->links[prog], s->gen_dir, "link_", tip_prog_names[prog], err);
+}
+
+void tip_pin_remove_link(struct tip_sensor *s, enum tip_sensor_prog prog)
+{
+	char path[PATH_MAX];
+
+	if (!s->saved)
+		return;
+	snprintf(path, sizeof(path), "%s/link_%s", s->gen_dir, tip_prog_names[prog]);
+	unlink(path);
 }
 
 static void remove_path(const char *dir, const char *name)

@@ -279,7 +279,7 @@ static int start_generation(struct tip_sensor *s, const struct tip_sensor_config
 		return -1;
 	if (s->pinned && tip_pin_save_state(s, err))
 		return -1;
-	if (tip_attach(s, err))
+	if (tip_attach(s, s->settings.event_mask, err))
 		return -1;
 	if (s->pinned && tip_pin_save_generation(s, err))
 		return -1;
@@ -402,4 +402,9 @@ void tip_sensor_close(struct tip_sensor *s)
 bool tip_sensor_adopted(const struct tip_sensor *s)
 {
 	return s->adopted;
+}
+
+enum tip_sensing tip_sensor_sensing(const struct tip_sensor *s)
+{
+	return s->groups & TIP_GROUP_KERNEL ? TIP_SENSING_KERNEL : TIP_SENSING_SYSCALLS;
 }

@@ -144,6 +144,7 @@ void tip_sensor_close(struct tip_sensor *s);
 int tip_sensor_detach(const char *instance, struct tip_error *err);
 
 bool tip_sensor_adopted(const struct tip_sensor *s);
+enum tip_sensing tip_sensor_sensing(const struct tip_sensor *s);
 
 /* epoll fd that is readable when a ring has records. */
 int tip_sensor_fd(const struct tip_sensor *s);
@@ -162,7 +163,16 @@ int tip_sensor_poll_lifecycle(struct tip_sensor *s);
  */
 int tip_sensor_snapshot(struct tip_sensor *s, struct tip_error *err);
 
-/* Event types that some rule wants: bits 1 << TIP_EV_*. Scope and the rest stay. */
+/*
+ * Attaches what is missing to sense the events of `mask` beside those that are sensed already; call
+ * it before rules that want them take effect. 0, or -1 with `err`.
+ */
+int tip_sensor_want(struct tip_sensor *s, uint64_t mask, struct tip_error *err);
+
+/*
+ * Event types that some rule wants: bits 1 << TIP_EV_*. Scope and the rest stay. Programs that only
+ * other events needed are detached.
+ */
 int tip_sensor_set_mask(struct tip_sensor *s, uint64_t mask, bool want_real_path);
 
 /*

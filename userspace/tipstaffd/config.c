@@ -27,6 +27,7 @@ enum kind {
 	K_LEVEL,    /* enum tip_log_level */
 	K_FORMAT,   /* bool: json */
 	K_MATCHING, /* bool: all */
+	K_SENSING,  /* enum tip_sensing_choice */
 	K_REQUIRE,  /* capabilities */
 	K_SEAL,     /* enum tip_seal_mode */
 };
@@ -46,6 +47,7 @@ static const struct key {
 	{"run_dir", K_PATH, AT(run_dir)},
 	{"state_dir", K_PATH, AT(state_dir)},
 	{"enforcement", K_BOOL, AT(enforcement)},
+	{"sensing", K_SENSING, AT(sensing)},
 	{"log.level", K_LEVEL, AT(log_level)},
 	{"front.user", K_STRING, AT(front_user)},
 	{"scope.cgroups", K_CGROUPS, LIST(scope, nscope)},
@@ -198,6 +200,21 @@ static int read_choice(struct reading *r, const struct key *k, const struct tip_
 	return 0;
 }
 
+static int read_sensing(struct reading *r, const struct tip_yaml *n)
+{
+	static const char *const names[] = {[TIP_SENSING_AUTO] = "auto",
+					    [TIP_SENSING_ONLY_SYSCALLS] = "syscalls",
+					    [TIP_SENSING_ONLY_KERNEL] = "kernel"};
+
+	for (size_t i = 0; i < TIP_ARRAY_SIZE(names); i++) {
+		if (strcmp(names[i], n->text) == 0) {
+			r->c->sensing = (enum tip_sensing_choice)i;
+			return 0;
+		}
+	}
+	return bad(r, n, "sensing", "must be auto, syscalls or kernel");
+}
+
 static int read_require(struct reading *r, const struct tip_yaml *n)
 {
 	struct tip_config *c = r->c;
@@ -273,6 +290,7 @@ static int read_value(struct reading *r, const struct key *k, const struct tip_y
 			       ? bad(r, n, k->path, "must be error, warn, info or debug")
 			       : 0;
 	case K_SEAL: return read_seal(r, k, n);
+	case K_SENSING: return read_sensing(r, n);
 	case K_FORMAT: return read_choice(r, k, n, "text", "json");
 	case K_MATCHING: return read_choice(r, k, n, "first", "all");
 	default: return bad(r, n, k->path, "cannot be read");

@@ -12,6 +12,12 @@
 #include "seal/keys.h"
 #include "sensor/sensor.h"
 
+enum tip_sensing_choice {
+	TIP_SENSING_AUTO, /* in the kernel's own functions where that works, else at system calls */
+	TIP_SENSING_ONLY_SYSCALLS,
+	TIP_SENSING_ONLY_KERNEL,
+};
+
 /* The daemon's configuration: one YAML file. All strings live in `arena`. */
 struct tip_config {
 	struct tip_arena *arena;
@@ -23,6 +29,7 @@ struct tip_config {
 	const char *front_user; /* "" : tipstaff if it exists, else nobody */
 	enum tip_log_level log_level;
 	bool enforcement;
+	enum tip_sensing_choice sensing;
 	const char **scope; /* below the cgroup2 mount, "/..." */
 	size_t nscope;
 	const char **rules_files; /* files or folders */

@@ -253,6 +253,34 @@ static int probe(struct tip_keeper *k, struct tip_error *err)
 	return 0;
 }
 
+/*
+ * Opens the sensor on the tier that the configuration asks for; `auto` takes the better one that
+ * this kernel accepts as a whole.
+ */
+static int open_tier(struct tip_keeper *k, struct tip_sensor_config *sc, struct tip_error *err)
+{
+	const struct tip_capability_result *fentry = &k->caps[TIP_CAP_FENTRY];
+	const struct tip_sensor_ops ops = {tip_pipeline_event, k};
+	const enum tip_sensing_choice choice = k->config->sensing;
+
+	if (choice == TIP_SENSING_ONLY_KERNEL && !fentry->works)
+		return tip_error_at(err, k->config->file, 0, 0,
+				    "sensing: kernel needs fentry, which does not work on this "
+				    "kernel: %s; say auto or syscalls",
+				    fentry->detail);
+	if (choice == TIP_SENSING_ONLY_KERNEL || (choice == TIP_SENSING_AUTO && fentry->works)) {
+		sc->sensing = TIP_SENSING_KERNEL;
+		k->sensor = tip_sensor_open(sc, &ops, err);
+		if (k->sensor || choice == TIP_SENSING_ONLY_KERNEL)
+			return k->sensor ? 0 : -1;
+		tip_warn("sensor", "sensing at the exit of system calls instead: %s", err->text);
+		snprintf(k->sensing_refused, sizeof(k->sensing_refused), "%s", err->text);
+	}
+	sc->sensing = TIP_SENSING_SYSCALLS;
+	k->sensor = tip_sensor_open(sc, &ops, err);
+	return k->sensor ? 0 : -1;
+}
+
 static int open_sensor(struct tip_keeper *k, struct tip_error *err)
 {
 	const struct tip_config *c = k->config;
@@ -269,11 +297,9 @@ static int open_sensor(struct tip_keeper *k, struct tip_error *err)
 		.traffic = c->traffic,
 		.pin = true,
 	};
-	struct tip_sensor_ops ops = {tip_pipeline_event, k};
 	struct tip_process_ops pops = tip_wire_process(k);
 
-	k->sensor = tip_sensor_open(&sc, &ops, err);
-	if (!k->sensor)
+	if (open_tier(k, &sc, err))
 		return -1;
 	k->table = tip_process_table_new(c->max_processes, k->cgroup2, k->sensor, &pops);
 	tip_info("sensor", "%s the programs of instance %s",

@@ -41,9 +41,15 @@ static json_t *tiers(const struct tip_keeper *k)
 	bool lsm = k->caps[TIP_CAP_LSM].works;
 	json_t *list = json_array();
 
-	add_tier(list, "sensing", "tp_btf",
-		 "syscall-exit and scheduler tracepoints; opens by io_uring and "
-		 "open_by_handle_at are not seen");
+	if (tip_sensor_sensing(k->sensor) == TIP_SENSING_KERNEL)
+		add_tier(list, "sensing", "fexit",
+			 "fentry and fexit in the kernel's own functions: io_uring is seen, names "
+			 "are those that the kernel used");
+	else if (k->sensing_refused[0])
+		add_tier(list, "sensing", "sys_exit", k->sensing_refused);
+	else
+		add_tier(list, "sensing", "sys_exit",
+			 "system calls at their exit: what io_uring does is not seen");
 	if (!k->config->enforcement)
 		add_tier(list, "enforcement", "off", "enforcement: off in the configuration");
 	else

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#ifndef TIP_BPF_OPEN_H
+#define TIP_BPF_OPEN_H
+
+/* What both tiers of sensing do about an open. */
+
+#include "lib/syscall.h"
+#include "enforce/kill.h"
+
+struct tip_open_rec {
+	struct tip_hdr hdr;
+	struct tip_ev_open ev;
+};
+
+/* How an open ended, and where its name stands. */
+struct tip_opened {
+	__s64 ret;         /* the descriptor, or -errno */
+	struct file *file; /* NULL: it failed, or is closed by now */
+	const void *name;  /* NULL: there was none */
+	bool name_user;    /* whose memory the name is in */
+	__u16 flags;       /* TIP_EVF_* */
+};
+
+/*
+ * The arguments of the calls that open; returns the user's pointer to the name. Those of openat2
+ * that are in user memory come from `how`, where the caller has the kernel's copy of them.
+ */
+static __always_inline const void *open_args(const struct tip_call *c, const struct open_how *how,
+					     struct tip_ev_open *ev)
+{
+	struct open_how copy = {};
+
+	ev->resolve = 0;
+	ev->dirfd = AT_FDCWD;
+	switch (c->nr) {
+	case NR_OPEN:
+		ev->syscall = TIP_OPEN_OPEN;
+		ev->oflags = call_arg(c, 1);
+		ev->mode = call_arg(c, 2);
+		return (void *)call_arg(c, 0);
+	case NR_CREAT:
+		ev->syscall = TIP_OPEN_CREAT;
+		ev->oflags = 01101; /* O_CREAT | O_WRONLY | O_TRUNC */
+		ev->mode = call_arg(c, 1);
+		return (void *)call_arg(c, 0);
+	case NR_OPENAT:
+		ev->syscall = TIP_OPEN_OPENAT;
+		ev->oflags = call_arg(c, 2);
+		ev->mode = call_arg(c, 3);
+		break;
+	case NR_OPEN_BY_HANDLE_AT:
+		ev->syscall = TIP_OPEN_BY_HANDLE;
+		ev->oflags = call_arg(c, 2);
+		ev->mode = 0;
+		ev->dirfd = call_arg(c, 0);
+		return NULL;
+	default:
+		ev->syscall = TIP_OPEN_OPENAT2;
+		if (how)
+			bpf_probe_read_kernel(&copy, sizeof(copy), how);
+		else
+			bpf_probe_read_user(&copy, sizeof(copy), (void *)call_arg(c, 2));
+		ev->oflags = copy.flags;
+		ev->mode = copy.mode;
+		ev->resolve = copy.resolve;
+		break;
+	}
+	ev->dirfd = call_arg(c, 0);
+	return (void *)call_arg(c, 1);
+}
+
+/* The folder that a relative name starts from. */
+static __always_inline __u16 open_base(struct tip_scratch *s, struct task_struct *task, __s32 dirfd,
+				       bool absolute)
+{
+	if (absolute)
+		return text_none(s);
+	if (dirfd != AT_FDCWD)
+		return text_file(s, task_file(task, dirfd));
+	return text_cwd(s, task);
+}
+
+/* Is this an open that a kill rule ends? */
+static __always_inline bool open_judge(struct tip_scratch *s, const struct tip_who *who,
+				       struct file *file, __u32 oflags, __u32 *rule)
+{
+	struct vfsmount *vfsmnt = BPF_CORE_READ(file, f_path.mnt);
+	struct dentry *dentry = BPF_CORE_READ(file, f_path.dentry);
+	__u32 mode = BPF_CORE_READ(file, f_mode);
+	__u32 access = 0, lost = 0;
+	struct mount *mnt;
+
+	if (mode & FMODE_READ)
+		access |= TIP_ACCESS_READ;
+	/* O_TRUNC destroys content also through a descriptor that only reads. */
+	if ((mode & FMODE_WRITE) || (oflags & O_TRUNC))
+		access |= TIP_ACCESS_WRITE;
+	if (!access)
+		return false;
+	mnt = real_mount(vfsmnt);
+	if (kill_decide(s, path_walk(s, mnt, dentry, &lost), access, who, rule))
+		return true;
+	/* Reached through a mount that the process may have made itself: also by its proper name.
+	 */
+	if (mount_trusted(mnt))
+		return false;
+	mnt = trusted_mount(dentry);
+	return mnt && kill_decide(s, path_walk(s, mnt, dentry, &lost), access, who, rule);
+}
+
+static __always_inline bool open_wanted(const struct tip_settings *st)
+{
+	return st->event_mask & (1ull << TIP_EV_OPEN);
+}
+
+static __always_inline bool open_judged(const struct tip_settings *st, __s64 ret)
+{
+	return st->enforce && st->open_kill_count && ret >= 0;
+}
+
+/*
+ * Judges an open and tells of it. The record in s->rec has its arguments already: syscall, dirfd,
+ * oflags, mode, resolve.
+ */
+static __always_inline void open_tell(struct tip_scratch *s, const struct tip_settings *st,
+				      const struct tip_who *who, struct task_struct *task,
+				      const struct tip_opened *o)
+{
+	struct tip_open_rec *rec = (void *)s->rec;
+	struct file *file = o->file;
+	bool killed = false, real;
+	__u32 rule = 0;
+
+	if (file && open_judged(st, o->ret))
+		killed = open_judge(s, who, file, rec->ev.oflags, &rule);
+	if (killed) {
+		bpf_send_signal(SIGKILL);
+		count(TIP_CTR_KILLS);
+	} else if (!open_wanted(st)) {
+		count(TIP_CTR_FILTERED);
+		return;
+	}
+
+	hdr_fill(&rec->hdr, TIP_EV_OPEN, 0, who, task, o->ret);
+	rec->hdr.flags = o->flags | (killed ? TIP_EVF_KILLED : 0);
+	rec->ev.rule = rule;
+	rec->ev.ino = 0;
+	rec->ev.dev = 0;
+	rec->ev.file_mode = 0;
+	if (file) {
+		struct inode *inode = BPF_CORE_READ(file, f_inode);
+
+		rec->ev.ino = BPF_CORE_READ(inode, i_ino);
+		rec->ev.dev = inode_dev(inode);
+		rec->ev.file_mode = BPF_CORE_READ(inode, i_mode);
+	}
+	text_begin(s, sizeof(*rec));
+	rec->ev.name_len = o->name ? text_str(s, o->name, o->name_user) : text_none(s);
+	rec->ev.base_len = o->name ? open_base(s, task, rec->ev.dirfd,
+					       s->rec[sizeof(struct tip_open_rec)] == '/')
+				   : text_none(s);
+	/* A handle is no name: what it opened is all there is to be shown. */
+	real = killed || st->want_real_path || rec->ev.syscall == TIP_OPEN_BY_HANDLE;
+	rec->ev.real_len = file && real ? text_file(s, file) : text_none(s);
+	activity_send(s, &rec->hdr);
+}
+
+#endif
