@@ -42,7 +42,9 @@ struct tip_link_moved {
 enum tip_link_type {
 	/* keeper -> front */
 
-	/* s trust_domain; u32 x509_ttl, ca_ttl, max_execs, max_connections, max_per_uid, log_level
+	/*
+	 * s trust_domain; u32 x509_ttl, ca_ttl, max_execs, max_connections, max_per_uid, log_level,
+	 * jwt_ttl
 	 */
 	TIP_LINK_CONFIG = 1,
 	/* s name, s data: a record of the cache, before START */

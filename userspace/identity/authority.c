@@ -6,210 +6,67 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/mem.h"
-#include "identity/record.h"
+#include "identity/authority_impl.h"
 #include "identity/x509.h"
 
 #define RECORD_MAGIC 0x31434154u /* "TAC1" */
 
-/* Enough for an old, a current and a next one, and one that a clock set wrong has left. */
-#define CAS_MAX 4
-
-/* Certificates hold from a little earlier on, for peers whose clocks are behind. */
-#define BACKDATE (10 * TIP_NSEC_PER_SEC)
-
-struct ca {
-	X509 *cert;
-	EVP_PKEY *key; /* NULL: retired, only its certificate is still needed */
-	uint64_t not_before, not_after;
-};
-
-struct embedded {
-	struct tip_authority base;
-	char *trust_domain;
-	char *uri;
-	uint32_t ca_ttl;
-	struct ca cas[CAS_MAX]; /* oldest first */
-	size_t count;
-};
-
-static struct embedded *from_base(struct tip_authority *a)
+static int make_ca(void *ctx, uint64_t now, struct tip_generation *out, struct tip_error *err)
 {
-	return TIP_CONTAINER_OF(a, struct embedded, base);
-}
+	struct tip_embedded *e = ctx;
+	struct tip_cert_spec spec = {
+		.uri = e->uri,
+		.not_before = now > TIP_BACKDATE ? now - TIP_BACKDATE : 0,
+		.not_after = now + e->ca_ttl * TIP_NSEC_PER_SEC,
+	};
 
-static void ca_free(struct ca *ca)
-{
-	X509_free(ca->cert);
-	EVP_PKEY_free(ca->key); /* wipes the private half */
-	*ca = (struct ca){0};
-}
-
-static void remove_ca(struct embedded *e, size_t i)
-{
-	ca_free(&e->cas[i]);
-	e->count--;
-	memmove(&e->cas[i], &e->cas[i + 1], (e->count - i) * sizeof(e->cas[0]));
-	e->cas[e->count] = (struct ca){0};
-}
-
-static uint64_t made_at(const struct ca *ca)
-{
-	return ca->not_before + BACKDATE;
-}
-
-static uint64_t lifetime(const struct ca *ca)
-{
-	return ca->not_after - made_at(ca);
-}
-
-/* From here on it may sign: it has been in the bundle for a sixth of its life. */
-static uint64_t known_at(const struct ca *ca)
-{
-	return made_at(ca) + lifetime(ca) / 6;
-}
-
-static bool can_sign(const struct ca *ca, uint64_t now)
-{
-	return ca->key && ca->not_before <= now && now < ca->not_after;
-}
-
-/* Too little is left of it for leaves of a decent life. */
-static bool is_ending(const struct ca *ca, uint64_t now)
-{
-	return ca->not_after - now < lifetime(ca) / 6;
-}
-
-/*
- * The newest that has been published long enough; where there is none, the oldest that holds,
- * unless that is about to end (the daemon was away when it should have made a successor).
- */
-static struct ca *signer(struct embedded *e, uint64_t now)
-{
-	struct ca *choice = NULL;
-
-	for (size_t i = e->count; i-- > 0;) {
-		struct ca *ca = &e->cas[i];
-
-		if (!can_sign(ca, now))
-			continue;
-		if (choice && is_ending(ca, now))
-			break;
-		choice = ca;
-		if (known_at(ca) <= now)
-			break;
-	}
-	return choice;
-}
-
-static int make_ca(struct embedded *e, uint64_t now, struct tip_error *err)
-{
-	struct ca ca = {.not_after = now + e->ca_ttl * TIP_NSEC_PER_SEC};
-	struct tip_cert_spec spec = {.uri = e->uri};
-
-	ca.not_before = now > BACKDATE ? now - BACKDATE : 0;
-	ca.key = tip_key_new(err);
-	if (!ca.key)
+	spec.key = out->key = tip_key_new(err);
+	if (!spec.key)
 		return -1;
-	spec.key = ca.key;
-	spec.not_before = ca.not_before;
-	spec.not_after = ca.not_after;
-	ca.cert = tip_cert_new(&spec, err);
+	out->cert = tip_cert_new(&spec, err);
+	if (!out->cert)
+		return -1;
 	/* What counts is the second that the certificate says, also after a restart. */
-	if (!ca.cert || tip_cert_times(ca.cert, &ca.not_before, &ca.not_after) < 0) {
-		ca_free(&ca);
-		return -1;
-	}
-	if (e->count == CAS_MAX) {
-		tip_warn("identity",
-			 "more than %d authorities at once: the clock went back and "
-			 "forth. The oldest is dropped",
-			 CAS_MAX);
-		remove_ca(e, 0);
-	}
-	e->cas[e->count++] = ca;
+	if (tip_cert_times(out->cert, &out->not_before, &out->not_after) < 0)
+		return tip_error_set(err, "a certificate without a life");
 	tip_info("identity", "new authority for %s, for %u seconds", e->uri, e->ca_ttl);
 	return 0;
-}
-
-static bool drop_expired(struct embedded *e, uint64_t now)
-{
-	bool dropped = false;
-
-	for (size_t i = e->count; i-- > 0;) {
-		if (now < e->cas[i].not_after)
-			continue;
-		remove_ca(e, i);
-		dropped = true;
-	}
-	return dropped;
-}
-
-/* The keys of those before the one that signs will not be needed again, unless a clock that is
- * behind chose it. */
-static bool retire(struct embedded *e, const struct ca *current, uint64_t now)
-{
-	bool retired = false;
-
-	for (struct ca *ca = e->cas; ca < current; ca++) {
-		if (!ca->key || ca->not_before > now)
-			continue;
-		EVP_PKEY_free(ca->key);
-		ca->key = NULL;
-		retired = true;
-	}
-	return retired;
-}
-
-/* The next point in time at which tick() has something to do. */
-static uint64_t next_event(const struct embedded *e, uint64_t now)
-{
-	const struct ca *newest = &e->cas[e->count - 1];
-	uint64_t next = made_at(newest) + lifetime(newest) / 2;
-
-	if (known_at(newest) > now && known_at(newest) < next)
-		next = known_at(newest);
-	for (size_t i = 0; i < e->count; i++)
-		if (e->cas[i].not_after < next)
-			next = e->cas[i].not_after;
-	return next;
 }
 
 static int embedded_tick(struct tip_authority *a, uint64_t now, uint64_t *next,
 			 struct tip_error *err)
 {
-	struct embedded *e = from_base(a);
-	const struct ca *newest;
-	unsigned int changes = 0;
-	bool due;
+	struct tip_embedded *e = tip_embedded_of(a);
+	unsigned int x509 = 0, jwt = 0, changes;
+	uint64_t next_jwt = 0;
+	int ret = tip_rotation_tick(&e->x509, now, &x509, next, err);
 
-	if (drop_expired(e, now))
-		changes |= TIP_AUTHORITY_BUNDLE | TIP_AUTHORITY_RECORD;
-	newest = e->count ? &e->cas[e->count - 1] : NULL;
-	due = newest && newest->key && now >= made_at(newest) + lifetime(newest) / 2;
-	/* A clock that runs before all of them needs one of its own day. */
-	if (due || !signer(e, now)) {
-		if (make_ca(e, now, err) < 0)
-			return -1;
-		changes |= TIP_AUTHORITY_BUNDLE | TIP_AUTHORITY_RECORD;
-	}
-	if (retire(e, signer(e, now), now))
-		changes |= TIP_AUTHORITY_RECORD;
-	*next = next_event(e, now);
+	if (!ret)
+		ret = tip_rotation_tick(&e->jwt, now, &jwt, &next_jwt, err);
+	e->changes |= (x509 & TIP_ROTATION_PUBLISHED ? TIP_AUTHORITY_BUNDLE : 0) |
+		      (x509 & TIP_ROTATION_KEPT ? TIP_AUTHORITY_RECORD : 0) |
+		      (jwt & TIP_ROTATION_PUBLISHED ? TIP_AUTHORITY_JWT_BUNDLE : 0) |
+		      (jwt & TIP_ROTATION_KEPT ? TIP_AUTHORITY_JWT_RECORD : 0);
+	if (ret < 0)
+		return -1;
+	if (next_jwt < *next)
+		*next = next_jwt;
+	changes = e->changes;
+	e->changes = 0;
 	return (int)changes;
 }
 
 static int embedded_sign(struct tip_authority *a, const struct tip_sign_request *req,
 			 struct tip_buf *chain, struct tip_error *err)
 {
-	struct embedded *e = from_base(a);
-	const struct ca *ca = signer(e, req->now);
+	struct tip_embedded *e = tip_embedded_of(a);
+	const struct tip_generation *ca = tip_rotation_signer(&e->x509, req->now);
 	struct tip_cert_spec spec = {
 		.uri = req->spiffe_id,
 		.dns_names = req->dns_names,
 		.ndns_names = req->ndns_names,
 		.key = req->key,
-		.not_before = req->now > BACKDATE ? req->now - BACKDATE : 0,
+		.not_before = req->now > TIP_BACKDATE ? req->now - TIP_BACKDATE : 0,
 		.not_after = req->now + req->ttl * TIP_NSEC_PER_SEC,
 	};
 	X509 *cert;
@@ -233,15 +90,27 @@ static int embedded_sign(struct tip_authority *a, const struct tip_sign_request 
 
 static void embedded_bundle(struct tip_authority *a, struct tip_buf *out)
 {
-	struct embedded *e = from_base(a);
+	struct tip_embedded *e = tip_embedded_of(a);
 	struct tip_error err;
 
-	for (size_t i = 0; i < e->count; i++)
-		if (tip_cert_add_der(e->cas[i].cert, out, &err) < 0)
+	for (size_t i = 0; i < e->x509.count; i++)
+		if (tip_cert_add_der(e->x509.list[i].cert, out, &err) < 0)
 			tip_err("identity", "the trust bundle is incomplete: %s", err.text);
 }
 
-static int record_ca(const struct ca *ca, struct tip_buf *out, struct tip_error *err)
+/* ---- records --------------------------------------------------------------------------- */
+
+void tip_embedded_record(const struct tip_embedded *e, const struct tip_rotation *r, uint32_t magic,
+			 struct tip_buf *out)
+{
+	/* Room for all of it at once: a buffer that moves leaves a key behind. */
+	tip_buf_reserve(out, TIP_RECORD_MAX);
+	tip_record_put_u32(out, magic);
+	tip_record_put_bytes(out, e->trust_domain, strlen(e->trust_domain));
+	tip_record_put_u32(out, (uint32_t)r->count);
+}
+
+static int record_ca(const struct tip_generation *ca, struct tip_buf *out, struct tip_error *err)
 {
 	struct tip_buf cert = {0};
 	uint8_t *key = NULL;
@@ -261,23 +130,22 @@ out:
 	return ret;
 }
 
-static int embedded_record(struct tip_authority *a, struct tip_buf *out, struct tip_error *err)
+static int embedded_record(struct tip_authority *a, enum tip_authority_record which,
+			   struct tip_buf *out, struct tip_error *err)
 {
-	struct embedded *e = from_base(a);
+	struct tip_embedded *e = tip_embedded_of(a);
 
-	/* Room for all of it at once: a buffer that moves leaves a key behind. */
-	tip_buf_reserve(out, TIP_RECORD_MAX);
-	tip_record_put_u32(out, RECORD_MAGIC);
-	tip_record_put_bytes(out, e->trust_domain, strlen(e->trust_domain));
-	tip_record_put_u32(out, (uint32_t)e->count);
-	for (size_t i = 0; i < e->count; i++)
-		if (record_ca(&e->cas[i], out, err) < 0)
+	if (which == TIP_AUTHORITY_JWT)
+		return tip_embedded_record_jwt(e, out, err);
+	tip_embedded_record(e, &e->x509, RECORD_MAGIC, out);
+	for (size_t i = 0; i < e->x509.count; i++)
+		if (record_ca(&e->x509.list[i], out, err) < 0)
 			return -1;
 	return 0;
 }
 
 /* Reads one certificate and key. `ca` is valid to be freed either way. */
-static int load_ca(struct embedded *e, struct tip_record_reader *r, struct ca *ca,
+static int load_ca(struct tip_embedded *e, struct tip_record_reader *r, struct tip_generation *ca,
 		   struct tip_error *err)
 {
 	size_t cert_len, key_len;
@@ -299,59 +167,66 @@ static int load_ca(struct embedded *e, struct tip_record_reader *r, struct ca *c
 	if (tip_cert_check_ca(ca->cert, ca->key, e->uri, err) < 0)
 		return -1;
 	if (tip_cert_times(ca->cert, &ca->not_before, &ca->not_after) < 0 ||
-	    made_at(ca) >= ca->not_after)
+	    !tip_generation_lives(ca))
 		return tip_error_set(err, "a certificate without a life");
 	return 0;
 }
 
-static int load_cas(struct embedded *e, struct tip_record_reader *r, uint64_t now,
-		    struct tip_error *err)
+int tip_embedded_load(struct tip_embedded *e, struct tip_rotation *r, uint32_t magic,
+		      struct tip_record_reader *in, uint64_t now,
+		      int (*one)(struct tip_embedded *e, struct tip_record_reader *in,
+				 struct tip_generation *g, struct tip_error *err),
+		      struct tip_error *err)
 {
+	const struct tip_generation *newest;
 	uint32_t n;
 
-	if (tip_record_get_u32(r) != RECORD_MAGIC)
+	if (tip_record_get_u32(in) != magic)
 		return tip_error_set(err, "not a record of an authority, or of another version");
-	if (!tip_record_get_equal(r, e->trust_domain))
+	if (!tip_record_get_equal(in, e->trust_domain))
 		return tip_error_set(err, "the record belongs to another trust domain");
-	n = tip_record_get_u32(r);
-	if (r->bad || !n || n > CAS_MAX)
+	n = tip_record_get_u32(in);
+	if (in->bad || !n || n > TIP_GENERATIONS_MAX)
 		return tip_error_set(err, "the record is truncated");
-	while (e->count < n) {
-		struct ca *ca = &e->cas[e->count++];
-
-		if (load_ca(e, r, ca, err) < 0)
+	while (r->count < n)
+		if (one(e, in, &r->list[r->count++], err) < 0)
 			return -1;
-	}
-	if (!tip_record_done(r))
+	if (!tip_record_done(in))
 		return tip_error_set(err, "bytes after the record");
-	if (!e->cas[n - 1].key)
+	newest = &r->list[n - 1];
+	if (!newest->key)
 		return tip_error_set(err, "the newest authority has no key");
-	if (now >= e->cas[n - 1].not_after)
+	if (now >= newest->not_after)
 		return tip_error_set(err, "the authority has expired");
 	return 0;
 }
 
-int tip_authority_embedded_load(struct tip_authority *a, const void *data, size_t len, uint64_t now,
-				struct tip_error *err)
+int tip_authority_embedded_load(struct tip_authority *a, enum tip_authority_record which,
+				const void *data, size_t len, uint64_t now, struct tip_error *err)
 {
-	struct embedded *e = from_base(a);
-	struct tip_record_reader r = {.p = data, .left = len};
+	struct tip_embedded *e = tip_embedded_of(a);
+	struct tip_rotation *r = which == TIP_AUTHORITY_JWT ? &e->jwt : &e->x509;
+	struct tip_record_reader in = {.p = data, .left = len};
+	int ret;
 
-	while (e->count)
-		remove_ca(e, e->count - 1);
-	if (!load_cas(e, &r, now, err))
-		return 0;
-	while (e->count)
-		remove_ca(e, e->count - 1);
-	return -1;
+	tip_rotation_clear(r);
+	if (which == TIP_AUTHORITY_JWT)
+		ret = tip_embedded_load_jwt(e, &in, now, err);
+	else
+		ret = tip_embedded_load(e, r, RECORD_MAGIC, &in, now, load_ca, err);
+	if (ret < 0)
+		tip_rotation_clear(r);
+	return ret;
 }
+
+/* ---- life ------------------------------------------------------------------------------- */
 
 static void embedded_free(struct tip_authority *a)
 {
-	struct embedded *e = from_base(a);
+	struct tip_embedded *e = tip_embedded_of(a);
 
-	while (e->count)
-		remove_ca(e, e->count - 1);
+	tip_rotation_clear(&e->x509);
+	tip_rotation_clear(&e->jwt);
 	free(e->trust_domain);
 	free(e->uri);
 	free(e);
@@ -361,17 +236,21 @@ static const struct tip_authority_ops embedded_ops = {
 	.sign = embedded_sign,
 	.bundle = embedded_bundle,
 	.tick = embedded_tick,
+	.sign_jwt = tip_embedded_sign_jwt,
+	.jwks = tip_embedded_jwks,
 	.record = embedded_record,
 	.free = embedded_free,
 };
 
 struct tip_authority *tip_authority_embedded_new(const char *trust_domain, uint32_t ca_ttl)
 {
-	struct embedded *e = tip_alloc(sizeof(*e));
+	struct tip_embedded *e = tip_alloc(sizeof(*e));
 
 	e->base.ops = &embedded_ops;
 	e->trust_domain = tip_strdup(trust_domain);
 	e->uri = tip_sprintf("spiffe://%s", trust_domain);
 	e->ca_ttl = ca_ttl;
+	e->x509 = (struct tip_rotation){.make = make_ca, .ctx = e};
+	e->jwt = (struct tip_rotation){.make = tip_embedded_make_jwt, .ctx = e};
 	return &e->base;
 }

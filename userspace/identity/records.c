@@ -8,6 +8,7 @@
 #include "identity/svid.h"
 
 #define RECORD_AUTHORITY "authority"
+#define RECORD_JWT_KEYS  "jwt-keys"
 #define RECORD_SVID      "svid-"
 #define RECORD_NAME_SIZE 64
 #define ID_LEN           32
@@ -41,15 +42,16 @@ void tip_store_forget_svid(struct tip_store *s, struct tip_reg_entry *e)
 	s->ops.forget(s->ops.ctx, record_name(&e->entry, name));
 }
 
-void tip_store_save_authority(struct tip_store *s)
+void tip_store_save_authority(struct tip_store *s, enum tip_authority_record which)
 {
+	const char *name = which == TIP_AUTHORITY_JWT ? RECORD_JWT_KEYS : RECORD_AUTHORITY;
 	struct tip_buf b = {0};
 	struct tip_error err;
 
-	if (s->authority->ops->record(s->authority, &b, &err) < 0)
+	if (s->authority->ops->record(s->authority, which, &b, &err) < 0)
 		tip_err(ROOM, "the authority is not kept: %s", err.text);
 	else
-		s->ops.save(s->ops.ctx, RECORD_AUTHORITY, b.data, b.len);
+		s->ops.save(s->ops.ctx, name, b.data, b.len);
 	tip_record_wipe(&b);
 }
 
@@ -59,12 +61,18 @@ static void bad_record(struct tip_store *s, const char *name, const char *why)
 	tip_warn(ROOM, "cache: the record \"%s\" is ignored: %s", name, why);
 }
 
-/* "authority", or "svid-" and an entry's id. */
+/* What is the authority's, and no entry's. */
+static bool is_authority(const char *name)
+{
+	return !strcmp(name, RECORD_AUTHORITY) || !strcmp(name, RECORD_JWT_KEYS);
+}
+
+/* "authority", "jwt-keys", or "svid-" and an entry's id. */
 static bool known_name(const char *name)
 {
 	const char *id = name + strlen(RECORD_SVID);
 
-	if (!strcmp(name, RECORD_AUTHORITY))
+	if (is_authority(name))
 		return true;
 	return !strncmp(name, RECORD_SVID, strlen(RECORD_SVID)) && strlen(id) == ID_LEN &&
 	       strspn(id, "0123456789abcdef") == ID_LEN;
@@ -117,7 +125,7 @@ void tip_store_load_svids(struct tip_store *s, uint64_t now)
 	while ((r = tip_map_next(s->cache.records, &it))) {
 		struct tip_reg_entry *e;
 
-		if (!strcmp(r->name, RECORD_AUTHORITY))
+		if (is_authority(r->name))
 			continue;
 		e = tip_registry_by_id(s->registry, r->name + strlen(RECORD_SVID));
 		if (e)
@@ -128,11 +136,18 @@ void tip_store_load_svids(struct tip_store *s, uint64_t now)
 	tip_trust_free(trust);
 }
 
-void tip_store_load_authority(struct tip_store *s, uint64_t now)
+static void load_authority(struct tip_store *s, enum tip_authority_record which, const char *name,
+			   uint64_t now)
 {
-	const struct tip_cache_record *r = tip_cache_get(&s->cache, RECORD_AUTHORITY);
+	const struct tip_cache_record *r = tip_cache_get(&s->cache, name);
 	struct tip_error err;
 
-	if (r && tip_authority_embedded_load(s->authority, r->data, r->len, now, &err) < 0)
+	if (r && tip_authority_embedded_load(s->authority, which, r->data, r->len, now, &err) < 0)
 		bad_record(s, r->name, err.text);
+}
+
+void tip_store_load_authority(struct tip_store *s, uint64_t now)
+{
+	load_authority(s, TIP_AUTHORITY_X509, RECORD_AUTHORITY, now);
+	load_authority(s, TIP_AUTHORITY_JWT, RECORD_JWT_KEYS, now);
 }

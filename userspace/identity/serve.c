@@ -40,6 +40,18 @@ static bool hint_taken(const struct tip_svid *out, size_t count, const char *hin
 	return false;
 }
 
+enum tip_standing tip_store_standing(const struct tip_store *s, uint64_t exec_id)
+{
+	const struct exec *x = tip_map_getu(s->execs, exec_id);
+
+	if (!x || !s->authority)
+		return TIP_STANDING_PENDING;
+	/* Whose default identity is in quarantine has no other to fall back on. */
+	if (x->withheld || (x->count && is_quarantined(s, x->matches[0])))
+		return TIP_STANDING_WITHHELD;
+	return x->count ? TIP_STANDING_HOLDS : TIP_STANDING_NONE;
+}
+
 enum tip_fetch tip_store_fetch(struct tip_store *s, uint64_t exec_id, struct tip_svid *out,
 			       size_t max, size_t *count)
 {
@@ -47,11 +59,12 @@ enum tip_fetch tip_store_fetch(struct tip_store *s, uint64_t exec_id, struct tip
 	uint64_t now = now_of(s);
 
 	*count = 0;
-	if (!x || !s->authority)
-		return TIP_FETCH_PENDING;
-	/* Whose default identity is in quarantine has no other to fall back on. */
-	if (!x->count || x->withheld || is_quarantined(s, x->matches[0]))
-		return TIP_FETCH_DENIED;
+	switch (tip_store_standing(s, exec_id)) {
+	case TIP_STANDING_PENDING: return TIP_FETCH_PENDING;
+	case TIP_STANDING_NONE:
+	case TIP_STANDING_WITHHELD: return TIP_FETCH_DENIED;
+	case TIP_STANDING_HOLDS: break;
+	}
 	for (size_t i = 0; i < x->count && *count < max; i++) {
 		struct tip_reg_entry *e = x->matches[i];
 
@@ -86,17 +99,26 @@ int tip_store_tick_authority(struct tip_store *s, uint64_t now, struct tip_error
 {
 	uint64_t next = now + RETRY;
 	int changes = s->authority->ops->tick(s->authority, now, &next, err);
+	bool news = false;
 
 	s->next_authority = next;
 	if (changes < 0)
 		return -1;
 	if (changes & TIP_AUTHORITY_RECORD)
-		tip_store_save_authority(s);
+		tip_store_save_authority(s, TIP_AUTHORITY_X509);
+	if (changes & TIP_AUTHORITY_JWT_RECORD)
+		tip_store_save_authority(s, TIP_AUTHORITY_JWT);
 	if (changes & TIP_AUTHORITY_BUNDLE || !s->bundle.len) {
 		tip_buf_reset(&s->bundle);
 		s->authority->ops->bundle(s->authority, &s->bundle);
-		s->ops.bundle_changed(s->ops.ctx);
+		news = true;
 	}
+	if (changes & TIP_AUTHORITY_JWT_BUNDLE || !s->jwks_text.len) {
+		tip_store_update_jwks(s);
+		news = true;
+	}
+	if (news)
+		s->ops.bundle_changed(s->ops.ctx);
 	return 0;
 }
 

@@ -136,6 +136,7 @@ void tip_store_set_entries(struct tip_store *s, const struct tip_entry *entries,
 	size_t it = 0;
 
 	s->registry = tip_registry_new(entries, count);
+	tip_store_forget_tokens(s);
 	for (size_t i = 0; i < tip_registry_count(old); i++) {
 		struct tip_reg_entry *from = tip_registry_get(old, i);
 
@@ -225,6 +226,8 @@ void tip_store_quarantine(struct tip_store *s, const char *spiffe_id, bool on)
 		tip_map_puts(s->quarantined, spiffe_id, s);
 	else
 		tip_map_dels(s->quarantined, spiffe_id);
+	if (on)
+		tip_store_forget_tokens(s);
 	/* A released workload gets a new key: the old one was in the hands of whoever it was about.
 	 */
 	for (size_t i = 0; on && i < tip_registry_count(s->registry); i++) {
@@ -290,6 +293,9 @@ void tip_store_free(struct tip_store *s)
 	if (s->authority)
 		s->authority->ops->free(s->authority);
 	tip_buf_free(&s->bundle);
+	tip_buf_free(&s->jwks_text);
+	tip_jwks_clear(&s->jwks);
+	tip_store_forget_tokens(s);
 	free(s->trust_domain);
 	free(s);
 }

@@ -8,6 +8,7 @@
 
 #include "base/buf.h"
 #include "base/error.h"
+#include "identity/jwt.h"
 #include "policy/entry.h"
 
 /*
@@ -26,7 +27,8 @@ struct tip_store_ops {
 	/* What `exec_id` may have has changed (rotation, entries, quarantine): streams look
 	 * again. */
 	void (*changed)(void *ctx, uint64_t exec_id);
-	/* The bundle changed: streams of everybody look again, `changed` is not called for it. */
+	/* The bundle changed, or the JWT keys: streams of everybody look again, `changed` is not
+	 * called for it. */
 	void (*bundle_changed)(void *ctx);
 	void *ctx;
 };
@@ -34,7 +36,8 @@ struct tip_store_ops {
 struct tip_store_config {
 	const char *trust_domain;
 	uint32_t x509_ttl; /* seconds, default of entries */
-	uint32_t ca_ttl;   /* seconds, lifetime of the embedded authority's certificate */
+	uint32_t jwt_ttl;  /* the same for JWT-SVIDs */
+	uint32_t ca_ttl;   /* seconds, lifetime of the embedded authority's keys */
 	size_t max_execs;  /* bound on known execs */
 	uint64_t (*now)(
 		void); /* CLOCK_REALTIME, ns; NULL: tip_clock_real() (tests bring their own) */
@@ -96,6 +99,44 @@ enum tip_fetch {
 enum tip_fetch tip_store_fetch(struct tip_store *s, uint64_t exec_id, struct tip_svid *out,
 			       size_t max, size_t *count);
 
+/* What an exec may ask for at all. */
+enum tip_standing {
+	TIP_STANDING_PENDING,  /* it is not known yet: wait for ops.changed */
+	TIP_STANDING_NONE,     /* no entry is its */
+	TIP_STANDING_WITHHELD, /* its default identity is quarantined, or its origin */
+	TIP_STANDING_HOLDS,    /* it has an identity */
+};
+enum tip_standing tip_store_standing(const struct tip_store *s, uint64_t exec_id);
+
+struct tip_jwt_query {
+	const char *const *audiences; /* at least one; UTF-8 */
+	size_t naudiences;
+	const char *spiffe_id; /* only this identity; NULL: all */
+};
+
+/* One JWT-SVID. Pointers live until the next call into the store. */
+struct tip_jwt_svid {
+	const char *spiffe_id;
+	const char *token;
+	const char *hint;
+};
+/*
+ * The JWT-SVIDs of an exec, at most `max`, in the order of tip_store_fetch(). A token is handed out
+ * again until half of its life is over. `*count` set.
+ */
+enum tip_fetch tip_store_fetch_jwt(struct tip_store *s, uint64_t exec_id,
+				   const struct tip_jwt_query *query, struct tip_jwt_svid *out,
+				   size_t max, size_t *count);
+
+/*
+ * The JWT keys of our domain: a plain JWKS, "" when there is none. Lives until the next call.
+ */
+const char *tip_store_jwks(struct tip_store *s, size_t *len);
+
+/* As tip_jwt_verify(), with the keys of our domain. */
+int tip_store_validate_jwt(struct tip_store *s, const char *audience, const char *token,
+			   struct tip_jwt *out, struct tip_error *err);
+
 /* The trust bundle of our domain: concatenated DER. Lives until the next call. */
 const uint8_t *tip_store_bundle(struct tip_store *s, size_t *len);
 
@@ -107,7 +148,7 @@ uint64_t tip_store_tick(struct tip_store *s, uint64_t now_real_ns);
 
 struct tip_store_stats {
 	size_t entries, execs, svids;
-	uint64_t issued, renewed, bad_records, execs_refused;
+	uint64_t issued, renewed, jwt_issued, bad_records, execs_refused;
 };
 void tip_store_stats(const struct tip_store *s, struct tip_store_stats *out);
 

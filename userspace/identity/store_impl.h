@@ -31,7 +31,10 @@ struct tip_store {
 	struct tip_store_ops ops;
 	char *trust_domain;
 	struct tip_authority *authority; /* NULL until started */
-	struct tip_buf bundle;
+	struct tip_buf bundle, jwks_text;
+	struct tip_jwks jwks;   /* `jwks_text`, read */
+	struct tip_map *tokens; /* minted JWT-SVIDs: serve_jwt.c; NULL: none */
+	size_t token_bytes;
 	struct tip_registry *registry;
 	struct tip_map *execs;       /* exec id -> struct exec */
 	struct tip_map *quarantined; /* SPIFFE ID -> anything */
@@ -59,7 +62,7 @@ static inline uint32_t ttl_of(const struct tip_store *s, const struct tip_entry 
 
 /* records.c: what goes to the cache and comes from it. */
 void tip_store_save_svid(struct tip_store *s, const struct tip_reg_entry *e);
-void tip_store_save_authority(struct tip_store *s);
+void tip_store_save_authority(struct tip_store *s, enum tip_authority_record which);
 /* Wipes an entry's SVID and its record, if there is one. */
 void tip_store_forget_svid(struct tip_store *s, struct tip_reg_entry *e);
 /* Takes the authority over from the records, if one is there and sound. */
@@ -84,6 +87,12 @@ void tip_store_note_holders(struct tip_store *s, struct tip_store_notes *n,
 			    const void *arg);
 /* Says it, and empties the notes. */
 void tip_store_tell(struct tip_store *s, struct tip_store_notes *n);
+
+/* serve_jwt.c */
+/* Drops what was minted: it is made anew when somebody asks for it. */
+void tip_store_forget_tokens(struct tip_store *s);
+/* The authority's JWT keys changed. */
+void tip_store_update_jwks(struct tip_store *s);
 
 /* serve.c: what the authority has to do now. 0, or -1 with `err`: there is none. */
 int tip_store_tick_authority(struct tip_store *s, uint64_t now, struct tip_error *err);

@@ -33,7 +33,7 @@ struct tip_link_msg {
 	uint32_t cause;            /* enum tip_mtls_cause: CUT, ENDED */
 	uint32_t error;            /* ENDED */
 	struct tip_link_flow flow; /* OUTBOUND, INBOUND */
-	uint32_t numbers[6];       /* CONFIG, STATS, LIMITS, RELAYS: in the order of the format */
+	uint32_t numbers[7];       /* CONFIG, STATS, LIMITS, RELAYS: in the order of the format */
 	uint64_t counters[6];      /* STATS, ENDED, RELAYS */
 	const char *name; /* record name, spiffe_id, trust_domain, cause, path, peer_id: the first
 			     string */

@@ -122,6 +122,8 @@ void tip_entry_write(const struct tip_entry *e, struct tip_buf *out)
 	}
 	if (e->x509_ttl)
 		tip_buf_addf(out, "  x509_ttl: %u\n", e->x509_ttl);
+	if (e->jwt_ttl)
+		tip_buf_addf(out, "  jwt_ttl: %u\n", e->jwt_ttl);
 	if (e->hint[0]) {
 		tip_buf_adds(out, "  hint: ");
 		write_quoted(out, e->hint);

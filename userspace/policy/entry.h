@@ -16,6 +16,7 @@ struct tip_entry {
 	struct tip_selector *selectors;
 	size_t nselectors; /* at least one */
 	uint32_t x509_ttl; /* seconds, 0: the authority's default */
+	uint32_t jwt_ttl;  /* the same for JWT-SVIDs */
 	const char *hint;  /* "" none; at most 1024 bytes */
 	const char **dns_names;
 	size_t ndns_names;
@@ -24,17 +25,20 @@ struct tip_entry {
 };
 
 /* Limits: what exceeds them is refused with its place. */
+#define TIP_ENTRY_TTL_MIN       10u /* seconds, of both lifetimes */
+#define TIP_ENTRY_X509_TTL_MAX  (366u * 86400u)
+#define TIP_ENTRY_JWT_TTL_MAX   86400u /* whoever sees a token has it: a day is long */
 #define TIP_ENTRY_SELECTORS_MAX 32
 #define TIP_ENTRY_DNS_MAX       16
 #define TIP_ENTRY_HINT_MAX      1024
 #define TIP_ENTRY_TEXT_MAX      32768 /* bytes of tip_entry_write(): it travels in one link message */
 
 /*
- * Parses an entries file: a YAML list of {spiffe_id, selectors, x509_ttl, hint, dns_names}.
- * x509_ttl is a duration ("1h", "90s") or a number of seconds, at least 10 s. IDs must lie in
- * `trust_domain` and have a path; /spire is reserved. Unknown keys and the same entry twice in one
- * file are refused. Appends to `*entries` (tip_realloc'ed array; strings in the arena). 0, or -1
- * with `err` and nothing appended.
+ * Parses an entries file: a YAML list of {spiffe_id, selectors, x509_ttl, jwt_ttl, hint,
+ * dns_names}. A lifetime is a duration ("1h", "90s") or a number of seconds, at least 10 s. IDs
+ * must lie in `trust_domain` and have a path; /spire is reserved. Unknown keys and the same entry
+ * twice in one file are refused. Appends to `*entries` (tip_realloc'ed array; strings in the
+ * arena). 0, or -1 with `err` and nothing appended.
  */
 int tip_entries_parse(struct tip_arena *arena, const char *file, const char *text, size_t len,
 		      const char *trust_domain, struct tip_entry **entries, size_t *count,

@@ -9,9 +9,6 @@
 #include "policy/parse.h"
 #include "policy/spiffe_id.h"
 
-#define TTL_MIN 10u
-#define TTL_MAX (366u * 86400u)
-
 #define DNS_NAME_MAX  253
 #define DNS_LABEL_MAX 63
 
@@ -82,7 +79,9 @@ static int parse_selectors(struct parser *p, const struct tip_yaml *n, struct ti
 	return 0;
 }
 
-static int parse_ttl(struct parser *p, const struct tip_yaml *n, struct tip_entry *e)
+/* `limits` says in words what TIP_ENTRY_TTL_MIN and `max` are. */
+static int parse_ttl(struct parser *p, const struct tip_yaml *n, uint32_t max, const char *limits,
+		     uint32_t *out)
 {
 	const char *text = tip_parse_text(&p->in, n);
 	uint64_t ns;
@@ -95,10 +94,22 @@ static int parse_ttl(struct parser *p, const struct tip_yaml *n, struct tip_entr
 			"a duration is expected: \"90s\", \"1h\", or a number of seconds");
 	if (ns % TIP_NSEC_PER_SEC)
 		return tip_parse_fail(&p->in, n, "whole seconds only");
-	if (ns < TTL_MIN * TIP_NSEC_PER_SEC || ns > TTL_MAX * TIP_NSEC_PER_SEC)
-		return tip_parse_fail(&p->in, n, "x509_ttl is between 10 s and 366 days");
-	e->x509_ttl = (uint32_t)(ns / TIP_NSEC_PER_SEC);
+	if (ns < TIP_ENTRY_TTL_MIN * TIP_NSEC_PER_SEC || ns > max * TIP_NSEC_PER_SEC)
+		return tip_parse_fail(&p->in, n, limits);
+	*out = (uint32_t)(ns / TIP_NSEC_PER_SEC);
 	return 0;
+}
+
+static int parse_x509_ttl(struct parser *p, const struct tip_yaml *n, struct tip_entry *e)
+{
+	return parse_ttl(p, n, TIP_ENTRY_X509_TTL_MAX, "x509_ttl is between 10 s and 366 days",
+			 &e->x509_ttl);
+}
+
+static int parse_jwt_ttl(struct parser *p, const struct tip_yaml *n, struct tip_entry *e)
+{
+	return parse_ttl(p, n, TIP_ENTRY_JWT_TTL_MAX, "jwt_ttl is between 10 s and 24 h",
+			 &e->jwt_ttl);
 }
 
 static int parse_hint(struct parser *p, const struct tip_yaml *n, struct tip_entry *e)
@@ -161,9 +172,9 @@ static const struct {
 	bool needed;
 	int (*parse)(struct parser *p, const struct tip_yaml *n, struct tip_entry *e);
 } keys[] = {
-	{"spiffe_id", true, parse_id},         {"selectors", true, parse_selectors},
-	{"x509_ttl", false, parse_ttl},        {"hint", false, parse_hint},
-	{"dns_names", false, parse_dns_names},
+	{"spiffe_id", true, parse_id},       {"selectors", true, parse_selectors},
+	{"x509_ttl", false, parse_x509_ttl}, {"jwt_ttl", false, parse_jwt_ttl},
+	{"hint", false, parse_hint},         {"dns_names", false, parse_dns_names},
 };
 
 static int parse_key(struct parser *p, const struct tip_yaml *map, size_t i, struct tip_entry *e)
@@ -173,7 +184,7 @@ static int parse_key(struct parser *p, const struct tip_yaml *map, size_t i, str
 			return keys[k].parse(p, map->items[i], e);
 	return tip_error_at(p->in.err, p->in.file, map->keys[i]->line, map->keys[i]->column,
 			    "unknown key \"%.60s\": an entry has spiffe_id, selectors, x509_ttl, "
-			    "hint and dns_names",
+			    "jwt_ttl, hint and dns_names",
 			    map->keys[i]->text);
 }
 

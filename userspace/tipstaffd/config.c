@@ -13,6 +13,7 @@
 
 #define CONFIG_MAX   (1u << 20)
 #define PATTERNS_MAX 64
+#define JWT_TTL      300 /* seconds */
 
 enum kind {
 	K_STRING,   /* const char * */
@@ -57,6 +58,7 @@ static const struct key {
 	{"alerts.file", K_PATH, AT(alerts_file)},
 	{"alerts.format", K_FORMAT, AT(alerts_json)},
 	{"identity.authority.x509_ttl", K_SECONDS, AT(x509_ttl), 0, 10, 31536000},
+	{"identity.authority.jwt_ttl", K_SECONDS, AT(jwt_ttl), 0, 10, 86400},
 	{"identity.authority.ca_ttl", K_SECONDS, AT(ca_ttl), 0, 60, 315360000},
 	{"identity.entries", K_PATHS, LIST(entries, nentries)},
 	{"cache.seal", K_SEAL, AT(seal)},
@@ -397,6 +399,9 @@ static int check(struct reading *r, const struct tip_yaml *root)
 	if (c->ca_ttl < c->x509_ttl)
 		return bad(r, value_at(root, "identity"), "identity.authority.ca_ttl",
 			   "must not be shorter than x509_ttl");
+	if (c->ca_ttl < c->jwt_ttl)
+		return bad(r, value_at(root, "identity"), "identity.authority.ca_ttl",
+			   "must not be shorter than jwt_ttl");
 	return 0;
 }
 
@@ -420,6 +425,9 @@ static void complete(struct tip_config *c, const struct tip_yaml *root)
 		c->traffic_namespaces = every_name;
 		c->ntraffic_namespaces = whole_node ? 1 : 0;
 	}
+	/* Tokens of a short-lived authority are short-lived too. */
+	if (!c->jwt_ttl)
+		c->jwt_ttl = c->ca_ttl < JWT_TTL ? c->ca_ttl : JWT_TTL;
 	if (!given(root, "limits", "relays_per_identity"))
 		c->max_relays_per_identity = c->max_relays;
 	if (!given(root, "limits", "handshakes") && c->max_handshakes > c->max_relays)

@@ -36,10 +36,10 @@ struct tip_config {
 	size_t nrules_files;
 	bool match_all;
 	bool alerts_stdout;
-	bool alerts_json;          /* false: Falco's text form */
-	const char *alerts_file;   /* "": none */
-	uint32_t x509_ttl, ca_ttl; /* seconds */
-	const char **entries;      /* files or folders */
+	bool alerts_json;                   /* false: Falco's text form */
+	const char *alerts_file;            /* "": none */
+	uint32_t x509_ttl, jwt_ttl, ca_ttl; /* seconds */
+	const char **entries;               /* files or folders */
 	size_t nentries;
 	enum tip_seal_mode seal;
 	const char *seal_tcti; /* "": the kernel's resource manager */

@@ -159,6 +159,7 @@ static void on_config(struct front *f, const struct tip_link_msg *m)
 	struct tip_store_config sc = {
 		.trust_domain = f->trust_domain,
 		.x509_ttl = m->numbers[0],
+		.jwt_ttl = m->numbers[6],
 		.ca_ttl = m->numbers[1],
 		.max_execs = m->numbers[2],
 	};

@@ -186,15 +186,16 @@ static void feed(struct tip_keeper *k)
 {
 	const struct tip_config *c = k->config;
 
-	tip_front_send(k,
-		       &(struct tip_link_msg){
-			       .type = TIP_LINK_CONFIG,
-			       .name = c->trust_domain,
-			       .numbers = {c->x509_ttl, c->ca_ttl, c->max_processes,
-					   tip_front_fit("limits.connections", c->max_connections,
-							 1, FRONT_FDS, FRONT_FDS),
-					   c->max_connections_per_uid, (uint32_t)c->log_level},
-		       });
+	tip_front_send(
+		k,
+		&(struct tip_link_msg){
+			.type = TIP_LINK_CONFIG,
+			.name = c->trust_domain,
+			.numbers = {c->x509_ttl, c->ca_ttl, c->max_processes,
+				    tip_front_fit("limits.connections", c->max_connections, 1,
+						  FRONT_FDS, FRONT_FDS),
+				    c->max_connections_per_uid, (uint32_t)c->log_level, c->jwt_ttl},
+		});
 	tip_cache_send(k);
 	tip_front_send_entries(k);
 	for (size_t i = 0; i < tip_guard_quarantine_count(k->guard); i++)

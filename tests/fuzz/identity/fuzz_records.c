@@ -81,6 +81,7 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
 	struct tip_store_config config = {
 		.trust_domain = "fuzz.test",
 		.x509_ttl = 3600,
+		.jwt_ttl = 300,
 		.ca_ttl = 86400,
 		.max_execs = 4,
 		.now = fixed_now,

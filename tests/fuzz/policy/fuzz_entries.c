@@ -27,7 +27,8 @@ static void check_again(const struct tip_entry *e)
 	CHECK(b.len <= TIP_ENTRY_TEXT_MAX);
 	CHECK(!tip_entries_parse(arena, "again", b.data, b.len, "td", &again, &n, &err));
 	CHECK(n == 1 && !strcmp(again->id, e->id) && !strcmp(again->hint, e->hint));
-	CHECK(again->x509_ttl == e->x509_ttl && again->ndns_names == e->ndns_names);
+	CHECK(again->x509_ttl == e->x509_ttl && again->jwt_ttl == e->jwt_ttl);
+	CHECK(again->ndns_names == e->ndns_names);
 	free(again);
 	tip_buf_free(&b);
 	tip_arena_free(arena);

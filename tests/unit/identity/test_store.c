@@ -87,6 +87,7 @@ static void restart_serves_the_same(void **state)
 	tip_store_free(w.store);
 	open_store();
 	feed("authority");
+	feed("jwt-keys");
 	feed(name);
 	entries(WEB DB);
 	clock_now += 60 * SEC;
@@ -286,7 +287,7 @@ static void entries_change(void **state)
 	assert_int_equal(w.resolves, 2);
 	assert_string_equal(w.resolved_as, "");
 	assert_int_equal(fetch_code(1), TIP_FETCH_DENIED);
-	assert_int_equal(tip_map_count(w.disk), 1); /* the authority */
+	assert_int_equal(tip_map_count(w.disk), 2); /* the authority and its JWT keys */
 	assert_int_equal(stats().svids, 0);
 }
 

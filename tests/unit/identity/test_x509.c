@@ -408,43 +408,82 @@ static void authority_is_no_svid(void **state)
 	tip_trust_free(t);
 }
 
-static void authority_records(void **state)
+/* Every record by itself: what is published afterwards is what was before. */
+static void record_of(enum tip_authority_record which, unsigned int bits)
 {
-	struct tip_buf b = {0}, mine = {0}, theirs = {0};
+	struct tip_buf b = {0}, other_half = {0};
 	struct tip_authority *again = tip_authority_embedded_new("example.org", 86400);
 	struct tip_authority *other = tip_authority_embedded_new("example.com", 86400);
+	const enum tip_authority_record rest =
+		which == TIP_AUTHORITY_X509 ? TIP_AUTHORITY_JWT : TIP_AUTHORITY_X509;
 	struct tip_error err;
 	uint64_t next;
 
-	assert_int_equal(a->ops->record(a, &b, &err), 0);
-	assert_int_equal(tip_authority_embedded_load(again, b.data, b.len, T0, &err), 0);
+	assert_int_equal(a->ops->record(a, which, &b, &err), 0);
+	assert_int_equal(a->ops->record(a, rest, &other_half, &err), 0);
+	assert_int_equal(
+		tip_authority_embedded_load(again, rest, other_half.data, other_half.len, T0, &err),
+		0);
+	assert_int_equal(tip_authority_embedded_load(again, which, b.data, b.len, T0, &err), 0);
 	assert_int_equal(again->ops->tick(again, T0, &next, &err), 0); /* nothing to save or say */
 	assert_true(next > T0);
-	a->ops->bundle(a, &mine);
-	again->ops->bundle(again, &theirs);
-	assert_int_equal(mine.len, theirs.len);
-	assert_memory_equal(mine.data, theirs.data, mine.len);
 
-	assert_int_equal(tip_authority_embedded_load(other, b.data, b.len, T0, &err), -1);
+	assert_int_equal(tip_authority_embedded_load(other, which, b.data, b.len, T0, &err), -1);
 	assert_non_null(strstr(err.text, "another trust domain"));
-	assert_int_equal(tip_authority_embedded_load(again, b.data, b.len, T0 + 86401 * SEC, &err),
-			 -1);
+	assert_int_equal(tip_authority_embedded_load(again, rest, b.data, b.len, T0, &err), -1);
+	assert_non_null(strstr(err.text, "not a record"));
+	assert_int_equal(
+		tip_authority_embedded_load(again, rest, other_half.data, other_half.len, T0, &err),
+		0);
+	assert_int_equal(
+		tip_authority_embedded_load(again, which, b.data, b.len, T0 + 86401 * SEC, &err),
+		-1);
 	assert_non_null(strstr(err.text, "expired"));
 	for (size_t len = 0; len < b.len; len++)
-		assert_int_equal(tip_authority_embedded_load(again, b.data, len, T0, &err), -1);
+		assert_int_equal(tip_authority_embedded_load(again, which, b.data, len, T0, &err),
+				 -1);
 	for (size_t i = 0; i < b.len; i++) {
 		b.data[i] ^= 0x10;
-		if (!tip_authority_embedded_load(again, b.data, b.len, T0, &err))
+		if (!tip_authority_embedded_load(again, which, b.data, b.len, T0, &err))
 			assert_true(again->ops->tick(again, T0, &next, &err) >= 0);
 		b.data[i] ^= 0x10;
 	}
 	/* A failed load leaves nothing behind: the next tick makes an authority. */
-	assert_int_equal(tip_authority_embedded_load(again, "x", 1, T0, &err), -1);
-	assert_int_equal(again->ops->tick(again, T0, &next, &err),
-			 TIP_AUTHORITY_BUNDLE | TIP_AUTHORITY_RECORD);
+	assert_int_equal(tip_authority_embedded_load(again, which, "x", 1, T0, &err), -1);
+	assert_int_equal(again->ops->tick(again, T0, &next, &err), bits);
 	again->ops->free(again);
 	other->ops->free(other);
 	tip_record_wipe(&b);
+	tip_record_wipe(&other_half);
+}
+
+static void authority_records(void **state)
+{
+	record_of(TIP_AUTHORITY_X509, TIP_AUTHORITY_BUNDLE | TIP_AUTHORITY_RECORD);
+	record_of(TIP_AUTHORITY_JWT, TIP_AUTHORITY_JWT_BUNDLE | TIP_AUTHORITY_JWT_RECORD);
+}
+
+static void authority_publishes_what_it_kept(void **state)
+{
+	struct tip_authority *again = tip_authority_embedded_new("example.org", 86400);
+	struct tip_buf b = {0}, mine = {0}, theirs = {0};
+	struct tip_error err;
+
+	for (int which = TIP_AUTHORITY_X509; which <= TIP_AUTHORITY_JWT; which++) {
+		assert_int_equal(a->ops->record(a, (enum tip_authority_record)which, &b, &err), 0);
+		assert_int_equal(tip_authority_embedded_load(again,
+							     (enum tip_authority_record)which,
+							     b.data, b.len, T0, &err),
+				 0);
+		tip_record_wipe(&b);
+	}
+	a->ops->bundle(a, &mine);
+	again->ops->bundle(again, &theirs);
+	assert_int_equal(a->ops->jwks(a, &mine, &err), 0);
+	assert_int_equal(again->ops->jwks(again, &theirs, &err), 0);
+	assert_int_equal(mine.len, theirs.len);
+	assert_memory_equal(mine.data, theirs.data, mine.len);
+	again->ops->free(again);
 	tip_buf_free(&mine);
 	tip_buf_free(&theirs);
 }
@@ -461,6 +500,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(foreign_authority, setup, teardown),
 		cmocka_unit_test_setup_teardown(authority_is_no_svid, setup, teardown),
 		cmocka_unit_test_setup_teardown(authority_records, setup, teardown),
+		cmocka_unit_test_setup_teardown(authority_publishes_what_it_kept, setup, teardown),
 	};
 
 	tip_log_init("test", TIP_LOG_ERROR);

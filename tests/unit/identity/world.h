@@ -126,6 +126,7 @@ static inline int setup(void **state)
 	w.config = (struct tip_store_config){
 		.trust_domain = TD,
 		.x509_ttl = 3600,
+		.jwt_ttl = 300,
 		.ca_ttl = 86400,
 		.max_execs = 2000,
 		.now = test_now,

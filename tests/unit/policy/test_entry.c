@@ -58,6 +58,7 @@ static void whole(void **state)
 	      "- spiffe_id: spiffe://td/web\n"
 	      "  selectors: [unix:uid:33, \"unix:path:/usr/sbin/nginx\", cgroup:path:/web]\n"
 	      "  x509_ttl: 90s\n"
+	      "  jwt_ttl: 2m\n"
 	      "  hint: internal\n"
 	      "  dns_names: [web.example.org, \"*.web.example.org\"]\n"
 	      "- spiffe_id: spiffe://td/db\n"
@@ -71,6 +72,7 @@ static void whole(void **state)
 	assert_string_equal(entries[0].selectors[1].path, "/usr/sbin/nginx");
 	assert_int_equal(entries[0].selectors[2].kind, TIP_SEL_CGROUP_PATH);
 	assert_int_equal(entries[0].x509_ttl, 90);
+	assert_int_equal(entries[0].jwt_ttl, 120);
 	assert_string_equal(entries[0].hint, "internal");
 	assert_int_equal(entries[0].ndns_names, 2);
 	assert_string_equal(entries[0].dns_names[1], "*.web.example.org");
@@ -78,9 +80,10 @@ static void whole(void **state)
 	assert_int_equal(entries[0].line, 2);
 	assert_int_equal(strlen(entries[0].id), 32);
 	assert_int_equal(entries[1].x509_ttl, 7200);
+	assert_int_equal(entries[1].jwt_ttl, 0);
 	assert_string_equal(entries[1].hint, "");
 	assert_int_equal(entries[1].ndns_names, 0);
-	assert_int_equal(entries[1].line, 7);
+	assert_int_equal(entries[1].line, 8);
 
 	/* A second file is appended; an empty one is fine. */
 	parse("- {spiffe_id: spiffe://td/x, selectors: [unix:uid:1]}");
@@ -130,6 +133,7 @@ static void written_and_read_back(void **state)
 	      "  selectors: ['unix:path:/opt/a \"b\\c: #\xc3\xa9', 'cgroup:path:/']\n"
 	      "  hint: \"\\x7f\\u2028\\u20ac\\U0001f600 \\t'\\\"\\\\\\n: -\\ufeff\"\n"
 	      "  x509_ttl: 1h30m\n"
+	      "  jwt_ttl: 61\n"
 	      "  dns_names: [A.b]\n");
 	e = &entries[0];
 	tip_entry_write(e, &b);
@@ -144,6 +148,7 @@ static void written_and_read_back(void **state)
 	assert_string_equal(e->selectors[0].path, f->selectors[0].path);
 	assert_string_equal(e->dns_names[0], f->dns_names[0]);
 	assert_int_equal(f->x509_ttl, 5400);
+	assert_int_equal(f->jwt_ttl, 61);
 
 	/* Bytes that are no UTF-8 cannot come from a file; what is written is YAML all the same. */
 	f->hint = "\xff\xc0\x80\xed\xa0\x80\xf4\x90\x80\x80x\xe2\x82";
@@ -178,6 +183,8 @@ static void refused(void **state)
 	refuse("- x509_ttl: 10500ms\n", 1, 13, "whole seconds");
 	refuse("- x509_ttl: soon\n", 1, 13, "a duration");
 	refuse("- x509_ttl: -5\n", 1, 13, "a duration");
+	refuse("- jwt_ttl: 9\n", 1, 12, "jwt_ttl is between 10 s and 24 h");
+	refuse("- jwt_ttl: 25h\n", 1, 12, "jwt_ttl is between 10 s");
 	refuse("- dns_names: [a..b]\n", 1, 15, "not a DNS name");
 	refuse("- dns_names: [-a]\n", 1, 15, "not a DNS name");
 	refuse("- dns_names: [\"*\"]\n", 1, 15, "not a DNS name");

@@ -30,6 +30,7 @@ static void defaults_are_what_the_manual_says(void **state)
 	assert_true(c->alerts_stdout && c->alerts_json && c->enforcement);
 	assert_false(c->match_all);
 	assert_int_equal(c->x509_ttl, 3600);
+	assert_int_equal(c->jwt_ttl, 300);
 	assert_int_equal(c->nscope, 0);
 	assert_int_equal(c->nrequire, 0);
 	assert_int_equal(c->seal, TIP_SEAL_AUTO);
@@ -93,7 +94,7 @@ static void every_key_arrives(void **state)
 				     "rules: {files: [/x, /y], matching: all}\n"
 				     "alerts: {stdout: false, file: /f, format: text}\n"
 				     "identity:\n"
-				     "  authority: {x509_ttl: 90s, ca_ttl: 2h}\n"
+				     "  authority: {x509_ttl: 90s, jwt_ttl: 1m, ca_ttl: 2h}\n"
 				     "  entries: [/e]\n"
 				     "traffic: {files: [/t, /u], port: 1234}\n"
 				     "require: [btf, lsm]\n"
@@ -126,6 +127,7 @@ static void every_key_arrives(void **state)
 	assert_string_equal(c->alerts_file, "/f");
 	assert_int_equal(c->x509_ttl, 90);
 	assert_int_equal(c->ca_ttl, 7200);
+	assert_int_equal(c->jwt_ttl, 60);
 	assert_string_equal(c->entries[0], "/e");
 	assert_int_equal(c->nrequire, 2);
 	assert_int_equal(c->require[1], TIP_CAP_LSM);
@@ -174,6 +176,11 @@ static void mistakes_are_told_with_their_place(void **state)
 		{"trust_domain: a\nidentity: {authority: {x509_ttl: soon}}\n", 2, 34, "a duration"},
 		{"trust_domain: a\nidentity: {authority: {x509_ttl: 9h, ca_ttl: 1h}}\n", 2, 11,
 		 "shorter"},
+		{"trust_domain: a\nidentity: {authority: {jwt_ttl: 5s}}\n", 2, 33, "between 10"},
+		{"trust_domain: a\nidentity: {authority: {jwt_ttl: 25h}}\n", 2, 33, "between 10"},
+		{"trust_domain: a\nidentity: {authority: {x509_ttl: 1m, jwt_ttl: 2h, ca_ttl: "
+		 "1h}}\n",
+		 2, 11, "jwt_ttl"},
 		{"trust_domain: a\ninstance: A\n", 2, 11, "[a-z0-9-]"},
 		{"trust_domain: a\ntraffic: {files: [t]}\n", 2, 19, "absolute"},
 		{"trust_domain: a\ntraffic: {port: 0}\n", 2, 17, "between 1 and 65535"},
