@@ -5,6 +5,10 @@ It reads one JSON object a line, does what "do" says and answers with one JSON o
 
     fetch            its X.509-SVID, over a new connection
     bundles          the trust bundles
+    jwt audience...  its JWT-SVIDs, with "id" only that one: {"svids": [{"spiffe_id", "token", ...}]}
+    jwt_bundles      the JWT bundles: {trust domain: [key id...]}
+    validate token audience  what a token says: {"spiffe_id", "claims"}
+    watch_jwt        opens a stream of JWT bundles; updates come as {"news": "jwt_bundles", "keys"}
     watch            opens a stream; updates come as {"news": ...} lines
     run argv         a child process: {"status", "said"}; a negative status is the signal that ended it
     read path        reads a file itself
@@ -33,7 +37,7 @@ os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 import grpc  # noqa: E402
 from cryptography.hazmat.primitives.serialization import Encoding  # noqa: E402
-from spiffe import WorkloadApiClient  # noqa: E402
+from spiffe import SpiffeId, WorkloadApiClient  # noqa: E402
 
 # The world's, see wait.py.
 PATIENCE = float(os.environ.get("PATIENCE", "1"))
@@ -80,6 +84,10 @@ def describe_bundles(bundles):
     }
 
 
+def describe_keys(bundles):
+    return {bundle.trust_domain.name: sorted(bundle.jwt_authorities) for bundle in bundles.bundles}
+
+
 class Workload:
     def __init__(self):
         self.streams = []
@@ -94,6 +102,34 @@ class Workload:
     def bundles(self, _):
         with WorkloadApiClient() as client:
             return {"ok": True, "bundles": describe_bundles(client.fetch_x509_bundles(timeout=10 * PATIENCE))}
+
+    def jwt(self, order):
+        with WorkloadApiClient() as client:
+            subject = SpiffeId(order["id"]) if "id" in order else None
+            # py-spiffe checks neither signature nor claims of what it was given: that is `validate`.
+            svids = client.fetch_jwt_svids(audience=set(order["audience"]), subject=subject)
+            return {"ok": True, "svids": [
+                {"spiffe_id": str(s.spiffe_id), "audience": sorted(s.audience), "expiry": s.expiry, "token": s.token}
+                for s in svids]}
+
+    def jwt_bundles(self, _):
+        with WorkloadApiClient() as client:
+            return {"ok": True, "bundles": describe_keys(client.fetch_jwt_bundles())}
+
+    def validate(self, order):
+        with WorkloadApiClient() as client:
+            svid = client.validate_jwt_svid(order["token"], order["audience"])
+            return {"ok": True, "spiffe_id": str(svid.spiffe_id)}
+
+    def watch_jwt(self, _):
+        client = WorkloadApiClient()
+        handler = client.stream_jwt_bundles(
+            lambda bundles: say({"news": "jwt_bundles", "keys": describe_keys(bundles)}),
+            lambda err: say({"news": "error", **failure(err)}),
+            retry_connect=False,
+        )
+        self.streams.append((client, handler))
+        return {"ok": True}
 
     def watch(self, _):
         client = WorkloadApiClient()

@@ -8,11 +8,12 @@
 #include "base/mem.h"
 #include "spiffe/internal.h"
 #include "spiffe/message.h"
+#include "spiffe/message_jwt.h"
 
-/* What one connection may have open or waiting. Requests are empty today; a JWT audience list is
- * short too. */
+/* What one connection may have open or waiting. The longest request holds a token of TIP_JWT_MAX
+ * and an audience. */
 #define MAX_STREAMS  32
-#define MAX_REQUEST  4096
+#define MAX_REQUEST  (12 << 10)
 #define MAX_BUFFERED (512 << 10)
 #define IDLE_S       300
 
@@ -23,39 +24,40 @@ static struct tip_workload_conn *conn_of(const struct tip_rpc_call *call)
 
 /* ---- one stream ---- */
 
-static void pending_stop(struct tip_workload_stream *s)
+void tip_workload_stream_settled(struct tip_workload_stream *s)
 {
 	event_del(&s->pending);
 }
 
-static void finish(struct tip_workload_stream *s, enum tip_grpc_status status, const char *text)
+void tip_workload_stream_finish(struct tip_workload_stream *s, enum tip_grpc_status status,
+				const char *text)
 {
 	struct tip_workload *w = s->conn->workload;
 
 	if (status == TIP_GRPC_PERMISSION_DENIED)
 		w->stats.denied++;
-	else
+	else if (status != TIP_GRPC_OK)
 		w->stats.errors++;
-	pending_stop(s);
+	tip_workload_stream_settled(s);
 	s->over = true;
 	s->dirty = false;
 	s->ask = 0;
 	tip_rpc_finish(s->call, status, text);
 }
 
-static void deny(struct tip_workload_stream *s)
+void tip_workload_stream_deny(struct tip_workload_stream *s)
 {
-	finish(s, TIP_GRPC_PERMISSION_DENIED, "no identity issued");
+	tip_workload_stream_finish(s, TIP_GRPC_PERMISSION_DENIED, "no identity issued");
 }
 
 static void on_pending_over(evutil_socket_t fd, short what, void *arg)
 {
 	(void)fd;
 	(void)what;
-	deny(arg);
+	tip_workload_stream_deny(arg);
 }
 
-static void pending_start(struct tip_workload_stream *s)
+void tip_workload_stream_wait(struct tip_workload_stream *s)
 {
 	const uint32_t ms = s->conn->workload->config.pending_ms;
 	const struct timeval tv = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
@@ -78,8 +80,7 @@ static bool build_svids(struct tip_workload *w, const struct tip_svid *svids, si
 	return false;
 }
 
-/* Sends `m` unless it says what the last one said. */
-static void send_new(struct tip_workload_stream *s, const struct tip_message *m)
+void tip_workload_stream_send(struct tip_workload_stream *s, const struct tip_message *m)
 {
 	uint8_t digest[TIP_DIGEST_SIZE];
 
@@ -96,7 +97,7 @@ static void send_new(struct tip_workload_stream *s, const struct tip_message *m)
 	s->sent = true;
 }
 
-void tip_workload_stream_serve(struct tip_workload_stream *s)
+static void serve_x509(struct tip_workload_stream *s)
 {
 	struct tip_workload *w = s->conn->workload;
 	struct tip_svid svids[TIP_WORKLOAD_MAX_SVIDS];
@@ -113,25 +114,36 @@ void tip_workload_stream_serve(struct tip_workload_stream *s)
 	switch (w->ops.fetch(w->ops.ctx, s->conn->peer.exec_id, svids, TIP_WORKLOAD_MAX_SVIDS,
 			     &count)) {
 	case TIP_FETCH_OK:
-		pending_stop(s);
+		tip_workload_stream_settled(s);
 		if (!count || !bundle.len)
-			finish(s, TIP_GRPC_UNAVAILABLE, "could not fetch X.509-SVID: not ready");
+			tip_workload_stream_finish(s, TIP_GRPC_UNAVAILABLE,
+						   "could not fetch X.509-SVID: not ready");
 		else if (s->kind == TIP_WORKLOAD_BUNDLES)
 			tip_message_bundles(w->trust_domain, (const uint8_t *)bundle.data,
 					    bundle.len, &m);
 		else if (!build_svids(w, svids, count, &bundle, &m))
-			finish(s, TIP_GRPC_UNAVAILABLE, "could not fetch X.509-SVID: bad record");
+			tip_workload_stream_finish(s, TIP_GRPC_UNAVAILABLE,
+						   "could not fetch X.509-SVID: bad record");
 		if (m.data)
-			send_new(s, &m);
+			tip_workload_stream_send(s, &m);
 		break;
-	case TIP_FETCH_DENIED: deny(s); break;
-	case TIP_FETCH_PENDING: pending_start(s); break;
+	case TIP_FETCH_DENIED: tip_workload_stream_deny(s); break;
+	case TIP_FETCH_PENDING: tip_workload_stream_wait(s); break;
 	case TIP_FETCH_ERROR:
-		finish(s, TIP_GRPC_UNAVAILABLE, "could not fetch X.509-SVID: signing failed");
+		tip_workload_stream_finish(s, TIP_GRPC_UNAVAILABLE,
+					   "could not fetch X.509-SVID: signing failed");
 		break;
 	}
 	tip_message_free(&m);
 	tip_buf_free(&bundle);
+}
+
+void tip_workload_stream_serve(struct tip_workload_stream *s)
+{
+	if (s->kind == TIP_WORKLOAD_SVIDS || s->kind == TIP_WORKLOAD_BUNDLES)
+		serve_x509(s);
+	else
+		tip_workload_stream_serve_jwt(s);
 }
 
 /* ---- methods ---- */
@@ -156,22 +168,22 @@ static bool admit(struct tip_workload *w, struct tip_rpc_call *call)
 	return false;
 }
 
-static void start(struct tip_workload *w, struct tip_rpc_call *call, const uint8_t *req, size_t len,
-		  enum tip_workload_kind kind)
+static void refuse(struct tip_workload *w, struct tip_rpc_call *call, const char *text)
 {
-	struct tip_workload_stream *s;
+	w->stats.errors++;
+	tip_rpc_finish(call, TIP_GRPC_INVALID_ARGUMENT, text);
+}
 
-	if (!admit(w, call))
-		return;
-	if (!tip_message_request_ok(req, len)) {
-		w->stats.errors++;
-		tip_rpc_finish(call, TIP_GRPC_INVALID_ARGUMENT, "malformed request");
-		return;
-	}
-	s = tip_alloc(sizeof(*s));
+/* A call that is to be served, once its process was checked. Owns `ask`. */
+static void start(struct tip_workload *w, struct tip_rpc_call *call, enum tip_workload_kind kind,
+		  struct tip_jwt_ask *ask)
+{
+	struct tip_workload_stream *s = tip_alloc(sizeof(*s));
+
 	s->conn = conn_of(call);
 	s->call = call;
 	s->kind = kind;
+	s->ask_jwt = ask;
 	s->dirty = true;
 	evtimer_assign(&s->pending, w->base, on_pending_over, s);
 	LIST_INSERT_HEAD(&s->conn->streams, s, link);
@@ -180,14 +192,59 @@ static void start(struct tip_workload *w, struct tip_rpc_call *call, const uint8
 	tip_workload_ask(s->conn);
 }
 
+/* Methods whose request is empty. */
+static void start_plain(struct tip_workload *w, struct tip_rpc_call *call, const uint8_t *req,
+			size_t len, enum tip_workload_kind kind)
+{
+	if (!admit(w, call))
+		return;
+	if (tip_message_request_ok(req, len))
+		start(w, call, kind, NULL);
+	else
+		refuse(w, call, "malformed request");
+}
+
+/* Methods that ask for something. */
+static void start_jwt(struct tip_workload *w, struct tip_rpc_call *call, const uint8_t *req,
+		      size_t len, enum tip_workload_kind kind,
+		      struct tip_jwt_ask *(*read)(const uint8_t *req, size_t len, char **why))
+{
+	struct tip_jwt_ask *ask;
+	char *why = NULL;
+
+	if (!admit(w, call))
+		return;
+	ask = read(req, len, &why);
+	if (ask)
+		start(w, call, kind, ask);
+	else
+		refuse(w, call, why);
+	free(why);
+}
+
 static void fetch_svids(void *ctx, struct tip_rpc_call *call, const uint8_t *req, size_t len)
 {
-	start(ctx, call, req, len, TIP_WORKLOAD_SVIDS);
+	start_plain(ctx, call, req, len, TIP_WORKLOAD_SVIDS);
 }
 
 static void fetch_bundles(void *ctx, struct tip_rpc_call *call, const uint8_t *req, size_t len)
 {
-	start(ctx, call, req, len, TIP_WORKLOAD_BUNDLES);
+	start_plain(ctx, call, req, len, TIP_WORKLOAD_BUNDLES);
+}
+
+static void fetch_jwt_svids(void *ctx, struct tip_rpc_call *call, const uint8_t *req, size_t len)
+{
+	start_jwt(ctx, call, req, len, TIP_WORKLOAD_JWT_SVIDS, tip_jwt_ask_fetch);
+}
+
+static void fetch_jwt_bundles(void *ctx, struct tip_rpc_call *call, const uint8_t *req, size_t len)
+{
+	start_plain(ctx, call, req, len, TIP_WORKLOAD_JWT_BUNDLES);
+}
+
+static void validate_jwt(void *ctx, struct tip_rpc_call *call, const uint8_t *req, size_t len)
+{
+	start_jwt(ctx, call, req, len, TIP_WORKLOAD_VALIDATION, tip_jwt_ask_validate);
 }
 
 static void on_call_closed(void *ctx, struct tip_rpc_call *call)
@@ -197,30 +254,20 @@ static void on_call_closed(void *ctx, struct tip_rpc_call *call)
 
 	if (!s)
 		return;
-	pending_stop(s);
+	tip_workload_stream_settled(s);
 	LIST_REMOVE(s, link);
 	w->stats.streams--;
+	tip_jwt_ask_free(s->ask_jwt);
 	free(s);
-}
-
-static void unimplemented(struct tip_workload *w, struct tip_rpc_call *call, const char *text)
-{
-	if (admit(w, call))
-		tip_rpc_finish(call, TIP_GRPC_UNIMPLEMENTED, text);
-}
-
-static void no_jwt(void *ctx, struct tip_rpc_call *call, const uint8_t *req, size_t len)
-{
-	(void)req;
-	(void)len;
-	unimplemented(ctx, call, "JWT-SVIDs are not served by this version of Tipstaff");
 }
 
 static void no_wit(void *ctx, struct tip_rpc_call *call, const uint8_t *req, size_t len)
 {
 	(void)req;
 	(void)len;
-	unimplemented(ctx, call, "WIT-SVIDs are not served by this version of Tipstaff");
+	if (admit(ctx, call))
+		tip_rpc_finish(call, TIP_GRPC_UNIMPLEMENTED,
+			       "WIT-SVIDs are not served by this version of Tipstaff");
 }
 
 struct tip_rpc_server *tip_workload_rpc(struct tip_workload *w)
@@ -228,9 +275,9 @@ struct tip_rpc_server *tip_workload_rpc(struct tip_workload *w)
 	const struct tip_rpc_method methods[] = {
 		{"/SpiffeWorkloadAPI/FetchX509SVID", fetch_svids, on_call_closed, w},
 		{"/SpiffeWorkloadAPI/FetchX509Bundles", fetch_bundles, on_call_closed, w},
-		{"/SpiffeWorkloadAPI/FetchJWTSVID", no_jwt, NULL, w},
-		{"/SpiffeWorkloadAPI/FetchJWTBundles", no_jwt, NULL, w},
-		{"/SpiffeWorkloadAPI/ValidateJWTSVID", no_jwt, NULL, w},
+		{"/SpiffeWorkloadAPI/FetchJWTSVID", fetch_jwt_svids, on_call_closed, w},
+		{"/SpiffeWorkloadAPI/FetchJWTBundles", fetch_jwt_bundles, on_call_closed, w},
+		{"/SpiffeWorkloadAPI/ValidateJWTSVID", validate_jwt, on_call_closed, w},
 		{"/SpiffeWorkloadAPI/FetchWITSVID", no_wit, NULL, w},
 		{"/SpiffeWorkloadAPI/FetchWITBundles", no_wit, NULL, w},
 	};

@@ -21,6 +21,13 @@ struct tip_workload_ops {
 	enum tip_fetch (*fetch)(void *ctx, uint64_t exec_id, struct tip_svid *out, size_t max,
 				size_t *count);
 	const uint8_t *(*bundle)(void *ctx, size_t *len);
+	/* As tip_store_standing(), tip_store_fetch_jwt(), _jwks() and _validate_jwt(). */
+	enum tip_standing (*standing)(void *ctx, uint64_t exec_id);
+	enum tip_fetch (*fetch_jwt)(void *ctx, uint64_t exec_id, const struct tip_jwt_query *query,
+				    struct tip_jwt_svid *out, size_t max, size_t *count);
+	const char *(*jwks)(void *ctx, size_t *len);
+	int (*validate_jwt)(void *ctx, const char *audience, const char *token, struct tip_jwt *out,
+			    struct tip_error *err);
 	/*
 	 * Asks whether connection `id` still belongs to its {process, exec, epoch}. The answer
 	 * comes through tip_workload_checked() with the same `ask`. No key material is written

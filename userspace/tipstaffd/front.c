@@ -93,6 +93,29 @@ static const uint8_t *workload_bundle(void *ctx, size_t *len)
 	return tip_store_bundle(((struct front *)ctx)->store, len);
 }
 
+static enum tip_standing workload_standing(void *ctx, uint64_t exec_id)
+{
+	return tip_store_standing(((struct front *)ctx)->store, exec_id);
+}
+
+static enum tip_fetch workload_fetch_jwt(void *ctx, uint64_t exec_id,
+					 const struct tip_jwt_query *query,
+					 struct tip_jwt_svid *out, size_t max, size_t *count)
+{
+	return tip_store_fetch_jwt(((struct front *)ctx)->store, exec_id, query, out, max, count);
+}
+
+static const char *workload_jwks(void *ctx, size_t *len)
+{
+	return tip_store_jwks(((struct front *)ctx)->store, len);
+}
+
+static int workload_validate_jwt(void *ctx, const char *audience, const char *token,
+				 struct tip_jwt *out, struct tip_error *err)
+{
+	return tip_store_validate_jwt(((struct front *)ctx)->store, audience, token, out, err);
+}
+
 static void workload_check(void *ctx, uint64_t id, uint32_t ask)
 {
 	tip_link_send(((struct front *)ctx)->link,
@@ -171,8 +194,18 @@ static void on_config(struct front *f, const struct tip_link_msg *m)
 		.max_connections_per_uid = m->numbers[4],
 		.pending_ms = PENDING_MS,
 	};
-	struct tip_workload_ops wops = {workload_fetch,   workload_bundle, workload_check,
-					workload_refused, workload_closed, f};
+	const struct tip_workload_ops wops = {
+		.fetch = workload_fetch,
+		.bundle = workload_bundle,
+		.standing = workload_standing,
+		.fetch_jwt = workload_fetch_jwt,
+		.jwks = workload_jwks,
+		.validate_jwt = workload_validate_jwt,
+		.check = workload_check,
+		.refused = workload_refused,
+		.closed = workload_closed,
+		.ctx = f,
+	};
 
 	if (f->store) {
 		fail(f, "the keeper configured twice");

@@ -25,6 +25,12 @@ struct fixture {
 	struct tip_svid svids[3];
 	size_t count;
 	char bundle[32];
+	struct tip_jwt_svid jwts[3];
+	size_t njwts;
+	char jwks[64];
+	char asked[128];    /* the last query for a JWT-SVID, or token to be validated */
+	const char *claims; /* of a token that holds; NULL: none does */
+	enum tip_standing standing;
 	size_t fetches;
 
 	/* The keeper. */
@@ -59,6 +65,54 @@ static inline const uint8_t *fake_bundle(void *ctx, size_t *len)
 
 	*len = strlen(f->bundle);
 	return (const uint8_t *)f->bundle;
+}
+
+static inline enum tip_standing fake_standing(void *ctx, uint64_t exec_id)
+{
+	struct fixture *f = ctx;
+
+	assert_int_equal(exec_id, EXEC);
+	return f->standing;
+}
+
+static inline enum tip_fetch fake_fetch_jwt(void *ctx, uint64_t exec_id,
+					    const struct tip_jwt_query *query,
+					    struct tip_jwt_svid *out, size_t max, size_t *count)
+{
+	struct fixture *f = ctx;
+
+	assert_int_equal(exec_id, EXEC);
+	f->fetches++;
+	*count = 0;
+	snprintf(f->asked, sizeof(f->asked), "%zu %s %s", query->naudiences, query->audiences[0],
+		 query->spiffe_id ? query->spiffe_id : "any");
+	if (f->fetch != TIP_FETCH_OK)
+		return f->fetch;
+	assert_true(f->njwts <= max);
+	memcpy(out, f->jwts, f->njwts * sizeof(*out));
+	*count = f->njwts;
+	return TIP_FETCH_OK;
+}
+
+static inline const char *fake_jwks(void *ctx, size_t *len)
+{
+	struct fixture *f = ctx;
+
+	*len = strlen(f->jwks);
+	return f->jwks;
+}
+
+static inline int fake_validate_jwt(void *ctx, const char *audience, const char *token,
+				    struct tip_jwt *out, struct tip_error *err)
+{
+	struct fixture *f = ctx;
+
+	snprintf(f->asked, sizeof(f->asked), "%s %s", audience, token);
+	if (!f->claims)
+		return tip_error_set(err, "the token has expired");
+	out->spiffe_id = tip_strdup("spiffe://example.org/peer");
+	out->claims = json_loads(f->claims, 0, NULL);
+	return 0;
 }
 
 static inline void fake_check(void *ctx, uint64_t id, uint32_t ask)
@@ -119,6 +173,10 @@ static inline int setup(void **state)
 	const struct tip_workload_ops ops = {
 		.fetch = fake_fetch,
 		.bundle = fake_bundle,
+		.standing = fake_standing,
+		.fetch_jwt = fake_fetch_jwt,
+		.jwks = fake_jwks,
+		.validate_jwt = fake_validate_jwt,
 		.check = fake_check,
 		.refused = fake_refused,
 		.closed = fake_closed,
@@ -139,6 +197,11 @@ static inline int setup(void **state)
 		.hint = "web",
 	};
 	strcpy(f->bundle, "bundle one");
+	f->standing = TIP_STANDING_HOLDS;
+	f->njwts = 1;
+	f->jwts[0] = (struct tip_jwt_svid){"spiffe://example.org/frontend", KEY, "web"};
+	strcpy(f->jwks, "{\"keys\":[]}");
+	f->claims = "{\"aud\": [\"me\"], \"n\": 5}";
 	peer_open(&f->p, f->base, connect_as(f, 1000), 0);
 	*state = f;
 	return 0;

@@ -142,10 +142,9 @@ static void test_signing_fails(void **state)
 static void test_unserved(void **state)
 {
 	struct fixture *f = *state;
-	static const char *const methods[] = {
-		PATH("FetchJWTSVID"),          PATH("FetchJWTBundles"), PATH("ValidateJWTSVID"),
-		PATH("FetchWITSVID"),          PATH("FetchWITBundles"), PATH("FetchEverything"),
-		"/grpc.health.v1.Health/Check"};
+	static const char *const methods[] = {PATH("FetchWITSVID"), PATH("FetchWITBundles"),
+					      PATH("FetchEverything"),
+					      "/grpc.health.v1.Health/Check"};
 
 	for (size_t i = 0; i < TIP_ARRAY_SIZE(methods); i++)
 		assert_int_equal(call(f, methods[i])->grpc, TIP_GRPC_UNIMPLEMENTED);
