@@ -57,6 +57,17 @@ static void put_table(json_t *entries)
 	tip_buf_free(&selectors);
 }
 
+static void put_lifetime(json_t *e)
+{
+	const long long x509 = get_int(e, "x509_ttl"), jwt = get_int(e, "jwt_ttl");
+	char text[32], token[32];
+
+	if (x509 > 0 && jwt > 0)
+		out_field(9, "lifetime", "%s, of a token %s",
+			  out_duration((uint64_t)x509, text, sizeof(text)),
+			  out_duration((uint64_t)jwt, token, sizeof(token)));
+}
+
 static void put_long(json_t *entries)
 {
 	struct tip_buf list = {0};
@@ -64,8 +75,7 @@ static void put_long(json_t *entries)
 	size_t i, k;
 
 	json_array_foreach (entries, i, e) {
-		json_t *ttl = json_object_get(e, "x509_ttl");
-		char *from = origin_of(e), time[32];
+		char *from = origin_of(e);
 
 		out_print("%s%s", i > 0 ? "\n" : "", out_on(stdout, OUT_BOLD));
 		out_puts_safe(get_string(e, "spiffe_id", "?"));
@@ -73,10 +83,7 @@ static void put_long(json_t *entries)
 		out_field(9, "id", "%s", get_string(e, "id", "?"));
 		json_array_foreach (json_object_get(e, "selectors"), k, selector)
 			out_field(9, k ? "" : "selectors", "%s", json_string_value(selector));
-		if (json_integer_value(ttl) > 0)
-			out_field(9, "lifetime", "%s",
-				  out_duration((uint64_t)json_integer_value(ttl), time,
-					       sizeof(time)));
+		put_lifetime(e);
 		if (*get_string(e, "hint", ""))
 			out_field(9, "hint", "%s", get_string(e, "hint", ""));
 		join(&list, json_object_get(e, "dns_names"));
@@ -109,7 +116,7 @@ static int do_list(const struct cli_args *args)
 }
 
 /* What can be known to be wrong without the daemon is a wrong command line. */
-static int check_add(const char *id, json_t *selectors, const char *ttl)
+static int check_add(const char *id, json_t *selectors, const char *ttl, const char *jwt_ttl)
 {
 	struct tip_arena *arena = tip_arena_new();
 	struct tip_selector parsed;
@@ -137,6 +144,9 @@ static int check_add(const char *id, json_t *selectors, const char *ttl)
 	if (ttl && tip_duration_parse(ttl, &ns))
 		ret = cli_usage("for example 90s, 10m or 1h", "--ttl: \"%s\" is not a duration",
 				ttl);
+	else if (jwt_ttl && tip_duration_parse(jwt_ttl, &ns))
+		ret = cli_usage("for example 90s, 10m or 1h", "--jwt-ttl: \"%s\" is not a duration",
+				jwt_ttl);
 out:
 	tip_arena_free(arena);
 	return ret;
@@ -146,17 +156,20 @@ static int do_add(const struct cli_args *args)
 {
 	json_t *selectors = cli_values(args, "selector"), *dns = cli_values(args, "dns");
 	const char *id = args->argv[0], *ttl = cli_value(args, "ttl", NULL);
+	const char *jwt_ttl = cli_value(args, "jwt-ttl", NULL);
 	const char *hint = cli_value(args, "hint", NULL);
 	json_t *params, *result;
 	int ret;
 
-	ret = check_add(id, selectors, ttl);
+	ret = check_add(id, selectors, ttl, jwt_ttl);
 	if (ret)
 		goto out;
 	params = json_pack("{s:s, s:O, s:b}", "spiffe_id", id, "selectors", selectors, "ephemeral",
 			   cli_given(args, "ephemeral"));
 	if (ttl)
 		json_object_set_new(params, "x509_ttl", json_string(ttl));
+	if (jwt_ttl)
+		json_object_set_new(params, "jwt_ttl", json_string(jwt_ttl));
 	if (hint)
 		json_object_set_new(params, "hint", json_string(hint));
 	if (json_array_size(dns) > 0)
@@ -215,7 +228,8 @@ static const struct cli_option add_options[] = {
 	 "repeated,"
 	 " then all must hold (required)",
 	 CLI_COMPLETE_NONE},
-	{"ttl", 0, "DURATION", "lifetime of its SVIDs, such as 10m or 1h", CLI_COMPLETE_NONE},
+	{"ttl", 0, "DURATION", "lifetime of its X.509-SVIDs, such as 10m or 1h", CLI_COMPLETE_NONE},
+	{"jwt-ttl", 0, "DURATION", "lifetime of its JWT-SVIDs, such as 5m", CLI_COMPLETE_NONE},
 	{"hint", 0, "TEXT", "hint that the Workload API hands out with the SVID",
 	 CLI_COMPLETE_NONE},
 	{"dns", 0, "NAME", "DNS name in the SVID; may be repeated", CLI_COMPLETE_NONE},

@@ -3,20 +3,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
 #include "proto/workload.pb-c.h"
-#include "rpc/client.h"
 #include "tipstaff/cert.h"
 #include "tipstaff/out.h"
 #include "tipstaff/tipstaff.h"
+#include "tipstaff/workload.h"
 
-/* `svid fetch`: an ordinary client of the Workload API, which gives it its own identity and no
- * other. */
+/* `svid fetch`: a client of the Workload API, which gives it its own identity and no other. */
 
 struct fetch {
 	const char *write; /* folder, or NULL */
@@ -24,44 +21,6 @@ struct fetch {
 	unsigned int seen; /* responses */
 	int ret;
 };
-
-/* The Workload API's socket: said, or beside the control socket. The caller frees. */
-static char *workload_path(void)
-{
-	const char *env = getenv("SPIFFE_ENDPOINT_SOCKET"), *slash = strrchr(cli.socket, '/');
-
-	if (cli.workload_socket)
-		return tip_strdup(cli.workload_socket);
-	if (env && *env) {
-		if (!strncmp(env, "unix:", 5))
-			env += strncmp(env, "unix://", 7) ? 5 : 7;
-		return tip_strdup(env);
-	}
-	if (!slash)
-		return tip_strdup("workload.sock");
-	return tip_sprintf("%.*s/workload.sock", (int)(slash - cli.socket), cli.socket);
-}
-
-static int dial(const char *path)
-{
-	struct sockaddr_un addr = {.sun_family = AF_UNIX};
-	int fd;
-
-	if (strlen(path) >= sizeof(addr.sun_path)) {
-		cli_usage(NULL, "%s: longer than a socket path can be", path);
-		return -1;
-	}
-	strcpy(addr.sun_path, path);
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd >= 0 && connect(fd, (struct sockaddr *)&addr, sizeof(addr)) == 0)
-		return fd;
-	cli_fail("is tipstaffd running? Name its socket with --workload-socket or"
-		 " SPIFFE_ENDPOINT_SOCKET",
-		 "%s: %s", path, strerror(errno));
-	if (fd >= 0)
-		close(fd);
-	return -1;
-}
 
 /* ---- one response ------------------------------------------------------------------------- */
 
@@ -231,62 +190,31 @@ static bool on_message(void *ctx, const uint8_t *msg, size_t len)
 	return f->ret == CLI_OK && f->watch && out_end();
 }
 
-/* What to do about a gRPC status. */
-static const char *hint_for(int status)
-{
-	switch (status) {
-	case TIP_GRPC_PERMISSION_DENIED:
-		return "no registration entry matches this process, or its identity is"
-		       " quarantined: see `tipstaff identity list` and `tipstaff quarantine list`";
-	case TIP_GRPC_UNAVAILABLE:
-		return "the daemon is starting or its front is being restarted: try again";
-	case TIP_GRPC_RESOURCE_EXHAUSTED: return "this user has too many connections open";
-	case TIP_GRPC_UNIMPLEMENTED:
-		return "something else listens on that socket: see --workload-socket";
-	default: return NULL;
-	}
-}
-
 static int do_fetch(const struct cli_args *args)
 {
-	static const char *const headers[] = {"workload.spiffe.io", "true", NULL};
 	struct fetch f = {
 		.write = cli_value(args, "write", NULL),
 		.watch = cli_given(args, "watch"),
 	};
-	struct tip_rpc_client_call call = {
-		.authority = "localhost",
-		.path = "/SpiffeWorkloadAPI/FetchX509SVID",
-		.headers = headers,
-		.timeout_ms = -1,
+	struct workload_call call = {
+		.method = "FetchX509SVID",
 		.message = on_message,
 		.ctx = &f,
 	};
-	struct tip_error err = {0};
-	uint64_t timeout;
-	char *path;
-	int fd, status;
+	int ret = workload_timeout(args, &call.timeout_ms);
 
-	if (tip_duration_parse(cli_value(args, "timeout", "5s"), &timeout) || timeout == 0 ||
-	    timeout / 1000000 > INT32_MAX)
-		return cli_usage("for example 5s or 1m", "--timeout wants a duration, not \"%s\"",
-				 cli_value(args, "timeout", ""));
-	if (!f.watch)
-		call.timeout_ms = (int)(timeout / 1000000);
+	if (ret)
+		return ret;
+	if (f.watch)
+		call.timeout_ms = -1;
 	if (f.write && access(f.write, W_OK | X_OK))
 		return cli_fail("make the folder first", "%s: %s", f.write, strerror(errno));
-	path = workload_path();
-	fd = dial(path);
-	free(path);
-	if (fd < 0)
-		return CLI_FAIL;
-	status = tip_rpc_client_call(fd, &call, &err);
-	close(fd);
-	if (status && f.ret == CLI_OK)
-		return cli_fail(hint_for(status), "Workload API: %s", err.text);
-	if (!status && f.ret == CLI_OK && f.seen == 0)
+	ret = workload_call(&call);
+	if (ret || f.ret != CLI_OK)
+		return f.ret != CLI_OK ? f.ret : ret;
+	if (f.seen == 0)
 		return cli_fail(NULL, "the Workload API ended the call without an SVID");
-	return f.ret;
+	return CLI_OK;
 }
 
 static const struct cli_option fetch_options[] = {
@@ -308,7 +236,8 @@ static const struct cli_command cmd_fetch = {
 	.run = do_fetch,
 };
 
-static const struct cli_command *const subs[] = {&cmd_fetch, NULL};
+static const struct cli_command *const subs[] = {&cmd_fetch, &cmd_svid_fetch_jwt,
+						 &cmd_svid_validate_jwt, NULL};
 
 const struct cli_command cmd_svid = {
 	.name = "svid",

@@ -82,7 +82,10 @@ extern const struct cli_command cmd_detach;
 extern const struct cli_command cmd_version;
 extern const struct cli_command cmd_completion;
 extern const struct cli_command cmd_help;
-extern const struct cli_command cmd_rules_validate; /* a command of cmd_rules, in its own file */
+/* Commands of cmd_rules and cmd_svid, in their own files. */
+extern const struct cli_command cmd_rules_validate;
+extern const struct cli_command cmd_svid_fetch_jwt;
+extern const struct cli_command cmd_svid_validate_jwt;
 
 bool cli_given(const struct cli_args *args, const char *option);
 /* The last value of an option, or `fallback`. */

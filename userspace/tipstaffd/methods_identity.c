@@ -47,9 +47,10 @@ static json_t *entry_json(struct tip_keeper *k, size_t i)
 									      text, sizeof(text))));
 	for (size_t n = 0; n < e->ndns_names; n++)
 		json_array_append_new(names, json_string(e->dns_names[n]));
-	return json_pack("{s:s, s:s, s:o, s:I, s:s, s:o, s:s, s:i, s:s, s:I, s:b}", "id", e->id,
-			 "spiffe_id", e->spiffe_id, "selectors", selectors, "x509_ttl",
-			 (json_int_t)(e->x509_ttl ? e->x509_ttl : k->config->x509_ttl), "hint",
+	return json_pack("{s:s, s:s, s:o, s:I, s:I, s:s, s:o, s:s, s:i, s:s, s:I, s:b}", "id",
+			 e->id, "spiffe_id", e->spiffe_id, "selectors", selectors, "x509_ttl",
+			 (json_int_t)(e->x509_ttl ? e->x509_ttl : k->config->x509_ttl), "jwt_ttl",
+			 (json_int_t)(e->jwt_ttl ? e->jwt_ttl : k->config->jwt_ttl), "hint",
 			 e->hint, "dns_names", names, "file", e->file, "line", e->line, "from",
 			 from, "processes", holders(k, e->spiffe_id), "quarantined",
 			 tip_guard_quarantined(k->guard, e->spiffe_id) != NULL);
@@ -66,26 +67,28 @@ TIP_METHOD(tip_method_identity_list)
 	return json_pack("{s:o}", "entries", list);
 }
 
-#define TTL_MAX (366LL * 86400) /* as in entries files */
-
-/* x509_ttl comes as seconds or as a duration. */
-static int read_ttl(json_t *v, uint32_t *out, struct tip_error *err)
+/* A lifetime comes as seconds or as a duration, within the limits of entries files. */
+static int read_ttl(json_t *params, const char *key, uint32_t max, uint32_t *out,
+		    struct tip_error *err)
 {
+	const json_t *v = json_object_get(params, key);
 	uint64_t ns;
 
 	*out = 0;
 	if (!v || json_is_null(v))
 		return 0;
-	if (json_is_integer(v) && json_integer_value(v) >= 10 && json_integer_value(v) <= TTL_MAX) {
+	if (json_is_integer(v) && json_integer_value(v) >= TIP_ENTRY_TTL_MIN &&
+	    json_integer_value(v) <= max) {
 		*out = (uint32_t)json_integer_value(v);
 		return 0;
 	}
 	if (json_is_string(v) && tip_duration_parse(json_string_value(v), &ns) == 0 &&
-	    ns >= 10 * TIP_NSEC_PER_SEC && ns <= (uint64_t)TTL_MAX * TIP_NSEC_PER_SEC) {
+	    ns >= TIP_ENTRY_TTL_MIN * TIP_NSEC_PER_SEC && ns <= max * TIP_NSEC_PER_SEC) {
 		*out = (uint32_t)(ns / TIP_NSEC_PER_SEC);
 		return 0;
 	}
-	return tip_error_set(err, "x509_ttl must be a duration between 10s and 366d");
+	return tip_error_set(err, "%s must be a duration between %us and %uh", key,
+			     TIP_ENTRY_TTL_MIN, max / 3600);
 }
 
 static int read_strings(struct tip_arena *a, json_t *v, const char *what, size_t max,
@@ -122,7 +125,8 @@ static int read_entry(struct tip_arena *a, json_t *params, struct tip_entry *e,
 	if (tip_spiffe_id_check(id, true, err) < 0)
 		return -1;
 	e->spiffe_id = tip_arena_strdup(a, id);
-	if (read_ttl(json_object_get(params, "x509_ttl"), &e->x509_ttl, err) < 0 ||
+	if (read_ttl(params, "x509_ttl", TIP_ENTRY_X509_TTL_MAX, &e->x509_ttl, err) < 0 ||
+	    read_ttl(params, "jwt_ttl", TIP_ENTRY_JWT_TTL_MAX, &e->jwt_ttl, err) < 0 ||
 	    read_strings(a, json_object_get(params, "dns_names"), "dns_names", TIP_ENTRY_DNS_MAX,
 			 &e->dns_names, &e->ndns_names, err) < 0 ||
 	    read_strings(a, json_object_get(params, "selectors"), "selectors",
