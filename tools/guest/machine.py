@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """qemu-system-x86_64, always with TCG: runs one guest to its end and says how that was.
 
-Four ways lead out of the guest: the kernel's console (to a file), and three ports: the command's output, its errors, and
-what happens ("started", "exit N"). A shell has a terminal in place of the two in the middle.
+Five ways lead out of the guest: the kernel's console (to a file), and four ports: the command's output, its errors, the
+files that it leaves behind (a tar archive), and what happens ("started", "exit N"). A shell has a terminal in place of the
+first two.
 """
 
 import contextlib
@@ -13,6 +14,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tarfile
 import tempfile
 import time
 
@@ -29,9 +31,18 @@ KERNEL_ARGUMENTS = (
     "oops=panic panic=-1 "
     "lsm=lockdown,capability,landlock,bpf cgroup_no_v1=all "
     # Emulated time stands still now and then; that is no news.
-    "nowatchdog rcupdate.rcu_cpu_stall_suppress=1 mitigations=off random.trust_cpu=on"
+    "no_timer_check nowatchdog rcupdate.rcu_cpu_stall_suppress=1 mitigations=off random.trust_cpu=on"
 )
-TROUBLE = re.compile(r"Kernel panic|\bOops\b|\bBUG: |general protection fault|KASAN: |UBSAN: ", re.IGNORECASE)
+# How a capability (tipstaffd --capabilities) is taken from the guest: an argument of the kernel, a module that it does not
+# load, or nothing here, because the script `start` leaves it out.
+WITHOUT = {
+    "lsm": ("lsm", "lockdown,capability,landlock"),
+    "ktls": ("module_blacklist", "tls"),
+    "nfqueue": ("module_blacklist", "nfnetlink_queue"),
+    "cgroup2": None,
+}
+# As the kernel spells them: "..MP-BIOS bug: ..." is none of its own.
+TROUBLE = re.compile(r"Kernel panic|\bOops\b|\bBUG: |general protection fault|KASAN: |UBSAN: ")
 WARNING = re.compile(r"WARNING: CPU|possible recursive locking|suspicious RCU usage")
 
 
@@ -44,9 +55,22 @@ def trouble(console, pattern=TROUBLE):
     return ""
 
 
-def arguments(vmlinuz, initramfs, console, append, memory, cpus):
+def without(names):
+    """The kernel's arguments that take these capabilities away. It looks at the last of a kind only."""
+    kinds = {}
+    for name in names:
+        if WITHOUT[name]:
+            kind, value = WITHOUT[name]
+            kinds.setdefault(kind, []).append(value)
+    return " ".join(f"{kind}={','.join(values)}" for kind, values in kinds.items())
+
+
+def arguments(vmlinuz, initramfs, console, append, memory, cpus, icount):
+    # Instructions can be counted on one processor only, and while it idles time shall not run after a clock of the host.
+    machine = (["-accel", "tcg,thread=single", "-smp", "1", "-icount", "shift=0,sleep=off"] if icount
+               else ["-accel", "tcg,thread=multi", "-smp", str(cpus)])
     return [
-        "qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", str(cpus), "-m", str(memory),
+        "qemu-system-x86_64", *machine, "-cpu", "max", "-m", str(memory),
         "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-monitor", "none",
         "-kernel", vmlinuz, "-initrd", initramfs, "-append", f"{KERNEL_ARGUMENTS} {append}",
         "-chardev", f"file,id=console,path={console}", "-serial", "chardev:console",
@@ -108,7 +132,24 @@ def forward(qemu, sources, outcome, deadline):
     return qemu.poll() is not None
 
 
-def run(vmlinuz, initramfs, *, shell=False, append="", memory=2048, cpus=2, timeout=600.0):
+def bring_back(archive, keep):
+    """Takes out of the guest's archive what the caller wanted: {name: path}."""
+    left = dict(keep)
+    archive.seek(0)
+    with contextlib.suppress(tarfile.ReadError), tarfile.open(fileobj=archive) as tar:  # an empty one cannot be read
+        for member in tar:
+            path = left.pop(member.name, None) if member.isfile() else None
+            if path:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                part = path.with_name(f"{path.name}.part")
+                with open(part, "wb") as f:
+                    shutil.copyfileobj(tar.extractfile(member), f)
+                part.rename(path)
+    for name in left:
+        print(f"vm: note: the command left no {name}", file=sys.stderr)
+
+
+def run(vmlinuz, initramfs, *, shell=False, append="", memory=2048, cpus=2, icount=False, timeout=600.0, keep=None):
     """Boots, runs what the initramfs says, and returns the exit status for the caller's caller."""
     if not shutil.which("qemu-system-x86_64"):
         raise VmError("qemu-system-x86_64 is missing (Debian: qemu-system-x86): sudo tools/install-deps vm")
@@ -116,9 +157,10 @@ def run(vmlinuz, initramfs, *, shell=False, append="", memory=2048, cpus=2, time
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="tipstaff-vm-"))
         with open(f"{folder}/initramfs", "wb") as f:
             f.write(initramfs)
-        argv = arguments(vmlinuz, f.name, f"{folder}/console", append, memory, cpus)
+        argv = arguments(vmlinuz, f.name, f"{folder}/console", append, memory, cpus, icount)
         sources, theirs = {}, []
-        for number, name, target in ((1, "output", 1), (2, "errors", 2), (3, "events", None)):
+        archive = stack.enter_context(tempfile.TemporaryFile(dir=folder))
+        for number, name, target in ((1, "output", 1), (2, "errors", 2), (3, "kept", archive.fileno()), (4, "events", None)):
             ours, its = os.pipe()
             stack.callback(os.close, ours)
             sources[ours] = target
@@ -134,6 +176,8 @@ def run(vmlinuz, initramfs, *, shell=False, append="", memory=2048, cpus=2, time
         outcome = Outcome()
         in_time = forward(qemu, sources, outcome, time.monotonic() + timeout)
         end(qemu)
+        if keep and in_time:
+            bring_back(archive, keep)
         with open(f"{folder}/console", encoding="utf-8", errors="replace") as f:
             console = f.read()
         return judge(outcome, console, in_time, timeout, qemu.returncode)
