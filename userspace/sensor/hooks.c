@@ -166,8 +166,11 @@ int tip_hooks_attach(struct tip_sensor *s, const struct tip_sensor_config *confi
 
 	if (!config->enforce && !config->traffic)
 		return 0;
-	if (!config->cgroup2 || !*config->cgroup2)
-		return tip_error_set(err, "enforcement needs cgroup2, and it is mounted nowhere");
+	if (!*config->cgroup2) {
+		if (config->traffic)
+			return tip_error_set(err, "traffic needs cgroup2: it is mounted nowhere");
+		return 0;
+	}
 	if (config->nscope == 0)
 		return hook_cgroup(s, config->cgroup2, count, err);
 	for (size_t i = 0; i < config->nscope; i++)

@@ -363,7 +363,9 @@ struct tip_sensor *tip_sensor_open(const struct tip_sensor_config *config,
 	}
 	if (s->pinned) {
 		tip_pin_remove_others(s);
-		tip_hooks_prune(s);
+		/* Without cgroup2 what an earlier daemon has attached is better than nothing. */
+		if (*config->cgroup2 || !config->enforce)
+			tip_hooks_prune(s);
 		if (!config->traffic)
 			tip_lookup_remove(s);
 	}

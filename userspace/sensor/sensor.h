@@ -107,7 +107,7 @@ enum tip_sensing {
 
 struct tip_sensor_config {
 	const char *instance;     /* names the pin directory */
-	const char *cgroup2;      /* mount point */
+	const char *cgroup2;      /* mount point, "": none, then no scope, no traffic, no hooks */
 	const char *const *scope; /* absolute cgroup directories; none: the whole node */
 	size_t nscope;
 	size_t max_processes;  /* entries of `procs` and `bindings` */

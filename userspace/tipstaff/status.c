@@ -181,6 +181,22 @@ static void put_tiers(json_t *s)
 	out_table_end(t, "  none");
 }
 
+/* Nothing at all where nothing is missing. */
+static void put_lacks(json_t *s)
+{
+	json_t *lack;
+	size_t i;
+
+	if (json_array_size(json_object_get(s, "lacks")) == 0)
+		return;
+	out_heading("What is missing here");
+	json_array_foreach (json_object_get(s, "lacks"), i, lack)
+		out_print("  %s%s%s: %s\n",
+			  out_on(stdout, get_bool(lack, "unprotected") ? OUT_RED : OUT_BOLD),
+			  get_string(lack, "capability", "?"), out_off(stdout),
+			  get_string(lack, "follows", "?"));
+}
+
 static void put_capabilities(json_t *s)
 {
 	struct out_table *t = out_table_new("  CAPABILITY,WORKS,TRIED");
@@ -218,6 +234,7 @@ static int do_status(const struct cli_args *args)
 	put_events(s);
 	out_heading("Tiers");
 	put_tiers(s);
+	put_lacks(s);
 	out_heading("What this kernel gives");
 	put_capabilities(s);
 out:

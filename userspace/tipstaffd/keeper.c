@@ -20,6 +20,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/version.h"
+#include "tipstaffd/lacks.h"
 #include "tipstaffd/sandbox.h"
 
 #define PROCESS_GRACE_TICK 1 /* seconds between housekeeping rounds */
@@ -113,7 +114,7 @@ static void on_reload(evutil_socket_t sig, short what, void *ctx)
 	if (tip_traffic_reload(k, &err) < 0) {
 		tip_err("traffic", "the old policies stay: %s",
 			tip_error_str(&err, text, sizeof(text)));
-	} else if (k->config->traffic) {
+	} else if (k->traffic.on) {
 		snprintf(text, sizeof(text),
 			 "Traffic policies reloaded | set=<NA> by=SIGHUP policies=%zu",
 			 tip_traffic_policies_count(tip_traffic_set_policies(k->traffic.set)));
@@ -220,10 +221,17 @@ static int find_scope(struct tip_keeper *k, struct tip_error *err)
 	const struct tip_config *c = k->config;
 	struct stat st;
 
-	if (tip_cgroup2_mount(k->cgroup2, sizeof(k->cgroup2)) < 0)
-		return tip_error_set(err,
-				     "no cgroup2 file system is mounted; mount one, for example at "
-				     "/sys/fs/cgroup/unified");
+	k->traffic.on = c->traffic;
+	if (tip_cgroup2_mount(k->cgroup2, sizeof(k->cgroup2)) < 0) {
+		k->cgroup2[0] = '\0';
+		k->traffic.on = false;
+		if (c->nscope)
+			return tip_error_at(err, c->file, 0, 0,
+					    "scope.cgroups: no cgroup2 file system is mounted, so "
+					    "there is no cgroup %s; mount one, for example at "
+					    "/sys/fs/cgroup/unified",
+					    c->scope[0]);
+	}
 	k->scope_dirs = tip_calloc(c->nscope + 1, sizeof(*k->scope_dirs));
 	for (size_t i = 0; i < c->nscope; i++) {
 		k->scope_dirs[i] = tip_sprintf("%s%s", k->cgroup2, c->scope[i]);
@@ -250,6 +258,7 @@ static int probe(struct tip_keeper *k, struct tip_error *err)
 					    "require: %s does not work on this kernel: %s",
 					    tip_capability_name(cap), k->caps[cap].detail);
 	}
+	tip_lacks_log(k);
 	return 0;
 }
 
@@ -294,7 +303,7 @@ static int open_sensor(struct tip_keeper *k, struct tip_error *err)
 		.activity_ring = c->activity_ring,
 		.lsm = c->enforcement && k->caps[TIP_CAP_LSM].works,
 		.enforce = c->enforcement,
-		.traffic = c->traffic,
+		.traffic = k->traffic.on,
 		.pin = true,
 	};
 	struct tip_process_ops pops = tip_wire_process(k);
@@ -407,7 +416,7 @@ static int start(struct tip_keeper *k, struct tip_error *err)
 	if (make_folders(k, err) < 0 || find_scope(k, err) < 0 || tip_front_find_user(k, err) < 0 ||
 	    tip_cache_open(k, err) < 0 || probe(k, err) < 0)
 		return -1;
-	if (k->config->traffic)
+	if (k->traffic.on)
 		tip_intercept_prepare(k->config->instance, k->config->run_dir,
 				      (uint16_t)k->config->traffic_port);
 	if (tip_sandbox_keeper(err) < 0 || open_alerts(k, err) < 0)
@@ -421,6 +430,7 @@ static int start(struct tip_keeper *k, struct tip_error *err)
 	listen_all(k);
 	begin_counting(k);
 	said_started(k);
+	tip_lacks_alert(k);
 	/* Probing, loading programs and compiling rules took megabytes that are free by now. */
 	malloc_trim(0);
 	tip_info("keeper",

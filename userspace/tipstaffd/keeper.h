@@ -39,6 +39,7 @@ struct tip_keeper_rules {
 
 /* traffic_files.c */
 struct tip_keeper_traffic {
+	bool on;                     /* configured, and this kernel can: connections are intercepted */
 	struct tip_traffic_set *set; /* in force; NULL before the first load */
 	uint64_t generation;         /* of the last set that was made */
 	struct tip_sets sets;
@@ -114,7 +115,7 @@ struct tip_keeper_relays {
 struct tip_keeper {
 	struct event_base *base;
 	const struct tip_config *config;
-	char cgroup2[256];
+	char cgroup2[256]; /* mount point, "": there is none */
 	char hostname[256];
 	const char **scope_dirs; /* absolute */
 	uint64_t started_ns;

@@ -9,8 +9,15 @@
 #include "base/mem.h"
 
 static const char unchanged[] = "nothing has changed: the policies that held before still hold";
-static const char not_intercepted[] =
-	"traffic.files is not in the configuration: nothing is intercepted";
+
+/* Why policies are here and nothing is done about them. */
+static const char *not_intercepted(const struct tip_keeper *k)
+{
+	return k->config->traffic
+		       ? "this kernel has no cgroup2: nothing is intercepted, what policies cover "
+			 "is not protected"
+		       : "traffic.files is not in the configuration: nothing is intercepted";
+}
 
 static const struct tip_traffic_policies *active(const struct tip_keeper *k)
 {
@@ -56,8 +63,8 @@ static json_t *notes(const struct tip_keeper *k, const char *set)
 	struct tip_buf text = {0};
 	json_t *list;
 
-	if (!k->config->traffic)
-		tip_buf_addf(&text, "%s\n", not_intercepted);
+	if (!k->traffic.on)
+		tip_buf_addf(&text, "%s\n", not_intercepted(k));
 	tip_traffic_remarks(k, set, &text);
 	list = tip_json_lines(&text);
 	tip_buf_free(&text);
@@ -194,8 +201,8 @@ static json_t *limits_of(const struct tip_keeper *k, const struct tip_traffic_ex
 {
 	json_t *list = json_array();
 
-	if (!k->config->traffic)
-		json_array_append_new(list, json_string(not_intercepted));
+	if (!k->traffic.on)
+		json_array_append_new(list, json_string(not_intercepted(k)));
 	else if (e->flow.addr.family == 6 && e->decision.verdict != TIP_TRAFFIC_PLAIN)
 		json_array_append_new(list, json_string("connections over IPv6 are not carried: "
 							"connect() says EPERM whoever asks"));

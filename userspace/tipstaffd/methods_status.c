@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "base/version.h"
 #include "tipstaffd/capabilities.h"
+#include "tipstaffd/lacks.h"
 
 static json_int_t rss_kib(pid_t pid)
 {
@@ -64,7 +65,9 @@ static json_t *tiers(const struct tip_keeper *k)
 			 "TLS 1.3 records by OpenSSL in the front, over IPv4; connect() is held "
 			 "until the peer is known");
 	else
-		add_tier(list, "mtls", "off", "traffic.files is not in the configuration");
+		add_tier(list, "mtls", "off",
+			 k->config->traffic ? "cgroup2 is mounted nowhere"
+					    : "traffic.files is not in the configuration");
 	add_tier(list, "executable digest", "none", "no selector of this version needs one");
 	return list;
 }
@@ -179,6 +182,7 @@ TIP_METHOD(tip_method_status)
 				      rss_kib(k->front.pid)));
 	json_object_set_new(o, "capabilities", tip_capabilities_json(k->caps));
 	json_object_set_new(o, "tiers", tiers(k));
+	json_object_set_new(o, "lacks", tip_lacks_json(k));
 	json_object_set_new(o, "rules", rule_counts(k));
 	json_object_set_new(o, "alerts", alert_counts(k));
 	json_object_set_new(o, "events", counters(&s));

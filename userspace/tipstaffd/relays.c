@@ -450,7 +450,7 @@ int tip_relays_open(struct tip_keeper *k, struct tip_error *err)
 		.max_flows = c->max_relays,
 	};
 
-	if (!c->traffic)
+	if (!k->traffic.on)
 		return 0;
 	if (tip_relays_policy_open(k) < 0)
 		return tip_error_set(err, "traffic: out of memory");

@@ -102,8 +102,12 @@ static int switch_to(struct tip_keeper *k, struct tip_traffic_set *fresh, struct
 {
 	struct tip_traffic_set *old = k->traffic.set;
 	const struct tip_traffic_policies *policies = tip_traffic_set_policies(fresh);
-	/* A daemon that intercepts nothing runs without policies, and refuses the first one. */
-	bool idle = !k->sensor || (!k->config->traffic && !tip_traffic_policies_count(policies));
+	/*
+	 * A daemon that is not to intercept runs without policies, and refuses the first one. One
+	 * that cannot keeps them, and says so whenever it is asked about them.
+	 */
+	bool idle = !k->sensor || (!k->traffic.on &&
+				   (k->config->traffic || !tip_traffic_policies_count(policies)));
 
 	k->traffic.set = fresh;
 	if (!idle && tip_traffic_in_force(k, policies, err) < 0) {

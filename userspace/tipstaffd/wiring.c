@@ -147,7 +147,8 @@ static bool lives(int pidfd)
 /*
  * Is that process outside of every container? From /proc, since it may be out of our scope.
  * Whoever ended before that was read could have been anybody: a child that it left the connection
- * to is not believed for it.
+ * to is not believed for it. A kernel on which no cgroup hierarchy was ever mounted has no lines to
+ * read, and no containers.
  */
 static bool outside_containers(int fd, pid_t pid, char id[65])
 {
@@ -166,9 +167,9 @@ static bool outside_containers(int fd, pid_t pid, char id[65])
 		cgroup = cgroup ? strchr(cgroup + 1, ':') : NULL;
 		line[strcspn(line, "\n")] = '\0';
 		inside = cgroup && tip_container_id_from_cgroup(cgroup + 1, id);
-		known = true;
 	}
-	known = known && lives(pidfd);
+	/* Of one that has ended nothing can be read. */
+	known = f && !ferror(f) && lives(pidfd);
 out:
 	if (f)
 		fclose(f);
