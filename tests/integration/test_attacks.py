@@ -10,6 +10,8 @@ import pytest
 from conftest import UID, entry, got_nothing, spiffe
 from world import until
 
+pytestmark = pytest.mark.kernel
+
 RULES = """
 - rule: Origin probe
   desc: tells the lineage of whoever opens a probe file

@@ -10,6 +10,8 @@ import pytest
 from conftest import UID, entry, spiffe
 from world import until
 
+pytestmark = pytest.mark.kernel
+
 # Fills the process table with children, then connects from one that found no place. argv: children, address, port
 FILL = """
 import errno, os, signal, socket, sys, time

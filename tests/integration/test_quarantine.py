@@ -9,6 +9,8 @@ import pytest
 from conftest import UID, got_nothing, resolved, spiffe
 from world import CliError, until
 
+pytestmark = pytest.mark.kernel(each=True)
+
 FRONTEND = spiffe("frontend")
 
 

@@ -9,6 +9,8 @@ import pytest
 from conftest import UID, resolved, spiffe
 from world import until
 
+pytestmark = pytest.mark.kernel(each=True)
+
 MARK = "/sensor-mark"
 RULES = """
 - rule: Exec
