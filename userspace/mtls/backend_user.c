@@ -32,13 +32,8 @@ static int trouble(struct user *u, int ret)
 	case SSL_ERROR_WANT_WRITE: return TIP_IO_WANT_WRITE;
 	default: break;
 	}
-	u->b.cause = tip_ssl_cause(u->ssl, ret, saved, NULL, 0);
-	/* What the handshake calls otherwise. */
-	if (u->b.cause == TIP_MTLS_CLOSED)
-		u->b.cause = TIP_MTLS_TRUNCATED;
-	else if (u->b.cause == TIP_MTLS_PROTOCOL || u->b.cause == TIP_MTLS_PLAINTEXT ||
-		 u->b.cause == TIP_MTLS_TLS_VERSION)
-		u->b.cause = TIP_MTLS_BAD_RECORD;
+	u->b.cause =
+		tip_open_cause(tip_ssl_cause(u->ssl, ret, saved, u->b.text, sizeof(u->b.text)));
 	return TIP_IO_FAILED;
 }
 
@@ -101,6 +96,16 @@ static int user_shutdown_write(struct tip_backend *b)
 	return 0;
 }
 
+static int user_look(struct tip_backend *b)
+{
+	char c;
+
+	/* OpenSSL may have read ahead. */
+	if (SSL_has_pending(user_of(b)->ssl))
+		return tip_look_result(b, 1);
+	return tip_look_result(b, recv(b->fd, &c, 1, MSG_PEEK | MSG_DONTWAIT));
+}
+
 static uint64_t user_rec_seq(const struct tip_backend *b)
 {
 	return TIP_CONTAINER_OF(b, const struct user, b)->written;
@@ -119,19 +124,20 @@ static const struct tip_backend_ops user_ops = {
 	.read = user_read,
 	.write = user_write,
 	.shutdown_write = user_shutdown_write,
+	.look = user_look,
 	.rec_seq = user_rec_seq,
 	.close = user_close,
 };
 
-struct tip_backend *tip_backend_user(SSL *ssl, uint64_t rekey)
+struct tip_backend *tip_backend_user(SSL *ssl, const struct tip_records *records)
 {
 	struct user *u = tip_alloc(sizeof(*u));
 
 	u->b.ops = &user_ops;
 	u->b.fd = SSL_get_fd(ssl);
 	u->ssl = ssl;
-	u->rekey = rekey;
-	/* A record's header and body in one system call; there are no keys to hand on any more. */
+	u->rekey = records->rekey;
+	/* A record's header and body in one system call; the keys stay here. */
 	SSL_set_read_ahead(ssl, 1);
 	return &u->b;
 }

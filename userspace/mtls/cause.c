@@ -39,12 +39,18 @@ static const struct {
 	[TIP_MTLS_TRUNCATED] = {"truncated", "the peer's data ended without a close_notify"},
 	[TIP_MTLS_BAD_RECORD] = {"bad-record", "the peer sent a record that is not its own"},
 	[TIP_MTLS_ABORTED] = {"aborted", "the connection was cut on this side"},
+	[TIP_MTLS_KEY_UPDATE] = {"key-update",
+				 "the peer has changed its key, which the kernel that "
+				 "makes the records here cannot follow"},
+	[TIP_MTLS_BUDGET] = {"budget", "the key has made as many records as AES-GCM allows"},
 	[TIP_MTLS_LIMIT_HANDSHAKES] = {"limit-handshakes", "too many handshakes at a time"},
 	[TIP_MTLS_LIMIT_CONNECTIONS] = {"limit-connections", "too many connections"},
 	[TIP_MTLS_LIMIT_IDENTITY] = {"limit-identity", "too many connections of one identity"},
 	[TIP_MTLS_INTERNAL] = {"internal", "OpenSSL or the kernel refused its service"},
 	[TIP_MTLS_NO_REQUEST] = {"no-request", "the server asked for no certificate"},
 	[TIP_MTLS_NO_IDENTITY] = {"no-identity", "there is no SVID of the workload on this side"},
+	[TIP_MTLS_SOCKMAP] = {"sockmap", "a BPF program of somebody else has put the connection's "
+					 "socket into a sockmap"},
 	[TIP_MTLS_ALPN_REFUSED] = {"alpn-refused",
 				   "the peer refuses our ALPN: it insists on one of its own"},
 };

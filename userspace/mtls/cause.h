@@ -48,6 +48,8 @@ enum tip_mtls_cause {
 	TIP_MTLS_TRUNCATED,
 	TIP_MTLS_BAD_RECORD,
 	TIP_MTLS_ABORTED,
+	TIP_MTLS_KEY_UPDATE, /* of the peer, which this kernel cannot follow */
+	TIP_MTLS_BUDGET,     /* a key that cannot be changed has made all the records it may */
 
 	/* This side's own limits and troubles. */
 	TIP_MTLS_LIMIT_HANDSHAKES,
@@ -55,6 +57,7 @@ enum tip_mtls_cause {
 	TIP_MTLS_LIMIT_IDENTITY,
 	TIP_MTLS_INTERNAL,
 	TIP_MTLS_NO_IDENTITY, /* there is no SVID to show */
+	TIP_MTLS_SOCKMAP,     /* our socket is in a sockmap, which would let plaintext out */
 
 	TIP_MTLS_CAUSES
 };

@@ -142,6 +142,7 @@ static void open_passage(struct tip_passage *p, int app)
 	untime(p);
 	p->state = PASSAGE_OPEN;
 	tip_relay_open(&p->relay);
+	p->worker->kernel += !strcmp(tip_pump_backend(p->pump), "kernel");
 }
 
 /* The peer is good. `p` may be gone afterwards. */
@@ -197,6 +198,7 @@ static int start_session(struct tip_passage *p)
 		.authorise = authorise,
 		.ctx = p,
 		.timeout_ns = TIMEOUT_NS,
+		.records = &w->records,
 	};
 	struct tip_error err;
 

@@ -54,12 +54,14 @@ struct tip_worker {
 	struct event_base *base;
 	struct tip_bundles *bundles;
 	struct tip_worker_ops ops;
+	struct tip_records records;
 	struct tip_pump_group *pumps;
 	struct tip_relay_table *relays;
 	struct tip_map *by_id; /* by the caller's IDs */
 	struct tip_passage_list passages;
 	struct tip_passage_queue timed; /* all have the same time, so it is in order of deadlines */
 	struct event tick;              /* runs while there are any */
+	uint64_t kernel;                /* opened with that backend */
 	uint64_t policy;                /* counts changes of what ops.expected() may say */
 	bool is_closing;
 };

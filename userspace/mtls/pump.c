@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "mtls/internal.h"
 #include "mtls/socket.h"
 
 #define BUFFER_MIN 4096
@@ -32,6 +33,7 @@ struct leg {
 struct flow {
 	LIST_ENTRY(flow) link; /* in holders, while cap */
 	struct tip_pump_group *group;
+	struct tip_pump *pump;
 	uint8_t *data;
 	size_t off, len, cap; /* what waits is data[off..off+len) */
 	size_t want;          /* size of the next buffer */
@@ -172,6 +174,17 @@ static bool get_buffer(struct tip_pump *p, struct flow *f)
 	return true;
 }
 
+/* A quiet moment, as good as any for the end that a worn key asks for. */
+static void end_worn(struct tip_pump *p)
+{
+	const struct tip_backend_ops *ops = p->backend->ops;
+
+	if (p->out.len || p->in.len || !ops->worn || !ops->worn(p->backend))
+		return;
+	p->cause = TIP_MTLS_BUDGET;
+	again(p);
+}
+
 static void on_idle(evutil_socket_t fd, short what, void *arg)
 {
 	struct tip_pump_group *g = arg;
@@ -179,8 +192,10 @@ static void on_idle(evutil_socket_t fd, short what, void *arg)
 
 	for (f = LIST_FIRST(&g->holders); f; f = next) {
 		next = LIST_NEXT(f, link);
-		if (!f->len && !f->used)
+		if (!f->len && !f->used) {
 			give_back(f);
+			end_worn(f->pump);
+		}
 		f->used = false;
 	}
 	if (LIST_EMPTY(&g->holders))
@@ -414,9 +429,13 @@ static void run(struct tip_pump *p)
  */
 static void look_for_reset(struct tip_pump *p, struct leg *leg, short what)
 {
-	if (what != (EV_READ | EV_WRITE) || !(leg->ready & READABLE) || !tip_leg_error(leg->fd))
+	int error;
+
+	if (what != (EV_READ | EV_WRITE) || !(leg->ready & READABLE))
 		return;
-	p->cause = leg == &p->app ? TIP_MTLS_APP_RESET : TIP_MTLS_RESET;
+	error = tip_leg_error(leg->fd);
+	if (error)
+		p->cause = leg == &p->app ? TIP_MTLS_APP_RESET : tip_errno_cause(error);
 }
 
 static void on_leg(struct tip_pump *p, struct leg *leg, short what)
@@ -450,7 +469,8 @@ static void on_again(evutil_socket_t fd, short what, void *arg)
 {
 	struct tip_pump *p = arg;
 
-	run(p);
+	if (!p->cause)
+		run(p);
 	if (p->cause)
 		finish(p);
 }
@@ -471,6 +491,7 @@ struct tip_pump *tip_pump_new(struct tip_pump_group *g, int app_fd, struct tip_b
 	p->group = g;
 	p->backend = wire;
 	p->out.group = p->in.group = g;
+	p->out.pump = p->in.pump = p;
 	p->out.want = p->in.want = BUFFER_MIN;
 	p->read_needs = READABLE;
 	p->write_needs = WRITABLE;

@@ -35,7 +35,11 @@ enum state {
 
 struct tip_session {
 	int fd;
-	SSL *ssl;
+	SSL *ssl;                    /* until there is a backend */
+	struct tip_backend *backend; /* from the end of the handshake until it is taken */
+	const struct tip_records *records;
+	struct tip_keys keys; /* while the kernel may be given them */
+	bool kernel;          /* the socket can be given keys */
 	struct tip_tls_svid *svid;
 	struct tip_bundles *bundles;
 	bool server;
@@ -83,6 +87,10 @@ struct tip_session *tip_session_new(int fd, const struct tip_session_config *con
 	}
 	tip_leg_watch_peer(fd);
 	s = tip_alloc(sizeof(*s));
+	s->records = config->records ? config->records : &tip_records_user;
+	s->kernel = s->records->kernel && tip_backend_kernel_prepare(fd);
+	if (s->kernel)
+		SSL_CTX_set_keylog_callback(ctx, tip_session_keylog);
 	s->fd = fd;
 	s->ssl = ssl;
 	s->svid = tip_tls_svid_ref(config->svid);
@@ -108,6 +116,9 @@ void tip_session_free(struct tip_session *s)
 	if (!s)
 		return;
 	SSL_free(s->ssl);
+	if (s->backend)
+		s->backend->ops->close(s->backend);
+	tip_keys_wipe(&s->keys);
 	if (s->fd >= 0)
 		tip_leg_close(s->fd, s->told);
 	for (size_t i = 0; i < s->nexpected; i++)
@@ -142,6 +153,18 @@ static enum tip_mtls_cause cause_of(enum tip_verdict verdict)
 	return TIP_MTLS_BAD_VERDICT;
 }
 
+static enum tip_step fail_tls(struct tip_session *s, enum tip_mtls_cause cause, const char *detail)
+{
+	/* Where TLS itself was wrong, an alert has been sent: a reset could overtake it. */
+	s->told = cause != TIP_MTLS_RESET && cause != TIP_MTLS_CLOSED && cause != TIP_MTLS_INTERNAL;
+	if (s->judged)
+		return fail(s, s->judged, NULL);
+	/* We have decided. That the client did not wait for all of it is its own affair. */
+	if (s->server && s->verdict > TIP_VERDICT_OK)
+		return fail(s, cause_of(s->verdict), NULL);
+	return fail(s, cause, detail);
+}
+
 /* OpenSSL returned `ret`. Waits, or fails. */
 static enum tip_step trouble(struct tip_session *s, int ret)
 {
@@ -155,14 +178,24 @@ static enum tip_step trouble(struct tip_session *s, int ret)
 	default: break;
 	}
 	cause = tip_ssl_cause(s->ssl, ret, saved, detail, sizeof(detail));
-	/* Where TLS itself was wrong, OpenSSL has sent an alert: a reset could overtake it. */
-	s->told = cause != TIP_MTLS_RESET && cause != TIP_MTLS_CLOSED && cause != TIP_MTLS_INTERNAL;
-	if (s->judged)
-		return fail(s, s->judged, NULL);
-	/* We have decided. That the client did not wait for all of it is its own affair. */
-	if (s->server && s->verdict > TIP_VERDICT_OK)
-		return fail(s, cause_of(s->verdict), NULL);
-	return fail(s, cause, detail);
+	return fail_tls(s, cause, detail);
+}
+
+/* The backend returned `n`. The same. */
+static enum tip_step backend_trouble(struct tip_session *s, ssize_t n)
+{
+	enum tip_mtls_cause cause = s->backend->cause;
+
+	if (n == TIP_IO_WANT_READ)
+		return TIP_STEP_WANT_READ;
+	if (n == TIP_IO_WANT_WRITE)
+		return TIP_STEP_WANT_WRITE;
+	/* The connection is not open yet. */
+	if (cause == TIP_MTLS_TRUNCATED)
+		cause = TIP_MTLS_CLOSED;
+	else if (cause == TIP_MTLS_BAD_RECORD)
+		cause = TIP_MTLS_PROTOCOL;
+	return fail_tls(s, cause, s->backend->text);
 }
 
 /* ---- the first bytes ---- */
@@ -258,6 +291,37 @@ int tip_session_asked(SSL *ssl, void *arg)
 	return 1;
 }
 
+void tip_session_keylog(const SSL *ssl, const char *line)
+{
+	struct tip_session *s = SSL_get_app_data(ssl);
+
+	if (s && s->kernel)
+		tip_keys_log(&s->keys, s->server, line);
+}
+
+/*
+ * The records from here on, the verdict's too, are made by the backend: under keys that the kernel
+ * gets before anything was said with them all sequence numbers begin at 0.
+ */
+static enum tip_step arm(struct tip_session *s)
+{
+	enum tip_mtls_cause cause = TIP_MTLS_NONE;
+	char text[TIP_BACKEND_TEXT] = "";
+
+	SSL_set_app_data(s->ssl, NULL);
+	if (s->kernel)
+		s->backend = tip_backend_kernel(s->ssl, &s->keys, s->records, &cause, text);
+	tip_keys_wipe(&s->keys);
+	if (cause)
+		return fail(s, cause, text);
+	if (s->backend)
+		SSL_free(s->ssl);
+	else
+		s->backend = tip_backend_user(s->ssl, s->records);
+	s->ssl = NULL;
+	return TIP_STEP_ON;
+}
+
 /* The server has decided. */
 static enum tip_step decide(struct tip_session *s, enum tip_verdict verdict, uint16_t reason)
 {
@@ -288,6 +352,8 @@ static enum tip_step finished(struct tip_session *s)
 		return fail(s, TIP_MTLS_NO_REQUEST, NULL);
 	SSL_get0_alpn_selected(s->ssl, &alpn, &len);
 	s->has_alpn = len == sizeof(TIP_MTLS_ALPN) - 1 && !memcmp(alpn, TIP_MTLS_ALPN, len);
+	if (arm(s) == TIP_STEP_FAILED)
+		return TIP_STEP_FAILED;
 	if (!s->server) {
 		s->state = s->has_alpn ? VERDICT_IN : DONE;
 		return s->has_alpn ? TIP_STEP_ON : TIP_STEP_DONE;
@@ -318,27 +384,10 @@ static enum tip_step shake(struct tip_session *s)
 
 /* ---- the verdict ---- */
 
-/*
- * Between steps: has the peer gone? A FIN behind data is not looked for: data may well be all that
- * it had to say.
- */
+/* Between steps: has the peer gone? */
 static enum tip_step is_still_there(struct tip_session *s, enum tip_step step)
 {
-	char c;
-	ssize_t n = recv(s->fd, &c, 1, MSG_PEEK | MSG_DONTWAIT);
-	int error = 0;
-
-	if (!n)
-		return fail(s, TIP_MTLS_CLOSED, NULL);
-	if (n < 0 && errno != EAGAIN && errno != EINTR)
-		error = errno;
-	else if (n > 0)
-		/* Data hides a reset from recv(). */
-		error = tip_leg_error(s->fd);
-	if (error)
-		return fail(s, error == ETIMEDOUT ? TIP_MTLS_TIMEOUT : TIP_MTLS_RESET,
-			    strerror(error));
-	return step;
+	return s->backend->ops->look(s->backend) ? backend_trouble(s, TIP_IO_FAILED) : step;
 }
 
 void tip_session_verdict(struct tip_session *s, enum tip_verdict verdict, uint16_t reason)
@@ -349,28 +398,21 @@ void tip_session_verdict(struct tip_session *s, enum tip_verdict verdict, uint16
 
 static enum tip_step send_verdict(struct tip_session *s)
 {
-	int ret;
-
-	ERR_clear_error();
-	errno = 0;
 	/* One record of four bytes: all or nothing. */
-	ret = SSL_write(s->ssl, s->record, sizeof(s->record));
-	if (ret <= 0)
-		return trouble(s, ret);
+	ssize_t n = s->backend->ops->write(s->backend, s->record, sizeof(s->record));
+
+	if (n <= 0)
+		return backend_trouble(s, n);
 	s->state = s->verdict == TIP_VERDICT_OK ? DONE : BYE;
 	return s->state == DONE ? TIP_STEP_DONE : TIP_STEP_ON;
 }
 
 static enum tip_step say_bye(struct tip_session *s)
 {
-	int ret;
+	int ret = s->backend->ops->shutdown_write(s->backend);
 
-	ERR_clear_error();
-	errno = 0;
-	ret = SSL_shutdown(s->ssl);
-	if (ret < 0)
-		return trouble(s, ret);
-	(void)shutdown(s->fd, SHUT_WR);
+	if (ret)
+		return backend_trouble(s, ret);
 	s->told = true;
 	return fail(s, cause_of(s->verdict), NULL);
 }
@@ -378,16 +420,15 @@ static enum tip_step say_bye(struct tip_session *s)
 static enum tip_step read_verdict(struct tip_session *s)
 {
 	char detail[32];
-	int ret;
+	ssize_t n;
 
-	ERR_clear_error();
-	errno = 0;
-	ret = SSL_read(s->ssl, s->record + s->record_len, (int)(sizeof(s->record) - s->record_len));
-	if (ret <= 0 && SSL_get_error(s->ssl, ret) == SSL_ERROR_ZERO_RETURN)
+	n = s->backend->ops->read(s->backend, s->record + s->record_len,
+				  sizeof(s->record) - s->record_len);
+	if (!n)
 		return fail(s, TIP_MTLS_CLOSED, "before its verdict");
-	if (ret <= 0)
-		return trouble(s, ret);
-	s->record_len += (size_t)ret;
+	if (n < 0)
+		return backend_trouble(s, n);
+	s->record_len += (size_t)n;
 	if (s->record_len < sizeof(s->record))
 		return TIP_STEP_ON;
 	if (tip_verdict_decode(s->record, sizeof(s->record), &s->verdict, &s->reason) < 0)
@@ -467,13 +508,11 @@ uint16_t tip_session_reason(const struct tip_session *s)
 
 struct tip_backend *tip_session_take(struct tip_session *s)
 {
-	struct tip_backend *b;
+	struct tip_backend *b = s->backend;
 
-	if (s->state != DONE || !s->ssl)
+	if (s->state != DONE || !b)
 		return NULL;
-	b = tip_backend_user(s->ssl, TIP_BACKEND_REKEY);
-	SSL_set_app_data(s->ssl, NULL);
-	s->ssl = NULL;
+	s->backend = NULL;
 	s->fd = -1;
 	return b;
 }

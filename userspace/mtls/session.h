@@ -38,7 +38,8 @@ struct tip_session_config {
 	/* Servers. */
 	tip_authorise_fn authorise;
 	void *ctx;
-	uint64_t timeout_ns; /* from now to DONE, the application's dial included */
+	uint64_t timeout_ns;               /* from now to DONE, the application's dial included */
+	const struct tip_records *records; /* NULL: by OpenSSL. Outlives the session */
 };
 
 /*

@@ -33,6 +33,17 @@ static enum tip_mtls_cause of_reason(int reason)
 	}
 }
 
+static void describe_alert(int alert, char *text, size_t size)
+{
+	(void)snprintf(text, size, "alert %d, %s", alert, SSL_alert_desc_string_long(alert));
+}
+
+enum tip_mtls_cause tip_alert_cause(int alert, char *text, size_t size)
+{
+	describe_alert(alert, text, size);
+	return of_reason(SSL_AD_REASON_OFFSET + alert);
+}
+
 enum tip_mtls_cause tip_ssl_cause(const SSL *ssl, int ret, int saved_errno, char *text, size_t size)
 {
 	unsigned long error = ERR_peek_error();
@@ -43,7 +54,7 @@ enum tip_mtls_cause tip_ssl_cause(const SSL *ssl, int ret, int saved_errno, char
 			return TIP_MTLS_CLOSED;
 		if (text)
 			(void)snprintf(text, size, "%s", strerror(saved_errno));
-		return saved_errno == ETIMEDOUT ? TIP_MTLS_TIMEOUT : TIP_MTLS_RESET;
+		return tip_errno_cause(saved_errno);
 	}
 	/* A certificate or key that cannot be decoded is the peer's doing as well. */
 	if (ERR_GET_LIB(error) != ERR_LIB_SSL)
@@ -52,8 +63,7 @@ enum tip_mtls_cause tip_ssl_cause(const SSL *ssl, int ret, int saved_errno, char
 		const char *said = ERR_reason_error_string(error);
 
 		if (reason > SSL_AD_REASON_OFFSET)
-			(void)snprintf(text, size, "alert %d, %s", reason - SSL_AD_REASON_OFFSET,
-				       SSL_alert_desc_string_long(reason - SSL_AD_REASON_OFFSET));
+			describe_alert(reason - SSL_AD_REASON_OFFSET, text, size);
 		else
 			(void)snprintf(text, size, "%s", said ? said : "no reason given");
 	}

@@ -31,6 +31,7 @@ struct tip_worker *tip_worker_new(struct event_base *base, struct tip_bundles *b
 	w->base = base;
 	w->bundles = bundles;
 	w->ops = *ops;
+	w->records = limits->records;
 	w->pumps = tip_pump_group_new(base, limits->buffers);
 	w->relays = tip_relay_table_new(&limits->relays);
 	w->by_id = tip_map_new();
@@ -173,4 +174,5 @@ void tip_worker_stats(const struct tip_worker *w, struct tip_worker_stats *out)
 {
 	tip_relay_stats(w->relays, &out->relays);
 	tip_pump_group_stats(w->pumps, &out->pumps);
+	out->kernel = w->kernel;
 }

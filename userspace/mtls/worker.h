@@ -77,6 +77,7 @@ struct tip_worker_ops {
 struct tip_worker_limits {
 	struct tip_relay_limits relays;
 	size_t buffers; /* bytes, all pumps together */
+	struct tip_records records;
 };
 
 /* `bundles` outlives it. */
@@ -124,6 +125,7 @@ void tip_worker_moved(struct tip_worker *w,
 struct tip_worker_stats {
 	struct tip_relay_stats relays;
 	struct tip_pump_group_stats pumps;
+	uint64_t kernel; /* of those that opened: with records by the kernel */
 };
 void tip_worker_stats(const struct tip_worker *w, struct tip_worker_stats *out);
 

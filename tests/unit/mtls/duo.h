@@ -31,7 +31,7 @@ struct side {
 	const char *expected; /* NULL: nobody */
 	enum tip_verdict verdict;
 	enum tip_mtls_cause keeps; /* TIP_MTLS_NONE: it goes on */
-	bool join; /* at once, in ops.wanted() */
+	bool join;                 /* at once, in ops.wanted() */
 	int asked;
 	struct fate fates[8]; /* by ID */
 };
@@ -150,9 +150,14 @@ static inline void duo_ended(void *ctx, const struct tip_worker_end *end)
 	assert_true(*end->text);
 }
 
-static const struct tip_worker_limits duo_limits = {
-	.relays = {.handshakes = 16, .connections = 8, .per_identity = 8},
-	.buffers = 1048576};
+static inline struct tip_worker_limits duo_limits(void)
+{
+	return (struct tip_worker_limits){
+		.relays = {.handshakes = 16, .connections = 8, .per_identity = 8},
+		.buffers = 1048576,
+		.records = records,
+	};
+}
 
 static inline void side_open(struct side *s, struct duo *d, bool inbound,
 			     const struct tip_worker_limits *limits)
@@ -165,13 +170,15 @@ static inline void side_open(struct side *s, struct duo *d, bool inbound,
 					   .ended = duo_ended,
 					   .ctx = s};
 
+	const struct tip_worker_limits usual = duo_limits();
+
 	s->duo = d;
 	s->inbound = inbound;
 	s->svid = inbound ? d->world->server_svid : d->world->client_svid;
 	s->expected = ORDERS;
 	s->verdict = TIP_VERDICT_OK;
 	s->join = true;
-	s->worker = tip_worker_new(d->base, d->world->bundles, limits ? limits : &duo_limits, &ops);
+	s->worker = tip_worker_new(d->base, d->world->bundles, limits ? limits : &usual, &ops);
 }
 
 static inline size_t count_fds(void)

@@ -2,7 +2,7 @@
 #ifndef TIP_TEST_MTLS_PAIR_H
 #define TIP_TEST_MTLS_PAIR_H
 
-#include "pki.h"
+#include "records.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -127,6 +127,7 @@ static inline struct tip_session *client_of(struct world *w, int fd, struct tip_
 		.expected = &expected,
 		.nexpected = 1,
 		.timeout_ns = PAIR_TIMEOUT,
+		.records = &records,
 	};
 	struct tip_error err;
 	struct tip_session *s = tip_session_new(fd, &config, &err);
@@ -145,6 +146,7 @@ static inline struct tip_session *server_of(struct world *w, int fd, struct tip_
 		.authorise = ask,
 		.ctx = a,
 		.timeout_ns = PAIR_TIMEOUT,
+		.records = &records,
 	};
 	struct tip_error err;
 	struct tip_session *s = tip_session_new(fd, &config, &err);

@@ -53,7 +53,8 @@ static void test_good(void **state)
 	assert_null(tip_session_take(c));
 	tip_session_free(c);
 	tip_session_free(s);
-	assert_string_equal(cb->ops->name, "user");
+	assert_string_equal(cb->ops->name, over_kernel() ? "kernel" : "user");
+	assert_string_equal(sb->ops->name, cb->ops->name);
 	send_all(cb, "to the server");
 	expect(sb, "to the server");
 	send_all(sb, "to the client");
@@ -435,5 +436,5 @@ int main(void)
 		cmocka_unit_test(test_bad_svids),
 	};
 
-	return cmocka_run_group_tests(tests, world_set_up, world_tear_down);
+	return run_over_backends(tests, world_set_up, world_tear_down);
 }

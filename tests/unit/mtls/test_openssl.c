@@ -278,5 +278,5 @@ int main(void)
 		cmocka_unit_test(test_s_server_refuses),
 	};
 
-	return cmocka_run_group_tests(tests, world_set_up, world_tear_down);
+	return run_over_backends(tests, world_set_up, world_tear_down);
 }

@@ -391,5 +391,5 @@ int main(void)
 		cmocka_unit_test(test_application_resets),
 	};
 
-	return cmocka_run_group_tests(tests, world_set_up, world_tear_down);
+	return run_over_backends(tests, world_set_up, world_tear_down);
 }

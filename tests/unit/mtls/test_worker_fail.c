@@ -98,7 +98,7 @@ static void test_no_identity(void **state)
 
 static void test_limits_out(void **state)
 {
-	struct tip_worker_limits limits = duo_limits;
+	struct tip_worker_limits limits = duo_limits();
 	struct duo d;
 
 	for (int how = 0; how < 3; how++) {
@@ -121,7 +121,7 @@ static void test_limits_out(void **state)
 /* Who is beyond a limit of connections is told so, in a handshake of its own. */
 static void test_limits_in(void **state)
 {
-	struct tip_worker_limits limits = duo_limits;
+	struct tip_worker_limits limits = duo_limits();
 	struct tip_worker_stats stats;
 	struct duo d;
 
@@ -159,7 +159,7 @@ static void test_limits_in(void **state)
 
 static void test_limit_of_handshakes_in(void **state)
 {
-	struct tip_worker_limits limits = duo_limits;
+	struct tip_worker_limits limits = duo_limits();
 	int wire[2], more[2];
 	struct duo d;
 
@@ -425,5 +425,5 @@ int main(void)
 		cmocka_unit_test(test_deadlines),
 	};
 
-	return cmocka_run_group_tests(tests, world_set_up, world_tear_down);
+	return run_over_backends(tests, world_set_up, world_tear_down);
 }
