@@ -86,6 +86,7 @@ bool tip_probe_in_child(struct tip_capability_result *r, int expected,
 		;
 	if (n == (ssize_t)sizeof(got)) {
 		r->works = got.works;
+		r->bits = got.bits;
 		memcpy(r->detail, got.detail, sizeof(r->detail));
 		return false;
 	}

@@ -22,8 +22,20 @@ void tip_probe_fails(struct tip_capability_result *r, int err, const char *fmt, 
 bool tip_probe_in_child(struct tip_capability_result *r, int signal,
 			void (*fn)(struct tip_capability_result *r));
 
-/* What needs no BPF program of a special kind: sockets and netlink (probe_net.c). */
+/* In such a child: a network namespace of its own, with a loopback. 0, or -1 (said in `r`). */
+int tip_probe_own_netns(struct tip_capability_result *r);
+/* 0, or -1 with errno. */
+int tip_probe_loopback_up(void);
+
+/* kTLS: `r->bits` gets what the kernel can do (probe_ktls.c). */
 void tip_probe_ktls(struct tip_capability_result *r);
+/*
+ * Has that kernel (uname -r, -v) the corrections without which kTLS loses data or lets plaintext
+ * out? `exclusive`: it keeps sockets out of sockmaps.
+ */
+bool tip_ktls_has_fixes(const char *release, const char *version, bool exclusive);
+
+/* What needs no BPF program of a special kind: sockets and netlink (probe_net.c). */
 void tip_probe_nfqueue(struct tip_capability_result *r);
 void tip_probe_sk_lookup(struct tip_capability_result *r);
 

@@ -22,7 +22,7 @@
 #include "base/mem.h"
 #include "sensor/probe.h"
 
-static int own_netns(struct tip_capability_result *r)
+int tip_probe_own_netns(struct tip_capability_result *r)
 {
 	if (unshare(CLONE_NEWNET) == 0)
 		return 0;
@@ -30,7 +30,7 @@ static int own_netns(struct tip_capability_result *r)
 	return -1;
 }
 
-static int loopback_up(void)
+int tip_probe_loopback_up(void)
 {
 	const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	struct ifreq ifr = {.ifr_name = "lo"};
@@ -42,32 +42,6 @@ static int loopback_up(void)
 	ret = ioctl(fd, SIOCSIFFLAGS, &ifr);
 	close(fd);
 	return ret;
-}
-
-void tip_probe_ktls(struct tip_capability_result *r)
-{
-	struct sockaddr_in addr = {.sin_family = AF_INET};
-	socklen_t len = sizeof(addr);
-	int listener, client;
-
-	if (own_netns(r))
-		return;
-	addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (loopback_up() || listener < 0 || client < 0 ||
-	    bind(listener, (struct sockaddr *)&addr, sizeof(addr)) || listen(listener, 1) ||
-	    getsockname(listener, (struct sockaddr *)&addr, &len) ||
-	    connect(client, (struct sockaddr *)&addr, sizeof(addr)))
-		tip_probe_fails(r, errno, "cannot connect over loopback for the trial");
-	else if (setsockopt(client, IPPROTO_TCP, TCP_ULP, "tls", sizeof("tls")))
-		tip_probe_fails(r, errno, "a connected socket does not take TCP_ULP \"tls\"");
-	else
-		tip_probe_works(r, "a connected socket took TCP_ULP \"tls\"");
-	if (listener >= 0)
-		close(listener);
-	if (client >= 0)
-		close(client);
 }
 
 void tip_probe_nfqueue(struct tip_capability_result *r)
@@ -94,7 +68,7 @@ void tip_probe_nfqueue(struct tip_capability_result *r)
 	ssize_t n;
 	int fd;
 
-	if (own_netns(r))
+	if (tip_probe_own_netns(r))
 		return;
 	fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER);
 	if (fd < 0) {
@@ -123,7 +97,7 @@ void tip_probe_sk_lookup(struct tip_capability_result *r)
 	LIBBPF_OPTS(bpf_prog_load_opts, opts, .expected_attach_type = BPF_SK_LOOKUP);
 	int prog, netns, link = -1;
 
-	if (own_netns(r))
+	if (tip_probe_own_netns(r))
 		return;
 	prog = bpf_prog_load(BPF_PROG_TYPE_SK_LOOKUP, "tip_probe", "Dual BSD/GPL", insns,
 			     TIP_ARRAY_SIZE(insns), &opts);

@@ -80,9 +80,10 @@ enum tip_capability {
 const char *tip_capability_name(enum tip_capability cap);
 
 struct tip_capability_result {
-	const char *name; /* "lsm" */
-	bool works;       /* it was done once, for real */
-	char detail[160]; /* how it was tried, or why it does not work */
+	const char *name;  /* "lsm" */
+	bool works;        /* it was done once, for real */
+	unsigned int bits; /* kTLS: TIP_KTLS_*, what of it works */
+	char detail[160];  /* how it was tried, or why it does not work */
 };
 
 /*
