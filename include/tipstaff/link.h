@@ -35,8 +35,9 @@ struct tip_link_moved {
 	__u32 backend;        /* TIP_LINK_BACKEND_* */
 	__u32 zero;
 };
-#define TIP_LINK_BACKEND_USER 1
-#define TIP_LINK_MOVED_MAX    1500 /* elements of one message */
+#define TIP_LINK_BACKEND_USER   1
+#define TIP_LINK_BACKEND_KERNEL 2
+#define TIP_LINK_MOVED_MAX      1500 /* elements of one message */
 
 /* In the payload's order; s: string, u32, u64. Limits of the strings stand in link/codec.c. */
 enum tip_link_type {
@@ -70,7 +71,10 @@ enum tip_link_type {
 	TIP_LINK_CONN = 10,
 	/* u64 id, u32 ask, u32 ok */
 	TIP_LINK_CHECKED = 11,
-	/* u32 numbers: handshakes, connections, connections of one identity, KB of buffers */
+	/*
+	 * u32 numbers: handshakes, connections, connections of one identity, KB of buffers,
+	 * TIP_KTLS_* that may be used
+	 */
 	TIP_LINK_LIMITS = 12,
 	/* u64 id: a new set of traffic policies begins, of this generation */
 	TIP_LINK_TRAFFIC = 13,
@@ -128,7 +132,7 @@ enum tip_link_type {
 	TIP_LINK_MOVED = 42,
 	/*
 	 * u32 handshakes, open, buffers in KB, buffers' peak in KB; u64 begun, opened, chains
-	 * verified, chains remembered, waits for a buffer
+	 * verified, chains remembered, waits for a buffer, opened with records by the kernel
 	 */
 	TIP_LINK_RELAYS = 43,
 	TIP_LINK_TYPE_MAX

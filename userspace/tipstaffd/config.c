@@ -29,6 +29,7 @@ enum kind {
 	K_FORMAT,   /* bool: json */
 	K_MATCHING, /* bool: all */
 	K_SENSING,  /* enum tip_sensing_choice */
+	K_RECORDS,  /* enum tip_records_choice */
 	K_REQUIRE,  /* capabilities */
 	K_SEAL,     /* enum tip_seal_mode */
 };
@@ -67,6 +68,7 @@ static const struct key {
 	{"traffic.port", K_NUMBER, AT(traffic_port), 0, 1, 65535},
 	{"traffic.host_network", K_BOOL, AT(traffic_host)},
 	{"traffic.namespaces", K_PATTERNS, LIST(traffic_namespaces, ntraffic_namespaces)},
+	{"traffic.records", K_RECORDS, AT(records)},
 	{"require", K_REQUIRE, AT(require)},
 	{"limits.processes", K_NUMBER, AT(max_processes), 0, 1024, 4194304},
 	{"limits.lifecycle_ring_kib", K_KIB, AT(lifecycle_ring), 0, 64, 65536},
@@ -202,19 +204,18 @@ static int read_choice(struct reading *r, const struct key *k, const struct tip_
 	return 0;
 }
 
-static int read_sensing(struct reading *r, const struct tip_yaml *n)
+/* One of the names of an enum, in its order; `wanted` lists them for people. */
+static int read_name(const struct reading *r, const struct key *k, const struct tip_yaml *n,
+		     const char *const names[], size_t count, const char *wanted)
 {
-	static const char *const names[] = {[TIP_SENSING_AUTO] = "auto",
-					    [TIP_SENSING_ONLY_SYSCALLS] = "syscalls",
-					    [TIP_SENSING_ONLY_KERNEL] = "kernel"};
-
-	for (size_t i = 0; i < TIP_ARRAY_SIZE(names); i++) {
-		if (strcmp(names[i], n->text) == 0) {
-			r->c->sensing = (enum tip_sensing_choice)i;
+	for (size_t i = 0; i < count; i++) {
+		if (strcmp(n->text, names[i]) == 0) {
+			*(unsigned int *)((char *)r->c + k->offset) = (unsigned int)i;
 			return 0;
 		}
 	}
-	return bad(r, n, "sensing", "must be auto, syscalls or kernel");
+	return tip_error_at(r->err, r->c->file, n->line, n->column, "%s: must be %s", k->path,
+			    wanted);
 }
 
 static int read_require(struct reading *r, const struct tip_yaml *n)
@@ -245,23 +246,26 @@ static int read_require(struct reading *r, const struct tip_yaml *n)
 	return 0;
 }
 
-static int read_seal(struct reading *r, const struct key *k, const struct tip_yaml *n)
-{
-	static const char *const names[] = {
-		[TIP_SEAL_AUTO] = "auto",
-		[TIP_SEAL_CREDENTIAL] = "credential",
-		[TIP_SEAL_TPM] = "tpm",
-		[TIP_SEAL_NONE] = "none",
-	};
-
-	for (size_t i = 0; i < TIP_ARRAY_SIZE(names); i++) {
-		if (strcmp(n->text, names[i]) == 0) {
-			*(enum tip_seal_mode *)((char *)r->c + k->offset) = (enum tip_seal_mode)i;
-			return 0;
-		}
-	}
-	return bad(r, n, k->path, "must be auto, credential, tpm or none");
-}
+static const char *const seal_names[] = {
+	[TIP_SEAL_AUTO] = "auto",
+	[TIP_SEAL_CREDENTIAL] = "credential",
+	[TIP_SEAL_TPM] = "tpm",
+	[TIP_SEAL_NONE] = "none",
+};
+static const char *const sensing_names[] = {
+	[TIP_SENSING_AUTO] = "auto",
+	[TIP_SENSING_ONLY_SYSCALLS] = "syscalls",
+	[TIP_SENSING_ONLY_KERNEL] = "kernel",
+};
+static const char *const records_names[] = {
+	[TIP_RECORDS_AUTO] = "auto",
+	[TIP_RECORDS_KERNEL] = "kernel",
+	[TIP_RECORDS_USER] = "user",
+};
+_Static_assert(sizeof(enum tip_seal_mode) == sizeof(unsigned int) &&
+		       sizeof(enum tip_sensing_choice) == sizeof(unsigned int) &&
+		       sizeof(enum tip_records_choice) == sizeof(unsigned int),
+	       "read_name() writes them as numbers");
 
 static int read_value(struct reading *r, const struct key *k, const struct tip_yaml *n)
 {
@@ -291,8 +295,15 @@ static int read_value(struct reading *r, const struct key *k, const struct tip_y
 		return tip_log_level_parse(n->text, (enum tip_log_level *)at) < 0
 			       ? bad(r, n, k->path, "must be error, warn, info or debug")
 			       : 0;
-	case K_SEAL: return read_seal(r, k, n);
-	case K_SENSING: return read_sensing(r, n);
+	case K_SEAL:
+		return read_name(r, k, n, seal_names, TIP_ARRAY_SIZE(seal_names),
+				 "auto, credential, tpm or none");
+	case K_SENSING:
+		return read_name(r, k, n, sensing_names, TIP_ARRAY_SIZE(sensing_names),
+				 "auto, syscalls or kernel");
+	case K_RECORDS:
+		return read_name(r, k, n, records_names, TIP_ARRAY_SIZE(records_names),
+				 "auto, kernel or user");
 	case K_FORMAT: return read_choice(r, k, n, "text", "json");
 	case K_MATCHING: return read_choice(r, k, n, "first", "all");
 	default: return bad(r, n, k->path, "cannot be read");

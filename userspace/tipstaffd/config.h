@@ -12,6 +12,13 @@
 #include "seal/keys.h"
 #include "sensor/sensor.h"
 
+/* Who makes the records of mTLS connections. */
+enum tip_records_choice {
+	TIP_RECORDS_AUTO, /* the kernel where it can */
+	TIP_RECORDS_KERNEL,
+	TIP_RECORDS_USER,
+};
+
 enum tip_sensing_choice {
 	TIP_SENSING_AUTO, /* in the kernel's own functions where that works, else at system calls */
 	TIP_SENSING_ONLY_SYSCALLS,
@@ -46,6 +53,7 @@ struct tip_config {
 	bool traffic;          /* traffic.files is given, be it empty: interception is set up */
 	const char **traffic_files; /* files or folders */
 	size_t ntraffic_files;
+	enum tip_records_choice records; /* who makes them */
 	uint32_t traffic_port;           /* of the worker's listeners, on 127.0.0.1 */
 	bool traffic_host;               /* the initial network namespace is served too */
 	const char **traffic_namespaces; /* patterns for names below /run/netns */

@@ -202,11 +202,11 @@ static void send_moved(struct tip_front_relays *r)
 
 static void add_moved(void *ctx, uint64_t id, const char *backend, uint64_t sent, uint64_t received)
 {
+	uint32_t number =
+		strcmp(backend, "kernel") ? TIP_LINK_BACKEND_USER : TIP_LINK_BACKEND_KERNEL;
 	struct tip_front_relays *r = ctx;
 
-	/* One backend so far. */
-	r->moved[r->nmoved++] =
-		(struct tip_link_moved){id, sent, received, TIP_LINK_BACKEND_USER, 0};
+	r->moved[r->nmoved++] = (struct tip_link_moved){id, sent, received, number, 0};
 	if (r->nmoved == TIP_LINK_MOVED_MAX)
 		send_moved(r);
 }
@@ -229,7 +229,7 @@ void tip_front_relays_report(struct tip_front_relays *r)
 					  (uint32_t)(s.pumps.buffers / 1024),
 					  (uint32_t)(s.pumps.buffers_peak / 1024)},
 			      .counters = {s.relays.begun, s.relays.opened, bundles.verified,
-					   bundles.remembered, s.pumps.waits},
+					   bundles.remembered, s.pumps.waits, s.kernel},
 		      });
 }
 
@@ -243,9 +243,12 @@ static int on_limits(struct tip_front_relays *r, const struct tip_link_msg *m,
 			   .connections = m->numbers[1],
 			   .per_identity = m->numbers[2]},
 		.buffers = (size_t)m->numbers[3] * 1024,
+		.records = {.kernel = m->numbers[4],
+			    .rekey = TIP_RECORDS_REKEY,
+			    .budget = TIP_RECORDS_BUDGET},
 	};
-	const struct tip_worker_ops ops = {op_svid,  op_expected, op_authorise, op_keeps,
-					   op_wanted, op_ended,    r};
+	const struct tip_worker_ops ops = {
+		op_svid, op_expected, op_authorise, op_keeps, op_wanted, op_ended, r};
 
 	if (r->worker)
 		return tip_error_set(err, "the keeper set the limits twice");

@@ -258,6 +258,12 @@ static int probe(struct tip_keeper *k, struct tip_error *err)
 					    "require: %s does not work on this kernel: %s",
 					    tip_capability_name(cap), k->caps[cap].detail);
 	}
+	if (k->config->traffic && k->config->records == TIP_RECORDS_KERNEL &&
+	    !k->caps[TIP_CAP_KTLS].works)
+		return tip_error_at(err, k->config->file, 0, 0,
+				    "traffic.records: ktls does not work on this kernel: %s; "
+				    "\"auto\" or \"user\" would do without",
+				    k->caps[TIP_CAP_KTLS].detail);
 	tip_lacks_log(k);
 	return 0;
 }

@@ -59,10 +59,10 @@ json_t *tip_relays_stats(struct tip_keeper *k)
 		"open", (json_int_t)n[1], "buffers_kb", (json_int_t)n[2], "buffers_peak_kb",
 		(json_int_t)n[3], "begun", (json_int_t)c[0], "opened", (json_int_t)c[1],
 		"chains_verified", (json_int_t)c[2], "chains_remembered", (json_int_t)c[3],
-		"released", (json_int_t)s.released, "refused", (json_int_t)s.refused, "accepted",
-		(json_int_t)s.accepted, "orphans", (json_int_t)s.orphans, "limit_held",
-		(json_int_t)s.limit_held, "limit_relays", (json_int_t)s.limit_flows, "queue_drops",
-		(json_int_t)s.queue_drops);
+		"kernel", (json_int_t)c[5], "released", (json_int_t)s.released, "refused",
+		(json_int_t)s.refused, "accepted", (json_int_t)s.accepted, "orphans",
+		(json_int_t)s.orphans, "limit_held", (json_int_t)s.limit_held, "limit_relays",
+		(json_int_t)s.limit_flows, "queue_drops", (json_int_t)s.queue_drops);
 }
 
 TIP_METHOD(tip_method_connections)

@@ -36,6 +36,23 @@ static void add_tier(json_t *list, const char *concern, const char *tier, const 
 					      "detail", detail));
 }
 
+static void add_records(json_t *list, const struct tip_keeper *k)
+{
+	const struct tip_capability_result *ktls = &k->caps[TIP_CAP_KTLS];
+	char detail[240];
+
+	if (tip_relays_ktls(k)) {
+		add_tier(list, "mtls records", "kernel", ktls->detail);
+		return;
+	}
+	if (k->config->records == TIP_RECORDS_USER)
+		snprintf(detail, sizeof(detail),
+			 "by OpenSSL in the front: records: user in the configuration");
+	else
+		snprintf(detail, sizeof(detail), "by OpenSSL in the front; kTLS: %s", ktls->detail);
+	add_tier(list, "mtls records", "user", detail);
+}
+
 /* What was chosen for each concern, and what a better kernel or a later version would add. */
 static json_t *tiers(const struct tip_keeper *k)
 {
@@ -60,14 +77,15 @@ static json_t *tiers(const struct tip_keeper *k)
 			       "this version does not use it yet"
 			     : "SIGKILL at syscall exit, EPERM for connect; BPF LSM, which denies "
 			       "before the act, does not work here");
-	if (k->relays.intercept)
-		add_tier(list, "mtls", "user",
-			 "TLS 1.3 records by OpenSSL in the front, over IPv4; connect() is held "
-			 "until the peer is known");
-	else
+	if (k->relays.intercept) {
+		add_tier(list, "mtls", "relay",
+			 "TLS 1.3 over IPv4; connect() is held until the peer is known");
+		add_records(list, k);
+	} else {
 		add_tier(list, "mtls", "off",
 			 k->config->traffic ? "cgroup2 is mounted nowhere"
 					    : "traffic.files is not in the configuration");
+	}
 	add_tier(list, "executable digest", "none", "no selector of this version needs one");
 	return list;
 }

@@ -266,6 +266,7 @@ static int errno_of(enum tip_mtls_cause cause, uint32_t dial_error)
 	case TIP_MTLS_LIMIT_HANDSHAKES:
 	case TIP_MTLS_LIMIT_CONNECTIONS:
 	case TIP_MTLS_LIMIT_IDENTITY:
+	case TIP_MTLS_SOCKMAP:
 	case TIP_MTLS_INTERNAL: return EHOSTUNREACH;
 	default: return ECONNREFUSED;
 	}
@@ -330,6 +331,13 @@ bool tip_relays_message(struct tip_keeper *k, const struct tip_link_msg *m)
 	}
 }
 
+unsigned int tip_relays_ktls(const struct tip_keeper *k)
+{
+	const struct tip_capability_result *ktls = &k->caps[TIP_CAP_KTLS];
+
+	return k->config->records != TIP_RECORDS_USER && ktls->works ? ktls->bits : 0;
+}
+
 void tip_relays_feed(struct tip_keeper *k)
 {
 	const struct tip_config *c = k->config;
@@ -345,7 +353,7 @@ void tip_relays_feed(struct tip_keeper *k)
 			   .numbers = {c->max_handshakes, fit,
 				       c->max_relays_per_identity < fit ? c->max_relays_per_identity
 									: fit,
-				       c->relay_buffers_mib * 1024},
+				       c->relay_buffers_mib * 1024, tip_relays_ktls(k)},
 		   });
 	tip_relays_policy_feed(k);
 }

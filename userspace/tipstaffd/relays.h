@@ -18,6 +18,9 @@ struct tip_relay_of_front {
 	uint32_t backend; /* TIP_LINK_BACKEND_*, 0: no bytes can flow yet */
 };
 
+/* TIP_KTLS_*: what the front may leave to the kernel; 0: it makes all records itself. */
+unsigned int tip_relays_ktls(const struct tip_keeper *k);
+
 /* ---- relays_alert.c ---- */
 
 /* A flow ended for a cause that somebody should hear of. `text` is a sentence about it. */
