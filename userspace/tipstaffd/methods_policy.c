@@ -146,8 +146,8 @@ TIP_METHOD(tip_method_policy_apply)
 		return NULL;
 	}
 	say_changed(k, client, "applied", name);
-	return json_pack("{s:s, s:o, s:o}", "set", name, "policies", tip_set_members(&policies, k, name), "notes",
-			 notes(k, name));
+	return json_pack("{s:s, s:o, s:o}", "set", name, "policies",
+			 tip_set_members(&policies, k, name), "notes", notes(k, name));
 }
 
 TIP_METHOD(tip_method_policy_remove)

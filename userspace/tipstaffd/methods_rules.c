@@ -118,8 +118,9 @@ TIP_METHOD(tip_method_rules_add)
 		return NULL;
 	}
 	say_reloaded(k, client, "added", name);
-	result = json_pack("{s:s, s:o, s:o, s:o}", "set", name, "rules", tip_set_members(&rules, k, name),
-			   "warnings", warnings(k, name), "notes", tip_json_lines(&notes));
+	result = json_pack("{s:s, s:o, s:o, s:o}", "set", name, "rules",
+			   tip_set_members(&rules, k, name), "warnings", warnings(k, name), "notes",
+			   tip_json_lines(&notes));
 	tip_buf_free(&notes);
 	return result;
 }

@@ -141,7 +141,8 @@ const char *tip_set_meant(const struct tip_set_kind *kind, const void *ctx,
 			found = m;
 	if (!found.name) {
 		*hint = kind->none_hint;
-		tip_error_set(err, "there is no %s and no %s \"%s\"", kind->member, kind->set, name);
+		tip_error_set(err, "there is no %s and no %s \"%s\"", kind->member, kind->set,
+			      name);
 		return NULL;
 	}
 	set = tip_set_of(found.file);
@@ -155,8 +156,8 @@ const char *tip_set_meant(const struct tip_set_kind *kind, const void *ctx,
 		others += is_of(&m, set) && strcmp(m.name, name) != 0;
 	if (others) {
 		*hint = kind->other_hint;
-		tip_error_set(err, "%s \"%s\" is in set \"%s\" with %zu others", kind->member,
-			      name, set, others);
+		tip_error_set(err, "%s \"%s\" is in set \"%s\" with %zu others", kind->member, name,
+			      set, others);
 		return NULL;
 	}
 	return set;

@@ -304,9 +304,10 @@ static void flows(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(precedence),      cmocka_unit_test(decisions),
-		cmocka_unit_test(words),           cmocka_unit_test(empty),          cmocka_unit_test(explained),
-		cmocka_unit_test(many_candidates), cmocka_unit_test(flows),
+		cmocka_unit_test(precedence), cmocka_unit_test(decisions),
+		cmocka_unit_test(words),      cmocka_unit_test(empty),
+		cmocka_unit_test(explained),  cmocka_unit_test(many_candidates),
+		cmocka_unit_test(flows),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
