@@ -34,6 +34,11 @@ static __always_inline bool addr_same(const struct tip_addr *a, const struct tip
 	       a->word[3] == b->word[3];
 }
 
+static __always_inline bool is_loopback4(__u32 ip4)
+{
+	return bpf_ntohl(ip4) >> 24 == 127;
+}
+
 static __always_inline bool addr_is_loopback6(const struct tip_addr *a)
 {
 	return !a->word[0] && !a->word[1] && !a->word[2] && a->word[3] == bpf_htonl(1);

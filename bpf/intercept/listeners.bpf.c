@@ -28,7 +28,7 @@ int tip_listeners(struct bpf_iter__task_file *ctx)
 		return 0;
 	protocol = sk->sk_protocol;
 	if ((protocol != IPPROTO_TCP && protocol != IPPROTO_MPTCP) ||
-	    !sk_listens4(sk, &rec.key.addr))
+	    !sk_listens(sk, &rec.key.addr))
 		return 0;
 	rec.key.port = sk->__sk_common.skc_num;
 	if (rec.key.port == st->worker_port || !listener_concerns(st, rec.key.addr, rec.key.port))

@@ -52,16 +52,20 @@ static __noinline __u32 policy_of(__u32 generation, __u32 table, const struct ti
 	return 0;
 }
 
-/* Could a policy cover what is dialled at a listener of that address (0: any) and port? */
-static __always_inline bool listener_concerns(const struct tip_settings *st, __u32 ip4, __u16 port)
+/*
+ * Could a policy cover what is dialled at a listener of that address (as `listeners` has it) and
+ * port? At a loopback address only its neighbours can: they are held to what it is elsewhere.
+ */
+static __always_inline bool listener_concerns(const struct tip_settings *st, __u32 where,
+					      __u16 port)
 {
 	struct tip_addr addr = {};
 	__u32 table = TIP_TRAFFIC_SERVED;
 
 	if (!st->traffic_generation)
 		return false;
-	if (ip4) {
-		addr_set4(&addr, ip4);
+	if (where && where != TIP_LISTENS6 && !is_loopback4(where)) {
+		addr_set4(&addr, where);
 		table = TIP_TRAFFIC_DIALLED;
 	}
 	return policy_of(st->traffic_generation, table, &addr, port);

@@ -9,13 +9,9 @@
  */
 
 #include "enforce/denied.h"
-#include "intercept/policy.h"
+#include "intercept/ask.h"
+#include "intercept/local.h"
 #include "intercept/share.h"
-
-/* Requests to serve a namespace: so many in about a second, each slot for some of the cookies. */
-#define ASK_SLOTS 64
-
-__u64 asked[ASK_SLOTS];
 
 static __always_inline bool traffic_concerns(const struct bpf_sock_addr *ctx,
 					     const struct tip_settings *st)
@@ -39,43 +35,6 @@ static __always_inline bool worker_ready(__u64 netns)
 	return beat && (__s64)(bpf_ktime_get_boot_ns() - *beat) < TIP_HEARTBEAT_MS * 1000000ll;
 }
 
-/* Tells the keeper that somebody acts in a namespace that it does not serve. */
-static __always_inline void ask_for_worker(struct bpf_sock_addr *ctx, __u64 netns,
-					   const struct tip_who *who, struct task_struct *task)
-{
-	__u64 second = bpf_ktime_get_boot_ns() >> 30;
-	__u32 slot = netns % ASK_SLOTS;
-	struct tcp_sock *tp;
-	struct {
-		struct tip_hdr hdr;
-		struct tip_ev_netns ev;
-	} *rec;
-
-	if (asked[slot] == second)
-		return;
-	asked[slot] = second;
-	tp = bpf_skc_to_tcp_sock(ctx->sk);
-	if (!tp)
-		return;
-	rec = bpf_ringbuf_reserve(&lifecycle, sizeof(*rec), 0);
-	if (!rec) {
-		count(TIP_CTR_LIFECYCLE_DROPPED);
-		return;
-	}
-	hdr_fill(&rec->hdr, TIP_EV_NETNS, sizeof(*rec), who, task, -EHOSTUNREACH);
-	rec->ev.cookie = netns;
-	rec->ev.netns = BPF_CORE_READ(sk_net((struct sock *)tp), ns.inum);
-	rec->ev.zero = 0;
-	lifecycle_submit(rec);
-}
-
-static __always_inline int unreachable(enum tip_counter why)
-{
-	count(why);
-	bpf_set_retval(-EHOSTUNREACH);
-	return 0;
-}
-
 /* As judge() of connect.bpf.c returns it. `dst` is covered by the strict `policy`. */
 static __always_inline int redirect(struct bpf_sock_addr *ctx, bool v6,
 				    const struct tip_settings *st, struct tip_who *who,
@@ -96,7 +55,7 @@ static __always_inline int redirect(struct bpf_sock_addr *ctx, bool v6,
 
 	netns = bpf_get_netns_cookie(ctx);
 	if (!worker_ready(netns)) {
-		ask_for_worker(ctx, netns, who, task);
+		ask_keeper(ctx, TIP_EV_NETNS, netns, who, task);
 		return unreachable(TIP_CTR_NO_WORKER);
 	}
 	/* A socket that is bound to a device would look for 127.0.0.1 behind that device. */
@@ -158,20 +117,22 @@ static __always_inline int traffic_judge(struct bpf_sock_addr *ctx, bool v6,
 	if (generation && ctx->protocol != IPPROTO_ICMP && ctx->protocol != IPPROTO_ICMPV6)
 		policy = policy_of(generation, TIP_TRAFFIC_DIALLED, &dst, port);
 	/* Only redirected connects have anything to do with the worker. */
-	if (tcp && addr_is4(&dst) && is_worker(st, dst.word[3], port) &&
-	    !bpf_sk_storage_get(&ours, ctx->sk, NULL, 0)) {
+	if (bpf_sk_storage_get(&ours, ctx->sk, NULL, 0))
+		return 1;
+	if (tcp && addr_is4(&dst) && is_worker(st, dst.word[3], port)) {
 		bpf_set_retval(-ECONNREFUSED);
 		return 0;
 	}
-	if (policy && !bpf_sk_storage_get(&ours, ctx->sk, NULL, 0)) {
+	if (policy) {
 		if (!tcp || !addr_is4(&dst))
 			return deny(ctx, v6, who, task, TIP_DENY_PROTOCOL, policy);
 		return redirect(ctx, v6, st, who, task, dst.word[3], policy);
 	}
+	if (!tcp)
+		return 1;
 	/* A second connect() of a socket must not ride on what the first one was. */
-	if (tcp)
-		bpf_sk_storage_delete(&redirected, ctx->sk);
-	return 1;
+	bpf_sk_storage_delete(&redirected, ctx->sk);
+	return generation ? local_judge(ctx, v6, st, who, task, &dst) : 1;
 }
 
 #endif

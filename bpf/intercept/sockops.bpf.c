@@ -56,7 +56,7 @@ static __always_inline void on_connect(struct bpf_sock_ops *ctx, const struct ti
 		watch_state(ctx);
 }
 
-/* Where it listens, as `listeners` has it. False: not for IPv4. */
+/* Where it listens, as `listeners` has it. False: not for IP. */
 static __always_inline bool listener_of(struct bpf_sock_ops *ctx, struct tip_listener_key *k)
 {
 	struct bpf_sock *sk = ctx->sk;
@@ -76,7 +76,7 @@ static __always_inline bool listener_of(struct bpf_sock_ops *ctx, struct tip_lis
 	if (ctx->family != AF_INET6 || !tp)
 		return false;
 	kernel = (struct sock *)tp;
-	return sk_listens4(kernel, &k->addr);
+	return sk_listens(kernel, &k->addr);
 }
 
 static __always_inline bool is_alone(struct bpf_sock_ops *ctx)

@@ -145,7 +145,10 @@ static __always_inline bool is_leg(const struct tip_packet *p, __u64 netns)
 static __always_inline bool has_listener(const struct tip_packet *p, __u64 netns)
 {
 	struct tip_listener_key k = {
-		.netns = netns, .addr = p->v6 ? 0 : p->local.word[3], .port = p->lport};
+		.netns = netns,
+		.addr = p->v6 ? TIP_LISTENS6 : p->local.word[3],
+		.port = p->lport,
+	};
 
 	if (bpf_map_lookup_elem(&listeners, &k))
 		return true;

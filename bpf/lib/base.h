@@ -42,6 +42,7 @@
 #define IPPROTO_SCTP    132
 #define IPPROTO_UDPLITE 136
 #define IPPROTO_MPTCP   262
+#define IFF_LOOPBACK    0x8
 #define SIGKILL         9
 #define EPERM           1
 #define EAGAIN          11

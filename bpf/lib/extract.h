@@ -252,11 +252,8 @@ static __always_inline __u64 sk_ino(struct sock *sk)
 	return alloc ? BPF_CORE_READ(alloc, vfs_inode.i_ino) : 0;
 }
 
-/*
- * Where a listening socket listens for IPv4, in network order. A dual-stack wildcard is 0.0.0.0.
- * False: it is for IPv6 alone.
- */
-static __always_inline bool sk_listens4(struct sock *sk, __u32 *addr)
+/* Where a listening socket listens, as `listeners` has it, in network order. False: not for IP. */
+static __always_inline bool sk_listens(struct sock *sk, __u32 *addr)
 {
 	__u32 word[4] = {};
 
@@ -268,12 +265,12 @@ static __always_inline bool sk_listens4(struct sock *sk, __u32 *addr)
 	if (BPF_CORE_READ(sk, __sk_common.skc_family) != AF_INET6)
 		return false;
 	bpf_core_read(word, sizeof(word), &sk->__sk_common.skc_v6_rcv_saddr);
-	if (word[0] || word[1])
-		return false;
-	*addr = word[3];
-	if (word[2])
-		return word[2] == bpf_htonl(0xffff);
-	return !word[3] && !BPF_CORE_READ_BITFIELD_PROBED(sk, __sk_common.skc_ipv6only);
+	if (word[0] || word[1] || (word[2] && word[2] != bpf_htonl(0xffff)) ||
+	    (!word[2] && (word[3] || BPF_CORE_READ_BITFIELD_PROBED(sk, __sk_common.skc_ipv6only))))
+		*addr = TIP_LISTENS6;
+	else
+		*addr = word[3];
+	return true;
 }
 
 /* The listeners that share its port with SO_REUSEPORT, itself counted. */

@@ -127,7 +127,8 @@ extern struct tip_map_accepted accepted SEC(".maps");
 /* Address -> slice of `traffic_ports`, for each generation and table. */
 struct tip_map_traffic {
 	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
-	__uint(max_entries, 131072); /* two generations of what policy/traffic.h allows */
+	__uint(max_entries,
+	       524288); /* two generations of what policy/traffic.h allows, in all tables */
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, struct tip_traffic_key);
 	__type(value, struct tip_traffic_slice);

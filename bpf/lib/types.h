@@ -97,6 +97,7 @@ struct mnt_namespace {
 struct net {
 	struct ns_common ns;
 	__u64 net_cookie;
+	struct list_head dev_base_head;
 };
 
 struct nsproxy {
@@ -277,6 +278,31 @@ typedef struct {
 
 struct in6_addr_raw {
 	__u8 bytes[16];
+};
+
+struct in_ifaddr {
+	struct in_ifaddr *ifa_next;
+	__u32 ifa_local, ifa_mask;
+};
+
+struct in_device {
+	struct in_ifaddr *ifa_list;
+};
+
+struct inet6_ifaddr {
+	struct in6_addr_raw addr;
+	struct list_head if_list;
+};
+
+struct inet6_dev {
+	struct list_head addr_list;
+};
+
+struct net_device {
+	unsigned int flags;
+	struct list_head dev_list;
+	struct in_device *ip_ptr;
+	struct inet6_dev *ip6_ptr;
 };
 
 struct sock_common {

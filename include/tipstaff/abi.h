@@ -130,6 +130,12 @@ struct tip_accepted {
 #define TIP_TRAFFIC_DIALLED 0 /* what an application dials, or is dialled at */
 #define TIP_TRAFFIC_INET6   1 /* what arrives over IPv6: refused on ports that IPv4 enforces */
 #define TIP_TRAFFIC_SERVED  2 /* under "::", each port that some policy enforces anywhere */
+#define TIP_TRAFFIC_LOCAL   3 /* the same for a namespace's own addresses, but what is disabled */
+/*
+ * Ports on which some policy names an identity as server; its number (4 bytes) is the address, with
+ * 32 bits. Where several policies do, their number stands for all of them together.
+ */
+#define TIP_TRAFFIC_SERVER 4
 struct tip_traffic_key {
 	__u32 prefixlen;  /* bits: 64 + those of the address */
 	__u32 generation; /* settings.traffic_generation */
@@ -197,9 +203,10 @@ struct tip_leg {
 #define TIP_REDIRECTS_SHARE 8
 
 /*
- * Key of `listeners`: who called listen(), where a policy could cover it. IPv4; a dual-stack
- * wildcard is 0.0.0.0.
+ * Key of `listeners`: who called listen(), where a policy could cover it. A dual-stack wildcard is
+ * 0.0.0.0; all that are for IPv6 alone are TIP_LISTENS6, which nobody listens at.
  */
+#define TIP_LISTENS6 0xffffffffu
 struct tip_listener_key {
 	__u64 netns;
 	__u32 addr;
@@ -265,9 +272,10 @@ enum tip_event_type {
 	TIP_EV_EXEC = 1,
 	TIP_EV_FORK = 2,
 	TIP_EV_EXIT = 3,
-	TIP_EV_CRED = 4,   /* uid or gid changed (setuid family) */
-	TIP_EV_CGROUP = 5, /* moved to another cgroup */
-	TIP_EV_NETNS = 6,  /* acts in a namespace that has no worker: please serve it */
+	TIP_EV_CRED = 4,     /* uid or gid changed (setuid family) */
+	TIP_EV_CGROUP = 5,   /* moved to another cgroup */
+	TIP_EV_NETNS = 6,    /* acts in a namespace that has no worker: please serve it */
+	TIP_EV_LISTENER = 7, /* nobody knows who listens where it wants to: please look */
 	/* activity: sent when a rule wants them, through the ring `activity` */
 	TIP_EV_OPEN = 8,
 	TIP_EV_CONNECT = 9,
@@ -348,7 +356,7 @@ struct tip_ev_fork { /* header: the parent */
 	__u32 zero;
 };
 
-struct tip_ev_netns {
+struct tip_ev_netns { /* and TIP_EV_LISTENER */
 	__u64 cookie;
 	__u32 netns; /* inode number */
 	__u32 zero;
@@ -415,6 +423,7 @@ struct tip_ev_sock {    /* connect, accept, bind, listen, denied connect; header
 #define TIP_DENY_NO_IDENTITY 2 /* a strict policy covers the destination, the process has none */
 #define TIP_DENY_CLIENT      3 /* its identity is none of the policy's clients */
 #define TIP_DENY_PROTOCOL    4 /* not TCP over IPv4: cannot be protected, so not to that port */
+#define TIP_DENY_LOCAL       5 /* inside its namespace, to a server that has not listed it */
 
 /* ---- counters -------------------------------------------------------------- */
 
@@ -433,9 +442,11 @@ enum tip_counter {
 	TIP_CTR_REDIRECTS_FULL, /* no place in `redirects`, or the namespace has its share: refused
 				 */
 	TIP_CTR_NO_WORKER,      /* EHOSTUNREACH: no listener here, it hangs, or is out of reach */
-	TIP_CTR_STEERED,        /* inbound connections given to the worker */
-	TIP_CTR_STEER_REFUSED,  /* inbound on an enforced port, and nobody to give it to */
-	TIP_CTR_PLAIN_STOPPED,  /* packets of enforced ports outside registered connections */
+	TIP_CTR_LOCAL_UNKNOWN, /* EHOSTUNREACH inside a namespace: who listens or dials is not known
+				*/
+	TIP_CTR_STEERED,       /* inbound connections given to the worker */
+	TIP_CTR_STEER_REFUSED, /* inbound on an enforced port, and nobody to give it to */
+	TIP_CTR_PLAIN_STOPPED, /* packets of enforced ports outside registered connections */
 	TIP_CTR_MAX
 };
 

@@ -2,9 +2,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/map.h"
 #include "base/mem.h"
-#include "guard/traffic.h"
+#include "guard/traffic_build.h"
 #include "policy/traffic_segment.h"
 
 /*
@@ -13,7 +12,7 @@
  * the ports, and where they are silent what the slice of the next wider network says. What a policy
  * leaves alone is simply not in a slice: nothing wider is asked for it any more.
  */
-#define PORTS_MAX   (TIP_TRAFFIC_PORTS_MAX / 2)
+#define PORTS_MAX   TIP_TRAFFIC_IMAGE_PORTS
 #define DEPTH_MAX   130 /* prefix lengths that can lie in one another */
 #define MAPPED_BITS 96  /* IPv4 is ::ffff:a.b.c.d */
 
@@ -25,17 +24,7 @@ struct family {
 	size_t count;
 };
 
-struct builder {
-	uint32_t first; /* number of the first policy */
-	struct tip_traffic_prefix *prefixes;
-	size_t nprefixes, prefixes_cap;
-	struct tip_traffic_ports *ports;
-	size_t nports;
-	struct tip_map *slices; /* what a slice is made of -> the slice */
-	struct tip_error *err;
-};
-
-static uint32_t number_of(const struct builder *b, const struct tip_traffic_policy *p)
+static uint32_t number_of(const struct tip_traffic_builder *b, const struct tip_traffic_policy *p)
 {
 	return p->mode == TIP_TRAFFIC_STRICT ? b->first + (uint32_t)p->order : 0;
 }
@@ -55,7 +44,9 @@ static int by_network(const void *a, const void *b)
 	return (x > y) - (x < y); /* in one list */
 }
 
-static struct family family_of(const struct tip_traffic_policies *all, uint8_t family)
+/* `disabled`: only those that are left alone. */
+static struct family family_of(const struct tip_traffic_policies *all, uint8_t family,
+			       bool disabled)
 {
 	struct family f = {0};
 	size_t most = 0;
@@ -66,6 +57,8 @@ static struct family family_of(const struct tip_traffic_policies *all, uint8_t f
 	for (size_t i = 0; i < tip_traffic_policies_count(all); i++) {
 		const struct tip_traffic_policy *p = tip_traffic_policies_get(all, i);
 
+		if (disabled && p->mode != TIP_TRAFFIC_DISABLE)
+			continue;
 		for (size_t j = 0; j < p->nto; j++)
 			if (p->to[j].cidr.ip.family == family)
 				f.to[f.count++] = &p->to[j];
@@ -87,8 +80,8 @@ static size_t same_network(const struct family *f, size_t i)
 
 /* ---- slices -------------------------------------------------------------------------- */
 
-static int add_ports(struct builder *b, uint32_t first, uint32_t low, uint32_t high,
-		     uint32_t policy)
+int tip_traffic_add_ports(struct tip_traffic_builder *b, uint32_t first, uint32_t low,
+			  uint32_t high, uint32_t policy)
 {
 	struct tip_traffic_ports *last = &b->ports[b->nports];
 
@@ -106,8 +99,9 @@ static int add_ports(struct builder *b, uint32_t first, uint32_t low, uint32_t h
 }
 
 /* Appends what `wider` says of the ports low..high. `*at`: its first element that may concern. */
-static int add_wider(struct builder *b, uint32_t first, const struct tip_traffic_slice *wider,
-		     uint32_t *at, uint32_t low, uint32_t high)
+static int add_wider(struct tip_traffic_builder *b, uint32_t first,
+		     const struct tip_traffic_slice *wider, uint32_t *at, uint32_t low,
+		     uint32_t high)
 {
 	for (; *at < wider->count; (*at)++) {
 		const struct tip_traffic_ports w = b->ports[wider->first + *at];
@@ -116,8 +110,8 @@ static int add_wider(struct builder *b, uint32_t first, const struct tip_traffic
 			continue;
 		if (w.low > high)
 			return 0;
-		if (add_ports(b, first, w.low > low ? w.low : low, w.high < high ? w.high : high,
-			      w.policy) < 0)
+		if (tip_traffic_add_ports(b, first, w.low > low ? w.low : low,
+					  w.high < high ? w.high : high, w.policy) < 0)
 			return -1;
 		/* What reaches beyond is asked for again. */
 		if (w.high > high)
@@ -127,8 +121,9 @@ static int add_wider(struct builder *b, uint32_t first, const struct tip_traffic
 }
 
 /* Lays `own` over `wider`. */
-static int overlay(struct builder *b, const struct tip_traffic_segment *own, size_t count,
-		   const struct tip_traffic_slice *wider, struct tip_traffic_slice *out)
+static int overlay(struct tip_traffic_builder *b, const struct tip_traffic_segment *own,
+		   size_t count, const struct tip_traffic_slice *wider,
+		   struct tip_traffic_slice *out)
 {
 	const uint32_t first = (uint32_t)b->nports;
 	uint32_t low = 0, at = 0;
@@ -136,8 +131,8 @@ static int overlay(struct builder *b, const struct tip_traffic_segment *own, siz
 	for (size_t i = 0; i < count; i++) {
 		if ((own[i].min > low &&
 		     add_wider(b, first, wider, &at, low, own[i].min - 1u) < 0) ||
-		    add_ports(b, first, own[i].min, own[i].max, number_of(b, own[i].to->policy)) <
-			    0)
+		    tip_traffic_add_ports(b, first, own[i].min, own[i].max,
+					  number_of(b, own[i].to->policy)) < 0)
 			goto full;
 		low = own[i].max + 1u;
 	}
@@ -158,8 +153,9 @@ full:
  * The slice of a network with these segments inside `wider`. Networks that say the same inside the
  * same share one: a policy for many networks needs its ports once.
  */
-static int slice_of(struct builder *b, const struct tip_traffic_segment *own, size_t count,
-		    const struct tip_traffic_slice *wider, struct tip_traffic_slice *out)
+static int slice_of(struct tip_traffic_builder *b, const struct tip_traffic_segment *own,
+		    size_t count, const struct tip_traffic_slice *wider,
+		    struct tip_traffic_slice *out)
 {
 	size_t len = (1 + count) * sizeof(struct tip_traffic_ports);
 	struct tip_traffic_ports *key = tip_alloc(len);
@@ -185,7 +181,7 @@ _Static_assert(sizeof(struct tip_traffic_slice) == sizeof(struct tip_traffic_por
 
 /* ---- networks ------------------------------------------------------------------------ */
 
-static void add_prefix(struct builder *b, uint32_t table, const struct tip_cidr *c,
+static void add_prefix(struct tip_traffic_builder *b, uint32_t table, const struct tip_cidr *c,
 		       const struct tip_traffic_slice *slice)
 {
 	struct tip_traffic_prefix *p;
@@ -212,8 +208,8 @@ struct around {
 };
 
 /* Enters all networks of a family; `root` is what holds outside of them. */
-static int add_family(struct builder *b, uint32_t table, const struct family *f, uint8_t family,
-		      const struct tip_traffic_slice *root)
+static int add_family(struct tip_traffic_builder *b, uint32_t table, const struct family *f,
+		      uint8_t family, const struct tip_traffic_slice *root)
 {
 	struct tip_traffic_segment *own = tip_calloc(2 * f->count + 1, sizeof(*own));
 	struct around stack[DEPTH_MAX] = {{{.ip.family = family}, *root}};
@@ -244,7 +240,7 @@ static int add_family(struct builder *b, uint32_t table, const struct family *f,
 }
 
 /* Notes in `owner` which policy enforces a port in some network of the family. */
-static void own_ports(const struct builder *b, const struct family *f, uint32_t *owner,
+static void own_ports(const struct tip_traffic_builder *b, const struct family *f, uint32_t *owner,
 		      uint32_t *next)
 {
 	struct tip_traffic_segment *own = tip_calloc(2 * f->count + 1, sizeof(*own));
@@ -273,8 +269,8 @@ static void own_ports(const struct builder *b, const struct family *f, uint32_t 
 }
 
 /* Ports that some network enforces, as a slice. */
-static int strict_ports(struct builder *b, const struct family *families, size_t nfamilies,
-			struct tip_traffic_slice *out)
+static int strict_ports(struct tip_traffic_builder *b, const struct family *families,
+			size_t nfamilies, struct tip_traffic_slice *out)
 {
 	uint32_t *owner = tip_calloc(UINT16_MAX + 1, sizeof(*owner));
 	/* The next port from here on that nobody owns: whole ranges are leapt over. */
@@ -287,7 +283,7 @@ static int strict_ports(struct builder *b, const struct family *families, size_t
 	for (size_t i = 0; i < nfamilies; i++)
 		own_ports(b, &families[i], owner, next);
 	for (uint32_t port = 1; port <= UINT16_MAX && ret == 0; port++)
-		ret = add_ports(b, first, port, port, owner[port]);
+		ret = tip_traffic_add_ports(b, first, port, port, owner[port]);
 	if (ret < 0)
 		tip_error_set(b->err,
 			      "the kernel holds %d port ranges, and the policies need more: join "
@@ -299,18 +295,36 @@ static int strict_ports(struct builder *b, const struct family *families, size_t
 	return ret;
 }
 
-int tip_traffic_image_make(const struct tip_traffic_policies *policies, uint32_t first,
-			   struct tip_traffic_image *out, struct tip_error *err)
+/* What of the ports `served` is dialled inside a namespace, where no policy covers the address. */
+static int add_local(struct tip_traffic_builder *b, const struct tip_traffic_policies *policies,
+		     const struct tip_traffic_slice *served)
 {
-	const struct family families[] = {family_of(policies, 4), family_of(policies, 6)};
+	const struct family v4 = family_of(policies, 4, true), v6 = family_of(policies, 6, true);
+	int ret = 0;
+
+	if (add_family(b, TIP_TRAFFIC_LOCAL, &v4, 4, served) < 0 ||
+	    add_family(b, TIP_TRAFFIC_LOCAL, &v6, 6, served) < 0)
+		ret = -1;
+	free(v4.to);
+	free(v6.to);
+	return ret;
+}
+
+int tip_traffic_image_make(const struct tip_traffic_policies *policies, uint32_t first,
+			   struct tip_traffic_image *out, struct tip_traffic_servers *servers,
+			   struct tip_error *err)
+{
+	const struct family families[] = {family_of(policies, 4, false),
+					  family_of(policies, 6, false)};
 	const struct family *const v4 = &families[0], *const v6 = &families[1];
 	const struct tip_cidr any = {.ip.family = 6};
 	const struct tip_traffic_slice none = {0, 0};
-	struct builder b = {.first = first, .err = err};
+	struct tip_traffic_builder b = {.first = first, .err = err};
 	struct tip_traffic_slice closed, served;
 	int ret = -1;
 
 	*out = (struct tip_traffic_image){0};
+	*servers = (struct tip_traffic_servers){0};
 	b.slices = tip_map_new();
 	b.ports = tip_calloc(PORTS_MAX, sizeof(*b.ports));
 	/* Ports of IPv4 are closed to strangers over IPv6, where no policy says something else. */
@@ -323,6 +337,9 @@ int tip_traffic_image_make(const struct tip_traffic_policies *policies, uint32_t
 	if (v6->count && strict_ports(&b, families, 2, &served) < 0)
 		goto out;
 	add_prefix(&b, TIP_TRAFFIC_SERVED, &any, &served);
+	if (add_local(&b, policies, &served) < 0 ||
+	    tip_traffic_servers_make(&b, policies, servers) < 0)
+		goto out;
 	ret = 0;
 	/* Where nothing is enforced there is nothing to look for. */
 	if (!b.nports)
@@ -331,6 +348,8 @@ int tip_traffic_image_make(const struct tip_traffic_policies *policies, uint32_t
 	b.prefixes = NULL;
 	b.ports = NULL;
 out:
+	if (ret < 0)
+		tip_traffic_servers_free(servers);
 	tip_map_free(b.slices, free);
 	free(b.prefixes);
 	free(b.ports);

@@ -110,7 +110,8 @@ int tip_event_decode(const void *record, size_t size, struct tip_event *ev)
 	case TIP_EV_CGROUP:
 		ev->cgroup = fixed(hdr, sizeof(*ev->cgroup));
 		return ev->cgroup ? 0 : -1;
-	case TIP_EV_NETNS: ev->netns = fixed(hdr, sizeof(*ev->netns)); return ev->netns ? 0 : -1;
+	case TIP_EV_NETNS:
+	case TIP_EV_LISTENER: ev->netns = fixed(hdr, sizeof(*ev->netns)); return ev->netns ? 0 : -1;
 	case TIP_EV_OPEN: return decode_open(hdr, ev);
 	case TIP_EV_CONNECT:
 	case TIP_EV_ACCEPT:

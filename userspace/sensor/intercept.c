@@ -64,13 +64,37 @@ static bool of_generation(struct tip_sensor *s, const void *key, uint64_t genera
 	return ((const struct tip_traffic_key *)key)->generation == generation;
 }
 
+/* Where the ports of a generation begin. */
+static uint32_t base_of(uint32_t generation)
+{
+	return generation & 1 ? TIP_TRAFFIC_PORTS_MAX / 2 : 0;
+}
+
+static int write_prefix(struct tip_sensor *s, const struct tip_traffic_prefix *p,
+			uint32_t generation)
+{
+	struct tip_traffic_slice slice = p->slice;
+	struct tip_traffic_key key = {
+		.prefixlen = 64 + p->bits,
+		.generation = generation,
+		.table = p->table,
+	};
+	const uint32_t half = TIP_TRAFFIC_PORTS_MAX / 2;
+
+	if (p->bits > 128 || slice.first > half || slice.count > half - slice.first)
+		return -EINVAL;
+	memcpy(key.addr, p->addr, sizeof(key.addr));
+	slice.first += base_of(generation);
+	return tip_map_update(s, TIP_MAP_TRAFFIC, &key, &slice, BPF_ANY);
+}
+
 static int write_image(struct tip_sensor *s, const struct tip_traffic_image *image,
 		       uint32_t generation)
 {
-	const uint32_t half = TIP_TRAFFIC_PORTS_MAX / 2, base = generation & 1 ? half : 0;
+	const uint32_t base = base_of(generation);
 	int err;
 
-	if (image->nports > half)
+	if (image->nports > TIP_TRAFFIC_PORTS_MAX / 2)
 		return -ENOSPC;
 	for (size_t i = 0; i < image->nports; i++) {
 		const uint32_t at = base + (uint32_t)i;
@@ -80,24 +104,22 @@ static int write_image(struct tip_sensor *s, const struct tip_traffic_image *ima
 			return err;
 	}
 	for (size_t i = 0; i < image->nprefixes; i++) {
-		const struct tip_traffic_prefix *p = &image->prefixes[i];
-		struct tip_traffic_slice slice = p->slice;
-		struct tip_traffic_key key = {
-			.prefixlen = 64 + p->bits,
-			.generation = generation,
-			.table = p->table,
-		};
+		const struct tip_traffic_slice *slice = &image->prefixes[i].slice;
 
-		if (p->bits > 128 || slice.first > image->nports ||
-		    slice.count > image->nports - slice.first)
+		if (slice->first > image->nports || slice->count > image->nports - slice->first)
 			return -EINVAL;
-		memcpy(key.addr, p->addr, sizeof(key.addr));
-		slice.first += base;
-		err = tip_map_update(s, TIP_MAP_TRAFFIC, &key, &slice, BPF_ANY);
+		err = write_prefix(s, &image->prefixes[i], generation);
 		if (err)
 			return err;
 	}
 	return 0;
+}
+
+int tip_sensor_traffic_add(struct tip_sensor *s, const struct tip_traffic_prefix *prefix)
+{
+	return s->settings.traffic_generation
+		       ? write_prefix(s, prefix, s->settings.traffic_generation)
+		       : 0;
 }
 
 int tip_sensor_traffic_install(struct tip_sensor *s, const struct tip_traffic_image *image)

@@ -39,6 +39,9 @@ struct tip_traffic_image {
  */
 int tip_sensor_traffic_install(struct tip_sensor *s, const struct tip_traffic_image *image);
 
+/* Adds one prefix to the set that is in force; its slice lies in that set's ports. */
+int tip_sensor_traffic_add(struct tip_sensor *s, const struct tip_traffic_prefix *prefix);
+
 /* That identity may dial what that policy covers. -E2BIG: no place; then it may not. */
 int tip_sensor_client_allow(struct tip_sensor *s, uint32_t policy, uint32_t number);
 /* Deletes what belongs to policies below `first`: those of older generations. */

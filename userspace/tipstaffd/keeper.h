@@ -109,6 +109,7 @@ struct tip_keeper_relays {
 	struct tip_map *relays;    /* id -> struct tip_relay_of_front */
 	bool recheck_plain;        /* a new set: connections in the clear are to be looked at */
 	uint64_t scanned_ns;       /* monotonic: the last look for listeners */
+	bool scan_wanted;          /* a connect() waits for the next one */
 	struct tip_link_msg stats; /* the last TIP_LINK_RELAYS */
 };
 

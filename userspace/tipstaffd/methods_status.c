@@ -105,6 +105,7 @@ static json_t *counters(const struct tip_sensor_stats *s)
 		[TIP_CTR_REDIRECTED] = "redirected",
 		[TIP_CTR_REDIRECTS_FULL] = "redirects_full",
 		[TIP_CTR_NO_WORKER] = "no_worker",
+		[TIP_CTR_LOCAL_UNKNOWN] = "local_unknown",
 		[TIP_CTR_STEERED] = "steered",
 		[TIP_CTR_STEER_REFUSED] = "steer_refused",
 		[TIP_CTR_PLAIN_STOPPED] = "plain_stopped",

@@ -226,23 +226,39 @@ static bool owner_lives(struct tip_keeper *k, const struct tip_listener *l)
 	return p && !p->exit_time_ns;
 }
 
+/*
+ * Whoever has a listener now is found in the descriptors of all processes: a walk that strangers
+ * must not order at will.
+ */
+static bool may_scan(struct tip_keeper *k)
+{
+	const uint64_t now = tip_clock_monotonic();
+
+	if (now - k->relays.scanned_ns < SCAN_NS)
+		return false;
+	k->relays.scanned_ns = now;
+	return true;
+}
+
+/* A connect() found a listener that nobody is known to have. */
+static void look_for_listeners(struct tip_keeper *k)
+{
+	k->relays.scan_wanted = !may_scan(k);
+	if (!k->relays.scan_wanted && tip_sensor_listeners_scan(k->sensor) < 0)
+		tip_warn("traffic", "cannot look for listeners");
+}
+
 static int op_listener(void *ctx, uint64_t cookie, uint32_t addr, uint16_t port,
 		       struct tip_listener *out)
 {
 	struct tip_keeper *k = ctx;
-	uint64_t now = tip_clock_monotonic();
 
 	tip_sensor_poll_lifecycle(k->sensor);
 	if (tip_sensor_listener(k->sensor, cookie, addr, port, out) == 0 && owner_lives(k, out))
 		return 0;
-	/*
-	 * It was there before us, or it was inherited from a process that is gone. Whoever has it
-	 * now is found in the descriptors of all processes: a walk that strangers must not order at
-	 * will.
-	 */
-	if (now - k->relays.scanned_ns < SCAN_NS)
+	/* It was there before us, or it was inherited from a process that is gone. */
+	if (!may_scan(k))
 		return -ENOENT;
-	k->relays.scanned_ns = now;
 	if (tip_sensor_listener_search(k->sensor, cookie, addr, port, out) < 0)
 		return -ENOENT;
 	return owner_lives(k, out) ? 0 : -ENOENT;
@@ -405,6 +421,7 @@ void tip_relays_event(struct tip_keeper *k, const struct tip_event *ev, const st
 	case TIP_EV_NETNS:
 		tip_intercept_process(ic, (pid_t)ev->hdr->proc.tgid, ev->netns->netns);
 		break;
+	case TIP_EV_LISTENER: look_for_listeners(k); break;
 	case TIP_EV_EXIT:
 		if (p)
 			tip_intercept_left(ic, p->netns);
@@ -419,6 +436,8 @@ void tip_relays_tick(struct tip_keeper *k)
 		return;
 	tip_sensor_heartbeat(k->sensor);
 	tip_intercept_tick(k->relays.intercept);
+	if (k->relays.scan_wanted)
+		look_for_listeners(k);
 	tip_relays_end_plain(k);
 }
 

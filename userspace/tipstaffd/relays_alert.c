@@ -131,6 +131,7 @@ static const char *denial(uint32_t reason)
 	case TIP_DENY_NO_IDENTITY: return "no-identity";
 	case TIP_DENY_CLIENT: return "client-unlisted";
 	case TIP_DENY_PROTOCOL: return "protocol";
+	case TIP_DENY_LOCAL: return "local-unlisted";
 	default: return "unknown";
 	}
 }
@@ -140,6 +141,9 @@ static const char *denial_text(uint32_t reason)
 	switch (reason) {
 	case TIP_DENY_NO_IDENTITY: return "a process without an identity was refused";
 	case TIP_DENY_CLIENT: return "a client that the policy does not list was refused";
+	case TIP_DENY_LOCAL:
+		return "a client that the server's policies do not list was refused inside its "
+		       "network namespace";
 	case TIP_DENY_PROTOCOL:
 		return "only TCP over IPv4 can be protected, anything else to that port is refused";
 	default: return "refused";

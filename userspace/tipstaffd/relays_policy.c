@@ -20,6 +20,11 @@ static int op_allow(void *ctx, uint32_t policy, uint32_t number)
 	return tip_sensor_client_allow(((struct tip_keeper *)ctx)->sensor, policy, number);
 }
 
+static int op_add(void *ctx, const struct tip_traffic_prefix *prefix)
+{
+	return tip_sensor_traffic_add(((struct tip_keeper *)ctx)->sensor, prefix);
+}
+
 static int op_prune(void *ctx, uint32_t first)
 {
 	return tip_sensor_client_prune(((struct tip_keeper *)ctx)->sensor, first);
@@ -40,6 +45,7 @@ int tip_relays_policy_open(struct tip_keeper *k)
 	const struct tip_guard_traffic_ops ops = {
 		.install = op_install,
 		.allow = op_allow,
+		.add = op_add,
 		.prune = op_prune,
 		.names = op_names,
 		.last = op_last,

@@ -89,10 +89,12 @@ static struct tip_traffic_policies *gather(const struct tip_keeper *k, const str
 /* Whether the kernel could hold them, before anything is changed for them. */
 static int check_size(const struct tip_traffic_policies *all, struct tip_error *err)
 {
+	struct tip_traffic_servers servers;
 	struct tip_traffic_image image;
 
-	if (tip_traffic_image_make(all, 1, &image, err) < 0)
+	if (tip_traffic_image_make(all, 1, &image, &servers, err) < 0)
 		return -1;
+	tip_traffic_servers_free(&servers);
 	tip_traffic_image_free(&image);
 	return 0;
 }

@@ -52,6 +52,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		case TIP_EV_LISTEN:
 		case TIP_EV_DENIED_CONNECT: touch(ev.sock.path, ev.sock.data->path_len); break;
 		case TIP_EV_NETNS:
+		case TIP_EV_LISTENER:
 			if ((const uint8_t *)(ev.netns + 1) > record + size)
 				abort();
 			break;

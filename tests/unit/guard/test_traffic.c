@@ -35,6 +35,13 @@ static int k_install(void *ctx, const struct tip_traffic_image *image)
 	return 0;
 }
 
+static int k_add(void *ctx, const struct tip_traffic_prefix *prefix)
+{
+	assert_true(kernel.image.nprefixes < TIP_ARRAY_SIZE(kernel.prefixes));
+	kernel.prefixes[kernel.image.nprefixes++] = *prefix;
+	return 0;
+}
+
 static bool listed(uint32_t policy, uint32_t number)
 {
 	for (size_t i = 0; i < kernel.npairs; i++)
@@ -84,6 +91,7 @@ static uint32_t k_last(void *ctx)
 static const struct tip_guard_traffic_ops ops = {
 	.install = k_install,
 	.allow = k_allow,
+	.add = k_add,
 	.prune = k_prune,
 	.names = k_names,
 	.last = k_last,
@@ -103,6 +111,29 @@ static const char *dial(const struct tip_guard_traffic *g, int who, const char *
 	snprintf(said, sizeof(said), "%s by %s",
 		 who >= 0 && listed(number, TIP_ID_FIRST + (uint32_t)who) ? "let in" : "refused",
 		 p->name);
+	return said;
+}
+
+/* What the hook says of one that dials a server (both by index) where no policy covers the address.
+ */
+static const char *dial_inside(const struct tip_guard_traffic *g, int who, uint32_t server,
+			       uint16_t port)
+{
+	uint8_t bytes[16] = {0};
+	static char said[80];
+	struct tip_ip addr;
+	uint32_t number;
+
+	server += TIP_ID_FIRST;
+	memcpy(bytes, &server, sizeof(server));
+	addr = tip_ip6(bytes);
+	number = k_lookup(&kernel.image, TIP_TRAFFIC_SERVER, &addr, port);
+	if (!number)
+		return "plain";
+	assert_non_null(tip_guard_traffic_policy(g, number));
+	snprintf(said, sizeof(said), "%s by %s",
+		 listed(number, TIP_ID_FIRST + (uint32_t)who) ? "let in" : "refused",
+		 tip_guard_traffic_policy(g, number)->name);
 	return said;
 }
 
@@ -252,6 +283,91 @@ static void a_restart_does_not_count_anew(void **state)
 	tip_traffic_policies_free(all);
 }
 
+#define SERVES(name, ip, ports, ids, clients)                                                      \
+	"- name: " name "\n  to: {cidr: " ip ", port: " ports "}\n  server: [" ids                 \
+	"]\n  clients: [" clients "]\n"
+
+/* Inside a namespace the server counts, and where several policies name it their clients together.
+ */
+static void servers_are_known_by_themselves(void **state)
+{
+	static const char text[] = SERVES("low", "10.0.0.1", "80-90", "spiffe://td/s",
+					  "spiffe://td/a")
+		SERVES("high", "10.0.0.2", "85-100", "\"spiffe://td/s\", \"spiffe://td/t\"",
+		       "\"spiffe://td/b/**\"") "- name: again\n  to: [{cidr: 10.0.0.3, port: "
+					       "90-92}, {cidr: 10.0.0.4, port: 92}]\n"
+					       "  server: [spiffe://td/s]\n  clients: "
+					       "[spiffe://td/c]\n"
+					       "- name: off\n  to: {cidr: 10.0.0.5, port: 70}\n  "
+					       "server: [spiffe://td/s]\n"
+					       "  clients: [spiffe://td/a]\n  mode: disable\n";
+	static const struct {
+		uint16_t port;
+		const char *a, *b;
+	} cases[] = {
+		{79, "plain", "plain"},
+		{80, "let in by low", "refused by low"},
+		{85, "let in by low", "let in by low"},
+		{90, "let in by low", "let in by low"},
+		{91, "refused by high", "let in by high"},
+		{93, "refused by high", "let in by high"},
+		{100, "refused by high", "let in by high"},
+		{101, "plain", "plain"},
+		{70, "plain", "plain"},
+	};
+	struct tip_guard_traffic *g = tip_guard_traffic_new(&ops);
+	struct tip_traffic_policies *all = parse(text);
+	struct tip_error err;
+	uint32_t last;
+
+	kernel.names[kernel.nnames++] = "spiffe://td/s";
+	assert_int_equal(tip_guard_traffic_apply(g, all, &err), 0);
+	for (size_t i = 0; i < TIP_ARRAY_SIZE(cases); i++) {
+		assert_string_equal(dial_inside(g, 0, 2, cases[i].port), cases[i].a);
+		assert_string_equal(dial_inside(g, 1, 2, cases[i].port), cases[i].b);
+	}
+	/* A client, and a server, that come later. */
+	assert_string_equal(dial_inside(g, 1, 4, 90), "plain");
+	tip_guard_traffic_identity(g, TIP_ID_FIRST + 3, "spiffe://td/c");
+	tip_guard_traffic_identity(g, TIP_ID_FIRST + 4, "spiffe://td/t");
+	assert_string_equal(dial_inside(g, 3, 2, 90), "let in by low");
+	assert_string_equal(dial_inside(g, 3, 2, 92), "let in by high");
+	assert_string_equal(dial_inside(g, 3, 2, 93), "refused by high");
+	assert_string_equal(dial_inside(g, 1, 4, 90), "let in by high");
+	assert_string_equal(dial_inside(g, 0, 4, 90), "refused by high");
+	/* Groups have numbers like policies, and those do not come again either. */
+	last = k_last(NULL);
+	assert_int_equal(tip_guard_traffic_apply(g, all, &err), 0);
+	assert_true(kernel.pairs[0].policy > last);
+	tip_guard_traffic_free(g);
+	tip_traffic_policies_free(all);
+}
+
+static void a_disabled_address_is_open_inside_too(void **state)
+{
+	static const char text[] = SERVES(
+		"s", "10.0.0.1", "80-90", "spiffe://td/s",
+		"spiffe://td/a") "- name: off\n  to: {cidr: 127.0.0.0/8, port: 85}\n  mode: "
+				 "disable\n"
+				 "- name: off6\n  to: {cidr: \"::1\", port: 86}\n  mode: disable\n";
+	struct tip_guard_traffic *g = tip_guard_traffic_new(&ops);
+	struct tip_traffic_policies *all = parse(text);
+	struct tip_ip four = address("127.0.0.1"), six = address("::1");
+	struct tip_error err;
+
+	assert_int_equal(tip_guard_traffic_apply(g, all, &err), 0);
+	for (uint16_t port = 79; port <= 91; port++) {
+		const bool served = port >= 80 && port <= 90;
+
+		assert_int_equal(!!k_lookup(&kernel.image, TIP_TRAFFIC_LOCAL, &four, port),
+				 served && port != 85);
+		assert_int_equal(!!k_lookup(&kernel.image, TIP_TRAFFIC_LOCAL, &six, port),
+				 served && port != 86);
+	}
+	tip_guard_traffic_free(g);
+	tip_traffic_policies_free(all);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -261,6 +377,8 @@ int main(void)
 		cmocka_unit_test_setup(what_fails_changes_nothing, begin),
 		cmocka_unit_test_setup(who_finds_no_place_is_refused, begin),
 		cmocka_unit_test_setup(a_restart_does_not_count_anew, begin),
+		cmocka_unit_test_setup(servers_are_known_by_themselves, begin),
+		cmocka_unit_test_setup(a_disabled_address_is_open_inside_too, begin),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

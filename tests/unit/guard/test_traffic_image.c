@@ -152,19 +152,26 @@ static void check_inet6(const struct tip_traffic_image *image, const struct tip_
 	}
 }
 
+static void compile(const struct tip_traffic_policies *all, uint32_t first,
+		    struct tip_traffic_image *image)
+{
+	struct tip_traffic_servers servers;
+	struct tip_error err;
+
+	assert_int_equal(tip_traffic_image_make(all, first, image, &servers, &err), 0);
+	tip_traffic_servers_free(&servers);
+}
+
 static void the_kernel_decides_as_the_front_does(void **state)
 {
 	for (unsigned int set = 1; set <= SETS; set++) {
 		struct tip_traffic_image image;
 		struct tip_traffic_set *s;
 		uint32_t first = 1 + 1000 * set;
-		struct tip_error err;
 
 		seed = 0x9e3779b97f4a7c15ULL * set;
 		s = tip_traffic_set_new(random_policies(), set);
-		assert_int_equal(
-			tip_traffic_image_make(tip_traffic_set_policies(s), first, &image, &err),
-			0);
+		compile(tip_traffic_set_policies(s), first, &image);
 		check_image(&image);
 		for (size_t i = 0; i < FLOWS; i++) {
 			uint16_t port = pick(30) ? (uint16_t)(1 + pick(20)) : 65535;
@@ -187,9 +194,8 @@ static void the_kernel_decides_as_the_front_does(void **state)
 static void make(const char *text, struct tip_traffic_image *image)
 {
 	struct tip_traffic_policies *all = parse(text);
-	struct tip_error err;
 
-	assert_int_equal(tip_traffic_image_make(all, 7, image, &err), 0);
+	compile(all, 7, image);
 	check_image(image);
 	tip_traffic_policies_free(all);
 }
@@ -274,8 +280,8 @@ static void equal_networks_share_a_slice(void **state)
 		tip_buf_addf(&b, "  - {cidr: 10.0.%d.0/24, port: 80}\n", i);
 	tip_buf_adds(&b, REST);
 	make(b.data, &image);
-	/* One for IPv4, one for what is closed over IPv6. */
-	assert_int_equal(image.nports, 2);
+	/* One for IPv4, one for what is closed over IPv6, one for the server. */
+	assert_int_equal(image.nports, 3);
 	assert_int_equal(at(&image, TIP_TRAFFIC_DIALLED, "10.0.59.1", 80), 7);
 	tip_traffic_image_free(&image);
 	tip_buf_free(&b);
@@ -283,6 +289,7 @@ static void equal_networks_share_a_slice(void **state)
 
 static void what_the_kernel_cannot_hold_is_refused(void **state)
 {
+	struct tip_traffic_servers servers;
 	struct tip_traffic_image image;
 	struct tip_traffic_policies *all;
 	struct tip_buf b = {0};
@@ -297,7 +304,7 @@ static void what_the_kernel_cannot_hold_is_refused(void **state)
 		tip_buf_adds(&b, REST);
 	}
 	all = parse(b.data);
-	assert_int_equal(tip_traffic_image_make(all, 1, &image, &err), -1);
+	assert_int_equal(tip_traffic_image_make(all, 1, &image, &servers, &err), -1);
 	assert_non_null(strstr(err.text, "join neighbouring ports"));
 	assert_int_equal(image.nprefixes, 0);
 	tip_traffic_policies_free(all);
@@ -309,7 +316,6 @@ static void many_policies(void **state)
 	struct tip_traffic_image image;
 	struct tip_traffic_set *s;
 	struct tip_buf b = {0};
-	struct tip_error err;
 
 	for (unsigned int i = 0; i < 10000; i++)
 		tip_buf_addf(&b,
@@ -318,7 +324,7 @@ static void many_policies(void **state)
 			     "  - {cidr: 10.%u.%u.%u/32, port: 9000-9010}\n" REST,
 			     i, i / 256, i % 256, i / 256, i % 256, i % 250);
 	s = tip_traffic_set_new(parse(b.data), 1);
-	assert_int_equal(tip_traffic_image_make(tip_traffic_set_policies(s), 1, &image, &err), 0);
+	compile(tip_traffic_set_policies(s), 1, &image);
 	check_image(&image);
 	seed = 1;
 	for (int i = 0; i < 200; i++) {

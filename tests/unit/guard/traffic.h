@@ -75,7 +75,7 @@ static inline void check_image(const struct tip_traffic_image *image)
 		const struct tip_traffic_prefix *p = &image->prefixes[i];
 		const struct tip_traffic_slice *s = &p->slice;
 
-		assert_true(p->table <= TIP_TRAFFIC_SERVED && p->bits <= 128);
+		assert_true(p->table < TIP_TRAFFIC_SERVER && p->bits <= 128);
 		assert_true((size_t)s->first + s->count <= image->nports);
 		for (uint32_t k = s->first; k < s->first + s->count; k++) {
 			assert_true(image->ports[k].low <= image->ports[k].high);

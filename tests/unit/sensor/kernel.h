@@ -58,7 +58,7 @@ static struct kernel {
 	/* the last events of each kind */
 	struct tip_ev_sock denied;
 	struct tip_ev_netns asked;
-	unsigned int ndenied, nasked;
+	unsigned int ndenied, nasked, nlooked;
 } kernel = {.helper = -1, .worker = -1};
 
 static inline void on_event(void *ctx, const struct tip_event *ev)
@@ -75,6 +75,8 @@ static inline void on_event(void *ctx, const struct tip_event *ev)
 	} else if (ev->hdr->type == TIP_EV_NETNS) {
 		k->asked = *ev->netns;
 		k->nasked++;
+	} else if (ev->hdr->type == TIP_EV_LISTENER) {
+		k->nlooked++;
 	}
 }
 
@@ -268,6 +270,49 @@ static inline void assert_addr(struct sockaddr_in a, const char *ip, uint16_t po
 
 	assert_string_equal(inet_ntop(AF_INET, &a.sin_addr, text, sizeof(text)), ip);
 	assert_int_equal(ntohs(a.sin_port), port);
+}
+
+/* ---- addresses of our own ---- */
+
+/* linux/ipv6.h and netinet/in.h do not go together. */
+struct in6_request {
+	struct in6_addr addr;
+	uint32_t prefixlen;
+	unsigned int index;
+};
+
+static inline bool can_bind6(const struct sockaddr_in6 *a)
+{
+	const int fd = make_socket(AF_INET6, SOCK_DGRAM);
+	const bool ok = bind(fd, (const struct sockaddr *)a, sizeof(*a)) == 0;
+
+	close(fd);
+	return ok;
+}
+
+static inline void add_address6(const char *ip)
+{
+	const int fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	const struct sockaddr_in6 a = at6(ip, 0);
+	struct in6_request ask = {.prefixlen = 128, .index = if_nametoindex("lo")};
+
+	assert_int_equal(inet_pton(AF_INET6, ip, &ask.addr), 1);
+	assert_int_equal(ioctl(fd, SIOCSIFADDR, &ask), 0);
+	/* It becomes one's own a moment later. */
+	until(can_bind6(&a));
+	close(fd);
+}
+
+static inline void add_address4(const char *label, const char *ip)
+{
+	const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	const struct sockaddr_in a = at(ip, 0);
+	struct ifreq ask = {0};
+
+	snprintf(ask.ifr_name, sizeof(ask.ifr_name), "%s", label);
+	memcpy(&ask.ifr_addr, &a, sizeof(a));
+	assert_int_equal(ioctl(fd, SIOCSIFADDR, &ask), 0);
+	close(fd);
 }
 
 /* ---- the sensor ---- */

@@ -159,6 +159,7 @@ static void fixed_records_have_their_size(void **state)
 		{TIP_EV_CRED, sizeof(struct tip_ev_cred)},
 		{TIP_EV_CGROUP, sizeof(struct tip_ev_cgroup)},
 		{TIP_EV_NETNS, sizeof(struct tip_ev_netns)},
+		{TIP_EV_LISTENER, sizeof(struct tip_ev_netns)},
 	};
 	static const unsigned char zeros[256];
 

@@ -74,35 +74,6 @@ static void listeners_are_entered_and_go(void **state)
 	assert_false(known(DEST, 8081));
 }
 
-/* linux/ipv6.h and netinet/in.h do not go together. */
-struct in6_request {
-	struct in6_addr addr;
-	uint32_t prefixlen;
-	unsigned int index;
-};
-
-static bool can_bind6(const struct sockaddr_in6 *a)
-{
-	const int fd = make_socket(AF_INET6, SOCK_DGRAM);
-	const bool ok = bind(fd, (const struct sockaddr *)a, sizeof(*a)) == 0;
-
-	close(fd);
-	return ok;
-}
-
-static void add_address6(const char *ip)
-{
-	const int fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	const struct sockaddr_in6 a = at6(ip, 0);
-	struct in6_request ask = {.prefixlen = 128, .index = if_nametoindex("lo")};
-
-	assert_int_equal(inet_pton(AF_INET6, ip, &ask.addr), 1);
-	assert_int_equal(ioctl(fd, SIOCSIFADDR, &ask), 0);
-	/* It becomes one's own a moment later. */
-	until(can_bind6(&a));
-	close(fd);
-}
-
 static void ipv6_listeners_count_where_they_take_ipv4(void **state)
 {
 	int fd;
@@ -325,7 +296,7 @@ static void only_what_a_policy_covers_is_entered(void **state)
 	static const struct {
 		const char *ip;
 		uint16_t port;
-	} others[] = {{DEST, 8084}, {"127.5.5.6", 8080}, {"0.0.0.0", 8079}};
+	} others[] = {{DEST, 8084}, {"127.5.5.6", 8084}, {"0.0.0.0", 8079}};
 	int fd[5];
 
 	needs_root();
