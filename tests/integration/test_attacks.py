@@ -10,7 +10,7 @@ import pytest
 from conftest import UID, entry, got_nothing, spiffe
 from world import until
 
-pytestmark = pytest.mark.kernel
+pytestmark = pytest.mark.kernel(each=True)
 
 RULES = """
 - rule: Origin probe

@@ -9,7 +9,7 @@ import pytest
 
 from conftest import UID, entry, resolved
 from mtls import PORT, accepted, orders_policy
-from world import Capture, until
+from world import PATIENCE, Capture, until
 
 pytestmark = pytest.mark.usefixtures("served")
 
@@ -41,7 +41,7 @@ def python(town, code, *args, name, place="client", uid=None, **kwargs):
 GIVE_UP = """
 import socket, sys
 s = socket.socket()
-s.settimeout(1)
+s.settimeout(float(sys.argv[3]))
 try:
     s.connect((sys.argv[1], int(sys.argv[2])))
     print("connected")
@@ -72,11 +72,11 @@ def test_a_released_connection_is_not_for_the_next_on_its_ports(world, daemon, t
     rules = [("filter", "-p", "tcp", "--dport", port, "--syn", "-j", "DROP")]
     try:
         world.inside("client", "iptables-legacy", "-t", rules[0][0], "-I", "OUTPUT", "1", *rules[0][1:])
-        client = python(town, GIVE_UP, town.address(), str(PORT), name="frontend", stdin="pipe")
-        town.syn_is_held()
-        there = f"127.0.0.1:{port}"
-        held = world.inside("client", "ss", "-tnH", "state", "syn-sent").split("\n")
-        source = next(line.split()[2].rpartition(":")[2] for line in held if there in line)
+        client = python(town, GIVE_UP, town.address(), str(PORT), str(PATIENCE), name="frontend", stdin="pipe")
+        held = until("a SYN to be held", lambda: next(
+            (line for line in world.inside("client", "ss", "-tnH", "state", "syn-sent").split("\n")
+             if f"127.0.0.1:{port}" in line), None))
+        source = held.split()[2].rpartition(":")[2]
         assert client.line() == "given up"
         for table in ("mangle", "filter"):
             rules.append((table, "-p", "tcp", "--sport", source, "--dport", port, "-j", "ACCEPT"))

@@ -422,6 +422,8 @@ def test_silent_strangers_take_no_more_than_their_share(small):
     for m in mute:
         m.wait(40)
         answers = Answers(m)
-        assert answers.errno == "ok" and answers.end == "ECONNRESET" and answers.steps[-1]["bytes"] == 0
+        # One for whom there is no room is reset at once: a slow machine tells connect() of it already.
+        assert answers.errno == "ECONNRESET" or (
+            answers.errno == "ok" and answers.end == "ECONNRESET" and answers.steps[-1]["bytes"] == 0), answers
     assert len(accepted(town.app)) == seen
     town.talks().ok()

@@ -9,7 +9,7 @@ import pytest
 from conftest import UID, got_nothing, resolved, spiffe
 from world import CliError, until
 
-pytestmark = pytest.mark.kernel(each=True)
+pytestmark = pytest.mark.kernel
 
 FRONTEND = spiffe("frontend")
 
