@@ -447,6 +447,7 @@ enum tip_counter {
 	TIP_CTR_STEERED,       /* inbound connections given to the worker */
 	TIP_CTR_STEER_REFUSED, /* inbound on an enforced port, and nobody to give it to */
 	TIP_CTR_PLAIN_STOPPED, /* packets of enforced ports outside registered connections */
+	TIP_CTR_DROPS_TOLD, /* of the dropped, those that an alert has named: the keeper's note */
 	TIP_CTR_MAX
 };
 

@@ -65,6 +65,9 @@ class Daemon:
         self.state_dir.mkdir(mode=0o700)
         self.process = None
         self.wrap = []  # what starts the daemon, if not we: ["prlimit", ...]
+        self.env = None
+        self.pass_fds = ()
+        self.build = world.build  # another one: an older or a newer version
         self.write_entries(entries)
         self.rules_file.write_text(rules or "[]\n", encoding="utf-8")
         self.settings = {
@@ -124,14 +127,16 @@ class Daemon:
 
     # ---- life -----------------------------------------------------------------
 
-    def start(self, wait=True):
+    def start(self, *args, wait=True):
         self.config_file.write_text(to_yaml(self.settings), encoding="utf-8")
         with open(self.log_file, "ab") as log:
             self.process = Process(
-                [*self.wrap, self.world.build / "tipstaffd", "--config", self.config_file],
+                [*self.wrap, self.build / "tipstaffd", *args, "--config", self.config_file],
                 cgroup_dir=self.world.cgroup_dir("daemon"),
                 netns=self.world.netns("node"),
                 output=log,
+                env=self.env,
+                pass_fds=self.pass_fds,
             )
         self.world.remember()
         if wait:

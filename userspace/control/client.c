@@ -221,14 +221,14 @@ static int answer_error(json_t *error, struct tip_error *err, char **hint)
 }
 
 /* Checks the first line of an answer: its version, then whether it is an error. */
-static int answer_check(json_t *doc, struct tip_error *err, char **hint)
+static int answer_check(json_t *doc, const char *method, struct tip_error *err, char **hint)
 {
 	const char *version = json_string_value(json_object_get(doc, "version"));
 	json_t *error = json_object_get(doc, "error");
 
 	if (!version)
 		return tip_error_set(err, "what answers there is not a tipstaffd");
-	if (strcmp(version, TIP_VERSION)) {
+	if (strcmp(version, TIP_VERSION) && strcmp(method, TIP_CONTROL_HANDOVER)) {
 		hint_set(hint, "restart tipstaffd after an upgrade, or use the tipstaff that was"
 			       " installed with it");
 		return tip_error_set(err, "the daemon is version %.32s, this client is version %s",
@@ -275,7 +275,7 @@ static json_t *ask(const char *path, const char *method, json_t *params, struct 
 	if (got <= 0)
 		goto out;
 	doc = parse_line(line, len, err);
-	if (doc && answer_check(doc, err, hint)) {
+	if (doc && answer_check(doc, method, err, hint)) {
 		json_decref(doc);
 		doc = NULL;
 	}

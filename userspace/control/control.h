@@ -28,6 +28,9 @@
 #define TIP_CONTROL_IDLE_MS                                                                        \
 	10000 /* from accept() to a whole request, and between two bytes of an answer taken */
 
+/* The one method that two versions speak with each other: how the next daemon takes over. */
+#define TIP_CONTROL_HANDOVER "handover"
+
 struct tip_control;
 struct tip_control_client; /* one connection */
 
@@ -47,12 +50,17 @@ struct tip_control_ops {
 	void *ctx; /* handed to methods too */
 };
 
-/* Listens on `path` (0600; a stale socket file is replaced, a live one is an error). NULL with
- * `err`. */
-struct tip_control *tip_control_new(struct event_base *base, const char *path,
+/*
+ * Listens on `path` (0600; a stale socket file is replaced, a live one is an error), or takes over
+ * `listener`, which does so already (-1: there is none). NULL with `err`.
+ */
+struct tip_control *tip_control_new(struct event_base *base, const char *path, int listener,
 				    const struct tip_control_method *methods, size_t count,
 				    const struct tip_control_ops *ops, struct tip_error *err);
-void tip_control_free(struct tip_control *c); /* removes the socket file */
+/* Removes the socket file, unless `leave`: somebody else goes on listening there. */
+void tip_control_free(struct tip_control *c, bool leave);
+/* The listener, to be handed on. */
+int tip_control_listener(const struct tip_control *c);
 
 /*
  * Turns the connection into a stream; `closed` is called when it ends, from the event loop or

@@ -162,7 +162,7 @@ static void client_run(struct tip_control_client *client, const struct tip_contr
 	const char *hint = NULL;
 	json_t *result;
 
-	if (strcmp(req->version, TIP_VERSION)) {
+	if (strcmp(req->version, TIP_VERSION) && strcmp(req->method, TIP_CONTROL_HANDOVER)) {
 		tip_error_set(&err, "the daemon is version %s, the client is version %.32s",
 			      TIP_VERSION, req->version);
 		client_error(client, &err,
@@ -395,17 +395,31 @@ static int clear_path(const char *path, struct tip_error *err)
 	return 0;
 }
 
-static int listen_on(struct tip_control *c, const char *path, struct tip_error *err)
+/* Which file is ours. */
+static int identify(struct tip_control *c, const char *path)
 {
 	struct stat st;
 
+	if (lstat(path, &st) == 0) {
+		c->dev = st.st_dev;
+		c->ino = st.st_ino;
+	}
+	return 0;
+}
+
+static int listen_on(struct tip_control *c, const char *path, int listener, struct tip_error *err)
+{
 	if (strlen(path) >= sizeof(c->addr.sun_path))
 		return tip_error_at(err, path, 0, 0, "longer than a socket path can be (%zu bytes)",
 				    sizeof(c->addr.sun_path) - 1);
-	if (clear_path(path, err))
+	if (listener < 0 && clear_path(path, err))
 		return -1;
 	c->addr.sun_family = AF_UNIX;
 	strcpy(c->addr.sun_path, path);
+	if (listener >= 0) {
+		c->fd = listener;
+		return identify(c, path);
+	}
 	c->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (c->fd < 0)
 		return tip_error_set(err, "socket: %s", strerror(errno));
@@ -413,16 +427,13 @@ static int listen_on(struct tip_control *c, const char *path, struct tip_error *
 	 * umask(). */
 	if (fchmod(c->fd, 0600) || bind(c->fd, (struct sockaddr *)&c->addr, sizeof(c->addr)))
 		return tip_error_at(err, path, 0, 0, "bind: %s", strerror(errno));
-	if (lstat(path, &st) == 0) {
-		c->dev = st.st_dev;
-		c->ino = st.st_ino;
-	}
+	identify(c, path);
 	if (listen(c->fd, TIP_CONTROL_MAX_CLIENTS))
 		return tip_error_at(err, path, 0, 0, "listen: %s", strerror(errno));
 	return 0;
 }
 
-struct tip_control *tip_control_new(struct event_base *base, const char *path,
+struct tip_control *tip_control_new(struct event_base *base, const char *path, int listener,
 				    const struct tip_control_method *methods, size_t count,
 				    const struct tip_control_ops *ops, struct tip_error *err)
 {
@@ -433,8 +444,8 @@ struct tip_control *tip_control_new(struct event_base *base, const char *path,
 	c->nmethods = count;
 	c->ops = *ops;
 	c->fd = -1;
-	if (listen_on(c, path, err)) {
-		tip_control_free(c);
+	if (listen_on(c, path, listener, err)) {
+		tip_control_free(c, false);
 		return NULL;
 	}
 	c->acceptable = event_new(base, c->fd, EV_READ | EV_PERSIST, on_acceptable, c);
@@ -443,7 +454,12 @@ struct tip_control *tip_control_new(struct event_base *base, const char *path,
 	return c;
 }
 
-void tip_control_free(struct tip_control *c)
+int tip_control_listener(const struct tip_control *c)
+{
+	return c->fd;
+}
+
+void tip_control_free(struct tip_control *c, bool leave)
 {
 	struct stat st;
 
@@ -457,7 +473,7 @@ void tip_control_free(struct tip_control *c)
 		event_free(c->acceptable);
 	if (c->resume)
 		event_free(c->resume);
-	if (c->ino && lstat(c->addr.sun_path, &st) == 0 && st.st_dev == c->dev &&
+	if (!leave && c->ino && lstat(c->addr.sun_path, &st) == 0 && st.st_dev == c->dev &&
 	    st.st_ino == c->ino)
 		unlink(c->addr.sun_path);
 	if (c->fd >= 0)

@@ -11,20 +11,32 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "intercept/internal.h"
 
 #define BACKLOG    4096 /* a released SYN that finds it full costs its connect() a second */
 #define ACCEPT_MAX 32   /* connections taken before the loop gets its turn again */
 #define PAUSE_USEC 100000
+#define EARLIER_NS (10 * TIP_NSEC_PER_SEC)
 
 int tip_listener_open(struct tip_netns *ns)
 {
 	const struct sockaddr_in sa = {.sin_family = AF_INET,
 				       .sin_port = htons(ns->ic->port),
 				       .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	const int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), one = 1;
-	int ret;
+	int fd = tip_inherited_listener(ns), ret;
+	const int one = 1;
 
+	if (fd >= 0) {
+		/* To the maps of another layout it is a stranger. */
+		ret = ns->ic->ops.ours(ns->ic->ops.ctx, fd, TIP_OURS_LISTENER);
+		if (ret < 0)
+			close(fd);
+		else
+			ns->listener = fd;
+		return ret;
+	}
+	fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;
 	/*
@@ -90,8 +102,12 @@ static void accept_outbound(struct tip_netns *ns, int fd, const struct sockaddr_
 	struct tip_redirect r;
 
 	if (!f || f->pub.state != TIP_FLOW_JOINING || !began_with(fd, f->seq)) {
-		/* A redirected connect() that never was in the queue: there is no rule any more. */
-		if (!f && ic->ops.redirect(ic->ops.ctx, &key, &r) == 0)
+		/*
+		 * A redirected connect() that never was in the queue: there is no rule any more.
+		 * Or it was released by an earlier daemon.
+		 */
+		if (!f && tip_clock_monotonic() - ns->served_at > EARLIER_NS &&
+		    ic->ops.redirect(ic->ops.ctx, &key, &r) == 0)
 			ns->bypassed = true;
 		if (f)
 			tip_flow_cut(ic, f, ECONNABORTED);
@@ -187,7 +203,8 @@ void tip_listener_listen(struct tip_netns *ns)
 	ns->readable =
 		event_new(ns->ic->base, ns->listener, EV_READ | EV_PERSIST, on_acceptable, ns);
 	ns->resume = event_new(ns->ic->base, -1, 0, on_resume, ns);
-	if (!ns->readable || !ns->resume || event_add(ns->readable, NULL) < 0)
+	if (!ns->readable || !ns->resume ||
+	    (ns->ic->doors_open && event_add(ns->readable, NULL) < 0))
 		abort();
 }
 

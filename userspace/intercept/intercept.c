@@ -16,6 +16,7 @@
 
 #define START_MS       20000 /* for iptables, while modules are loaded */
 #define REMOVE_MS      3000
+#define START_TICKS    10 /* until then, what waits waits for the first front */
 #define LOOKS          3  /* an exiting process is in its namespace for a moment longer */
 #define EMPTIES        2  /* the look through /proc is no snapshot: one may have missed somebody */
 #define LOOK_ALL_TICKS 60 /* who leaves by setns() tells nobody */
@@ -24,7 +25,7 @@
 
 static int try_queue(struct tip_intercept *ic, struct tip_error *err)
 {
-	struct tip_netns trial = {.ic = ic, .fd = -1, .listener = -1};
+	struct tip_netns trial = {.ic = ic, .fd = -1, .listener = -1, .inherited = {-1, -1}};
 	const int ret = tip_queue_open(&trial);
 
 	if (ret < 0)
@@ -301,11 +302,28 @@ static void look_for_empty(struct tip_intercept *ic)
 	}
 }
 
+void tip_intercept_open_doors(struct tip_intercept *ic)
+{
+	struct tip_netns *ns;
+	size_t it = 0;
+
+	if (ic->doors_open)
+		return;
+	ic->doors_open = true;
+	while ((ns = tip_map_next(ic->spaces, &it))) {
+		if (ns->readable)
+			event_add(ns->readable, NULL);
+		if (ns->queued)
+			event_add(ns->queued, NULL);
+	}
+}
+
 void tip_intercept_tick(struct tip_intercept *ic)
 {
 	struct tip_flow_entry *f;
 
-	ic->ticks++;
+	if (++ic->ticks >= START_TICKS)
+		tip_intercept_open_doors(ic);
 	look_for_names(ic);
 	look_for_empty(ic);
 	tip_netns_schedule(ic);

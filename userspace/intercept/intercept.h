@@ -62,6 +62,13 @@ enum tip_held_answer {
 	TIP_HELD_NO,   /* EHOSTUNREACH */
 };
 
+/* What of a namespace outlives a daemon, if somebody keeps it. */
+enum tip_kept {
+	TIP_KEPT_WORKER, /* the worker's listener */
+	TIP_KEPT_QUEUE,  /* the netlink socket of the queue */
+	TIP_KEPT_KINDS
+};
+
 struct tip_intercept_ops {
 	/* May this held connect() go on? It is asked before anything is dialled. */
 	enum tip_held_answer (*held)(void *ctx, const struct tip_flow *f);
@@ -95,6 +102,8 @@ struct tip_intercept_ops {
 	int (*leg_clear)(void *ctx, const struct tip_flow_key *k);
 	int (*listener)(void *ctx, uint64_t cookie, uint32_t addr, uint16_t port,
 			struct tip_listener *out); /* -ENOENT: unknown, also after a scan */
+	/* Have this descriptor kept for a successor; -1: no longer. */
+	void (*keep)(void *ctx, enum tip_kept what, uint64_t cookie, int fd);
 	void *ctx;
 };
 
@@ -121,6 +130,14 @@ void tip_intercept_prepare(const char *instance, const char *run_dir, uint16_t p
 struct tip_intercept *tip_intercept_new(struct event_base *base,
 					const struct tip_intercept_config *config,
 					const struct tip_intercept_ops *ops, struct tip_error *err);
+/*
+ * Takes over what an earlier daemon has left: the namespace is served with it once it is enabled,
+ * and who connected meanwhile waits in it. Takes `fd` in any case; false: there is no use for it.
+ */
+bool tip_intercept_inherit(struct tip_intercept *ic, enum tip_kept what, int fd);
+/* The front is ready for the first time: what waits may come in. Also after START_TICKS ticks. */
+void tip_intercept_open_doors(struct tip_intercept *ic);
+
 /* Closes everything of this process: listeners, queues, flows. Rules and pins stay. */
 void tip_intercept_free(struct tip_intercept *ic);
 

@@ -31,12 +31,16 @@ struct tip_netns {
 	struct mnl_socket *queue;
 	struct event *queued;
 	uint32_t last_packet; /* number of the queue's last packet: gaps are drops */
-	pid_t witness;        /* a process that was seen in it */
-	char *name;           /* below /run/netns, NULL: none */
-	bool found;           /* by the look through /proc that is going on */
-	bool bypassed;        /* a connection came past the queue: the rules are gone */
-	unsigned int looks;   /* ticks that still have to look whether it is empty */
-	unsigned int empties; /* looks in a row that found nobody */
+	uint32_t stale;       /* up to this one, an earlier daemon was told of them */
+	bool taken_over;      /* the queue was an earlier daemon's, and has nothing new yet */
+	int inherited[TIP_KEPT_KINDS]; /* of an earlier daemon, not looked at yet; -1: none */
+	uint64_t served_at;            /* CLOCK_MONOTONIC */
+	pid_t witness;                 /* a process that was seen in it */
+	char *name;                    /* below /run/netns, NULL: none */
+	bool found;                    /* by the look through /proc that is going on */
+	bool bypassed;                 /* a connection came past the queue: the rules are gone */
+	unsigned int looks;            /* ticks that still have to look whether it is empty */
+	unsigned int empties;          /* looks in a row that found nobody */
 	unsigned int failures;
 	uint64_t retry_at; /* CLOCK_MONOTONIC: not to be served again before, nor its rules */
 	struct {
@@ -83,6 +87,7 @@ struct tip_intercept {
 	struct tip_netfilter netfilter;
 
 	bool enabled;
+	bool doors_open;  /* namespaces may be heard: there was a front */
 	int home;         /* our own network namespace */
 	uint64_t nsfs;    /* st_dev of namespaces */
 	uint32_t initial; /* inode of the initial network namespace */
@@ -133,6 +138,16 @@ void tip_netns_serve_due(struct tip_intercept *ic);
 void tip_netns_release(struct tip_intercept *ic, struct tip_netns *ns);
 /* Closes what this process holds of it and forgets it. */
 void tip_netns_free(struct tip_netns *ns);
+
+/* ---- inherit.c: what an earlier daemon has left ---- */
+
+/* A descriptor of the namespace that they belong to, -1: there are none. */
+int tip_inherited_namespace(const struct tip_netns *ns);
+/* The one that was inherited, if it is what it should be: else -1, or NULL. In the namespace. */
+int tip_inherited_listener(struct tip_netns *ns);
+/* `*last`: the number of the last packet that its former owner was told of. */
+struct mnl_socket *tip_inherited_queue(struct tip_netns *ns, uint32_t *last);
+void tip_inherited_close(struct tip_netns *ns);
 
 /* ---- find.c: which namespaces there are ---- */
 

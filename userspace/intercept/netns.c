@@ -9,6 +9,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <libmnl/libmnl.h>
+
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -74,6 +76,7 @@ struct tip_netns *tip_netns_add(struct tip_intercept *ic, uint32_t inode, uid_t 
 	ns->inode = inode;
 	ns->owner = owner;
 	ns->fd = ns->listener = -1;
+	memset(ns->inherited, 0xff, sizeof(ns->inherited));
 	tip_map_putu(ic->spaces, inode, ns);
 	return ns;
 }
@@ -90,8 +93,19 @@ static void close_all(struct tip_netns *ns)
 void tip_netns_free(struct tip_netns *ns)
 {
 	close_all(ns);
+	tip_inherited_close(ns);
 	free(ns->name);
 	free(ns);
+}
+
+/* Its descriptors are for a successor, or no longer. */
+static void keep(const struct tip_netns *ns, bool on)
+{
+	const struct tip_intercept *ic = ns->ic;
+
+	ic->ops.keep(ic->ops.ctx, TIP_KEPT_WORKER, ns->cookie, on ? ns->listener : -1);
+	ic->ops.keep(ic->ops.ctx, TIP_KEPT_QUEUE, ns->cookie,
+		     on ? mnl_socket_get_fd(ns->queue) : -1);
 }
 
 /* What only a socket inside can tell. */
@@ -157,12 +171,14 @@ static int open_up(struct tip_intercept *ic, struct tip_netns *ns, struct tip_er
 	ret = ic->ops.attach(ic->ops.ctx, ns->fd, ns->cookie);
 	if (ret < 0)
 		return tip_error_set(err, "sk_lookup: %s", strerror(-ret));
+	ns->served_at = tip_clock_monotonic();
 	tip_listener_listen(ns);
 	tip_queue_listen(ns);
 	ret = ic->ops.worker_set(ic->ops.ctx, ns->cookie, ns->listener);
 	if (ret < 0)
 		return tip_error_set(err, "the kernel does not take its listener: %s",
 				     strerror(-ret));
+	keep(ns, true);
 	return 0;
 }
 
@@ -175,6 +191,7 @@ static bool check_owner(struct tip_intercept *ic, struct tip_netns *ns)
 		return true;
 	if (owns_too_many(ic, owner)) {
 		tip_map_delu(ic->spaces, ns->inode);
+		keep(ns, false);
 		tip_netns_free(ns);
 		return false;
 	}
@@ -192,6 +209,8 @@ static void serve(struct tip_intercept *ic, struct tip_netns *ns)
 		ns->fd = tip_netns_named(ns->name, ns->inode);
 	if (ns->fd < 0 && ns->witness)
 		ns->fd = tip_netns_of(ns->witness, ns->inode);
+	if (ns->fd < 0)
+		ns->fd = tip_inherited_namespace(ns);
 	if (ns->fd < 0) {
 		/* That process is gone or elsewhere. There may be another one. */
 		ns->witness = 0;
@@ -209,6 +228,7 @@ static void serve(struct tip_intercept *ic, struct tip_netns *ns)
 		return;
 	}
 	close_all(ns);
+	keep(ns, false);
 	/* It may be gone when it is tried again. */
 	ns->looks = 2;
 	ns->retry_at += (TIP_NSEC_PER_SEC << ns->failures) - TIP_NSEC_PER_SEC;
@@ -295,5 +315,6 @@ void tip_netns_release(struct tip_intercept *ic, struct tip_netns *ns)
 		ic->stats.namespaces--;
 		tip_info("intercept", "network namespace %u is no longer served", ns->inode);
 	}
+	keep(ns, false);
 	tip_netns_free(ns);
 }

@@ -59,6 +59,10 @@ static int on_message(const struct nlmsghdr *nl, void *ctx)
 		return MNL_CB_OK;
 	head = mnl_attr_get_payload(attr[NFQA_PACKET_HDR]);
 	packet = ntohl(head->packet_id);
+	/* It has another number by now, see take_over(). They come in order. */
+	if (ns->taken_over && (int32_t)(packet - ns->stale) <= 0)
+		return MNL_CB_OK;
+	ns->taken_over = false;
 	/* The kernel numbers each packet and drops those that find no room in our socket. */
 	ns->ic->stats.queue_drops += packet - ns->last_packet - 1;
 	ns->last_packet = packet;
@@ -97,13 +101,37 @@ static int ask(struct tip_netns *ns, struct nlmsghdr *nl)
 	return ret < 0 ? -errno : 0;
 }
 
+/*
+ * What an earlier daemon had in its hands is sent through the rules once more: it comes to the
+ * queue again, with a new number. Nothing is read here, since what comes from now on is for
+ * on_readable().
+ */
+static void take_over(struct tip_netns *ns, uint32_t last)
+{
+	struct nlmsghdr *nl;
+	struct message m;
+
+	ns->taken_over = true;
+	ns->stale = ns->last_packet = last;
+	nl = nfq_nlmsg_put(m.data, NFQNL_MSG_VERDICT_BATCH, queue_number(ns));
+	nfq_nlmsg_verdict_put(nl, (int)last, NF_REPEAT);
+	mnl_socket_sendto(ns->queue, nl, nl->nlmsg_len);
+}
+
 int tip_queue_open(struct tip_netns *ns)
 {
 	const int room = ROOM;
 	struct nlmsghdr *nl;
 	struct message m;
+	uint32_t last;
 	int ret;
 
+	ns->taken_over = false;
+	ns->queue = tip_inherited_queue(ns, &last);
+	if (ns->queue) {
+		take_over(ns, last);
+		return 0;
+	}
 	ns->queue = mnl_socket_open2(NETLINK_NETFILTER, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	if (!ns->queue)
 		return -errno;
@@ -147,7 +175,7 @@ void tip_queue_listen(struct tip_netns *ns)
 {
 	ns->queued = event_new(ns->ic->base, mnl_socket_get_fd(ns->queue), EV_READ | EV_PERSIST,
 			       on_readable, ns);
-	if (!ns->queued || event_add(ns->queued, NULL) < 0)
+	if (!ns->queued || (ns->ic->doors_open && event_add(ns->queued, NULL) < 0))
 		abort();
 }
 

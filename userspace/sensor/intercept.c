@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The maps of interception, written and read. */
+#include <dirent.h>
 #include <errno.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -223,12 +226,37 @@ int tip_sensor_set_worker_port(struct tip_sensor *s, uint16_t port)
 	return tip_settings_write(s);
 }
 
-int tip_sensor_heartbeat(struct tip_sensor *s)
+int tip_sensor_heartbeat(struct tip_sensor *s, uint64_t ahead_ms)
 {
-	const uint64_t now = tip_clock_boot();
+	const uint64_t beat = tip_clock_boot() + ahead_ms * 1000000;
 	const uint32_t zero = 0;
 
-	return tip_map_update(s, TIP_MAP_HEARTBEAT, &zero, &now, BPF_ANY);
+	return tip_map_update(s, TIP_MAP_HEARTBEAT, &zero, &beat, BPF_ANY);
+}
+
+void tip_sensor_heartbeat_early(const char *instance, uint64_t ahead_ms)
+{
+	const uint64_t beat = tip_clock_boot() + ahead_ms * 1000000;
+	const uint32_t zero = 0;
+	const struct dirent *entry;
+	char path[PATH_MAX];
+	DIR *dir;
+
+	snprintf(path, sizeof(path), TIP_PIN_ROOT "/%s", instance);
+	dir = opendir(path);
+	while (dir && (entry = readdir(dir))) {
+		int map;
+
+		snprintf(path, sizeof(path), TIP_PIN_ROOT "/%.64s/%.64s/%s", instance,
+			 entry->d_name, tip_map_names[TIP_MAP_HEARTBEAT]);
+		map = entry->d_name[0] == 'v' ? bpf_obj_get(path) : -1;
+		if (map < 0)
+			continue;
+		bpf_map_update_elem(map, &zero, &beat, BPF_ANY);
+		close(map);
+	}
+	if (dir)
+		closedir(dir);
 }
 
 /* ---- sockets ---- */

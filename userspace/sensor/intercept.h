@@ -51,8 +51,13 @@ uint32_t tip_sensor_policy_last(struct tip_sensor *s);
 
 /* The port of the worker's listeners; once, before anything is served. */
 int tip_sensor_set_worker_port(struct tip_sensor *s, uint16_t port);
-/* The worker lives. About once a second. */
-int tip_sensor_heartbeat(struct tip_sensor *s);
+/*
+ * The worker lives. About once a second. `ahead_ms`: it will not say so for that time, since a
+ * successor is taking over; what connects meanwhile waits.
+ */
+int tip_sensor_heartbeat(struct tip_sensor *s, uint64_t ahead_ms);
+/* The same before there is a sensor, for whatever layout is at work. */
+void tip_sensor_heartbeat_early(const char *instance, uint64_t ahead_ms);
 
 /* ---- namespaces ---- */
 

@@ -229,5 +229,7 @@ struct tip_sensor_stats {
 void tip_sensor_stats(struct tip_sensor *s, struct tip_sensor_stats *out);
 /* Only the counters: cheap enough for every second. */
 void tip_sensor_counters(struct tip_sensor *s, uint64_t out[TIP_CTR_MAX]);
+/* Notes for the next daemon how many of the dropped events were told: TIP_CTR_DROPS_TOLD. */
+void tip_sensor_drops_told(struct tip_sensor *s, uint64_t told);
 
 #endif

@@ -8,6 +8,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "sensor/internal.h"
 
@@ -26,6 +27,22 @@ void tip_sensor_counters(struct tip_sensor *s, uint64_t out[TIP_CTR_MAX])
 		for (int cpu = 0; cpu < cpus; cpu++)
 			out[i] += each[cpu];
 	}
+	free(each);
+}
+
+void tip_sensor_drops_told(struct tip_sensor *s, uint64_t told)
+{
+	const uint32_t key = TIP_CTR_DROPS_TOLD;
+	const int cpus = libbpf_num_possible_cpus();
+	uint64_t *each;
+
+	if (cpus <= 0)
+		return;
+	each = tip_calloc((size_t)cpus, sizeof(*each));
+	each[0] = told;
+	if (bpf_map_update_elem(s->maps[TIP_MAP_COUNTERS], &key, each, BPF_ANY))
+		tip_warn("sensor", "cannot note how many lost events were told: %s",
+			 strerror(errno));
 	free(each);
 }
 

@@ -20,12 +20,33 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/version.h"
+#include "sensor/intercept.h"
 #include "tipstaffd/lacks.h"
 #include "tipstaffd/sandbox.h"
 
+#define CATCH_UP_USEC      20000
+#define CATCH_UP_ROUNDS    150
 #define PROCESS_GRACE_TICK 1 /* seconds between housekeeping rounds */
 
 /* ---- events of the loop ---------------------------------------------------------------------- */
+
+/*
+ * What happened while no daemon ran is in the rings. Lives and deaths are taken in at once; acts
+ * wait for a front, for rules ask who acted, but not for long.
+ */
+static void on_catch_up(evutil_socket_t fd, short what, void *ctx)
+{
+	const struct timeval again = {.tv_usec = CATCH_UP_USEC};
+	struct tip_keeper *k = ctx;
+
+	if (!k->front.ready && --k->catching_up > 0) {
+		tip_sensor_poll_lifecycle(k->sensor);
+		event_add(k->catch_up, &again);
+		return;
+	}
+	k->catching_up = 0;
+	event_add(k->sensor_readable, NULL);
+}
 
 static void on_sensor(evutil_socket_t fd, short what, void *ctx)
 {
@@ -55,6 +76,7 @@ static void tell_drops(struct tip_keeper *k)
 	snprintf(lost, sizeof(lost), "%llu", (unsigned long long)(drops - k->drops_told));
 	snprintf(text, sizeof(text), "Events were lost because a ring was full | lost=%s", lost);
 	k->drops_told = drops;
+	tip_sensor_drops_told(k->sensor, drops);
 	tip_keeper_alert(k, "Events dropped", TIP_PRIO_CRITICAL, NULL, extra, 1, text);
 }
 
@@ -62,7 +84,10 @@ static void on_tick(evutil_socket_t fd, short what, void *ctx)
 {
 	struct tip_keeper *k = ctx;
 
-	tip_process_expire(k->table, tip_clock_boot());
+	tip_fdstore_alive(k->fds);
+	/* Who died while no daemon ran is needed until what it did has been read. */
+	if (!k->catching_up && ++k->ticks > 2)
+		tip_process_expire(k->table, tip_clock_boot());
 	tip_front_watch(k);
 	tip_relays_tick(k);
 	tip_vault_flush(k->vault);
@@ -145,7 +170,7 @@ static struct event *listen_signal(struct tip_keeper *k, int sig, event_callback
 
 static void listen_all(struct tip_keeper *k)
 {
-	struct timeval second = {PROCESS_GRACE_TICK, 0};
+	struct timeval second = {PROCESS_GRACE_TICK, 0}, at_once = {0};
 
 	k->sigterm = listen_signal(k, SIGTERM, on_stop);
 	k->sigint = listen_signal(k, SIGINT, on_stop);
@@ -154,10 +179,12 @@ static void listen_all(struct tip_keeper *k)
 	k->tick = event_new(k->base, -1, EV_PERSIST, on_tick, k);
 	k->sensor_readable =
 		event_new(k->base, tip_sensor_fd(k->sensor), EV_READ | EV_PERSIST, on_sensor, k);
-	if (!k->tick || !k->sensor_readable)
+	k->catch_up = event_new(k->base, -1, 0, on_catch_up, k);
+	if (!k->tick || !k->sensor_readable || !k->catch_up)
 		abort();
 	event_add(k->tick, &second);
-	event_add(k->sensor_readable, NULL);
+	k->catching_up = CATCH_UP_ROUNDS;
+	event_add(k->catch_up, &at_once);
 }
 
 /* ---- start
@@ -205,12 +232,14 @@ static int make_folders(struct tip_keeper *k, struct tip_error *err)
 	k->lock_fd = open(lock, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (k->lock_fd < 0)
 		tip_error_at(err, lock, 0, 0, "%s", strerror(errno));
-	else if (flock(k->lock_fd, LOCK_EX | LOCK_NB) < 0)
-		tip_error_at(err, lock, 0, 0,
-			     "another tipstaffd runs with this run_dir; stop it, or give this one "
-			     "its own run_dir, state_dir and instance");
-	else
+	else if (flock(k->lock_fd, LOCK_EX | LOCK_NB) == 0)
 		ret = 0;
+	else if (k->replace)
+		ret = tip_handover_replace(k, err);
+	else
+		tip_error_at(err, lock, 0, 0,
+			     "another tipstaffd runs with this run_dir; stop it, start this one "
+			     "with --replace, or give it its own run_dir, state_dir and instance");
 out:
 	free(lock);
 	return ret;
@@ -351,10 +380,13 @@ static int open_control(struct tip_keeper *k, struct tip_error *err)
 {
 	struct tip_control_ops ops = {tip_wire_peer_ok, k};
 	char *path = tip_sprintf("%s/control.sock", k->config->run_dir);
+	const int listener = tip_handover_listener(k, TIP_FD_CONTROL, path, 0600);
 	size_t count;
 	const struct tip_control_method *methods = tip_methods(&count);
 
-	k->control = tip_control_new(k->base, path, methods, count, &ops, err);
+	k->control = tip_control_new(k->base, path, listener, methods, count, &ops, err);
+	if (k->control)
+		tip_fdstore_keep(k->fds, TIP_FD_CONTROL, tip_control_listener(k->control));
 	free(path);
 	return k->control ? 0 : -1;
 }
@@ -385,15 +417,15 @@ out:
 	return ret;
 }
 
-/* Counters are pinned: what an earlier daemon lost is not this one's news, but births may have been
- * missed since. */
+/* Counters are pinned: what an earlier daemon has told is not this one's news, what was lost since
+ * is. */
 static void begin_counting(struct tip_keeper *k)
 {
 	uint64_t c[TIP_CTR_MAX];
 
 	tip_sensor_counters(k->sensor, c);
 	k->lifecycle_drops_seen = c[TIP_CTR_LIFECYCLE_DROPPED];
-	k->drops_told = c[TIP_CTR_LIFECYCLE_DROPPED] + c[TIP_CTR_ACTIVITY_DROPPED];
+	k->drops_told = c[TIP_CTR_DROPS_TOLD];
 }
 
 static void said_started(struct tip_keeper *k)
@@ -419,8 +451,11 @@ static void said_started(struct tip_keeper *k)
 static int start(struct tip_keeper *k, struct tip_error *err)
 {
 	raise_limits();
-	if (make_folders(k, err) < 0 || find_scope(k, err) < 0 || tip_front_find_user(k, err) < 0 ||
-	    tip_cache_open(k, err) < 0 || probe(k, err) < 0)
+	/* What connects meanwhile is not to be refused because the worker does not say a word. */
+	if (tip_fdstore_inherited(k->fds))
+		tip_sensor_heartbeat_early(k->config->instance, TIP_HANDOVER_MS);
+	if (find_scope(k, err) < 0 || tip_front_find_user(k, err) < 0 || probe(k, err) < 0 ||
+	    make_folders(k, err) < 0 || tip_cache_open(k, err) < 0)
 		return -1;
 	if (k->traffic.on)
 		tip_intercept_prepare(k->config->instance, k->config->run_dir,
@@ -434,9 +469,12 @@ static int start(struct tip_keeper *k, struct tip_error *err)
 	    open_control(k, err) < 0)
 		return -1;
 	listen_all(k);
+	k->listening = true;
 	begin_counting(k);
 	said_started(k);
 	tip_lacks_alert(k);
+	tip_fdstore_settle(k->fds);
+	tip_fdstore_notify(k->fds, "READY=1");
 	/* Probing, loading programs and compiling rules took megabytes that are free by now. */
 	malloc_trim(0);
 	tip_info("keeper",
@@ -455,8 +493,14 @@ static void event_drop(struct event **ev)
 
 static void stop(struct tip_keeper *k)
 {
-	tip_control_free(k->control);
+	if (k->listening)
+		tip_fdstore_notify(k->fds, "STOPPING=1");
+	/* Nobody comes for them, or not soon: who waits is to be refused rather. */
+	if (!k->listening || k->detached)
+		tip_fdstore_forget_all(k->fds);
+	tip_control_free(k->control, !k->detached && tip_fdstore_kept(k->fds));
 	event_drop(&k->sensor_readable);
+	event_drop(&k->catch_up);
 	event_drop(&k->tick);
 	event_drop(&k->sigterm);
 	event_drop(&k->sigint);
@@ -485,6 +529,8 @@ static void stop(struct tip_keeper *k)
 	for (size_t i = 0; k->scope_dirs && k->scope_dirs[i]; i++)
 		free((void *)k->scope_dirs[i]);
 	free(k->scope_dirs);
+	tip_fdstore_free(k->fds);
+	free(k->handover);
 	if (k->lock_fd >= 0)
 		close(k->lock_fd);
 	event_base_free(k->base);
@@ -518,7 +564,7 @@ static int check(struct tip_keeper *k)
 	return ret;
 }
 
-int tip_keeper_run(const struct tip_config *config, bool only_check)
+int tip_keeper_run(const struct tip_config *config, enum tip_keeper_run how)
 {
 	struct tip_keeper *k = tip_alloc(sizeof(*k));
 	struct tip_error err;
@@ -532,11 +578,13 @@ int tip_keeper_run(const struct tip_config *config, bool only_check)
 	k->matcher = tip_matcher_new();
 	if (gethostname(k->hostname, sizeof(k->hostname) - 1) < 0)
 		snprintf(k->hostname, sizeof(k->hostname), "localhost");
-	if (only_check) {
+	if (how == TIP_RUN_CHECK) {
 		ret = check(k);
 		free(k);
 		return ret;
 	}
+	k->replace = how == TIP_RUN_REPLACE;
+	k->fds = tip_fdstore_new();
 	signal(SIGPIPE, SIG_IGN);
 	k->base = event_base_new();
 	if (!k->base)

@@ -20,6 +20,7 @@
 #include "seal/vault.h"
 #include "sensor/sensor.h"
 #include "tipstaffd/config.h"
+#include "tipstaffd/fdstore.h"
 #include "tipstaffd/sets.h"
 #include "traffic/decide.h"
 
@@ -39,7 +40,7 @@ struct tip_keeper_rules {
 
 /* traffic_files.c */
 struct tip_keeper_traffic {
-	bool on;                     /* configured, and this kernel can: connections are intercepted */
+	bool on; /* configured, and this kernel can: connections are intercepted */
 	struct tip_traffic_set *set; /* in force; NULL before the first load */
 	uint64_t generation;         /* of the last set that was made */
 	struct tip_sets sets;
@@ -121,7 +122,11 @@ struct tip_keeper {
 	const char **scope_dirs; /* absolute */
 	uint64_t started_ns;
 	int lock_fd;
-	bool detached; /* `detach` has removed the pins: stop */
+	struct tip_fdstore *fds;
+	char *handover; /* where to give the descriptors to, once the answer is out */
+	bool replace;   /* take over from the daemon that runs */
+	bool listening; /* the start has come to its end */
+	bool detached;  /* `detach` has removed the pins: stop */
 	int exit_code;
 
 	struct tip_capability_result caps[TIP_CAP_MAX];
@@ -136,6 +141,9 @@ struct tip_keeper {
 	uint64_t evt_num;
 	uint64_t drops_told; /* dropped events that an alert has named */
 	uint64_t lifecycle_drops_seen;
+	uint32_t catching_up; /* rounds until events are read although no front is ready; 0: they
+				 are */
+	uint32_t ticks;
 
 	struct tip_keeper_rules rules;
 	struct tip_keeper_traffic traffic;
@@ -146,17 +154,32 @@ struct tip_keeper {
 	struct tip_keeper_told told[16];
 	struct tip_keeper_relays relays;
 
-	struct event *sensor_readable, *tick, *sigterm, *sigint, *sighup, *sigchld;
+	struct event *sensor_readable, *catch_up, *tick, *sigterm, *sigint, *sighup, *sigchld;
 };
 
-/* Runs until a signal. `check`: only checks configuration, rules and entries. Exit status of the
- * process. */
-int tip_keeper_run(const struct tip_config *config, bool check);
+enum tip_keeper_run {
+	TIP_RUN,
+	TIP_RUN_CHECK,   /* only checks configuration, rules and entries */
+	TIP_RUN_REPLACE, /* takes over from the daemon that runs, if one does */
+};
+
+/* Runs until a signal. Exit status of the process. */
+int tip_keeper_run(const struct tip_config *config, enum tip_keeper_run how);
 
 /* wiring.c */
 struct tip_guard_ops tip_wire_guard(struct tip_keeper *k);
 struct tip_process_ops tip_wire_process(struct tip_keeper *k);
 bool tip_wire_peer_ok(void *keeper, int fd, char *why, size_t size); /* tip_control_ops.peer_ok */
+
+/* handover.c */
+/* How long a start may take, in which connects wait. Without descriptors that are kept they are
+ * refused all the same. */
+#define TIP_HANDOVER_MS 20000
+/* The listener that an earlier daemon left under `name`, if it listens at `path` with that mode, or
+ * -1. */
+int tip_handover_listener(struct tip_keeper *k, const char *name, const char *path, mode_t mode);
+/* Has the daemon that holds k->lock_fd's file hand over and end, and takes the lock. */
+int tip_handover_replace(struct tip_keeper *k, struct tip_error *err);
 
 /* pipeline.c */
 void tip_pipeline_init(struct tip_keeper *k);
@@ -274,7 +297,8 @@ json_t *tip_json_lines(struct tip_buf *text);
 #define TIP_METHOD(name)                                                                           \
 	json_t *name(void *ctx, struct tip_control_client *client, json_t *params,                 \
 		     struct tip_error *err, const char **hint)
-TIP_METHOD(tip_method_status); /* methods_status.c */
+TIP_METHOD(tip_method_handover); /* handover.c */
+TIP_METHOD(tip_method_status);   /* methods_status.c */
 TIP_METHOD(tip_method_processes);
 TIP_METHOD(tip_method_connections); /* methods_connections.c */
 TIP_METHOD(tip_method_rules_list);  /* methods_rules.c */

@@ -18,7 +18,7 @@
 static void usage(FILE *out)
 {
 	fprintf(out,
-		"usage: tipstaffd [--config FILE] [--check]\n"
+		"usage: tipstaffd [--config FILE] [--check | --replace]\n"
 		"       tipstaffd --capabilities [--json]\n"
 		"\n"
 		"The Tipstaff node daemon. Runs in the foreground; stop it with SIGTERM. What it "
@@ -27,6 +27,10 @@ static void usage(FILE *out)
 		"\n"
 		"  -c, --config FILE  configuration (default " DEFAULT_CONFIG ")\n"
 		"      --check        check configuration, rules and entries, then exit\n"
+		"      --replace      take over from the daemon of this configuration that "
+		"runs:\n"
+		"                     its listeners and held connects are handed on, then it "
+		"ends\n"
 		"      --capabilities print what this kernel can do, each thing tried once, then "
 		"exit\n"
 		"      --json         with --capabilities: as JSON\n"
@@ -65,18 +69,15 @@ static int front_main(int argc, char **argv)
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{"config", required_argument, NULL, 'c'},
-		{"check", no_argument, NULL, 'C'},
-		{"capabilities", no_argument, NULL, 'p'},
-		{"json", no_argument, NULL, 'j'},
-		{"version", no_argument, NULL, 'V'},
-		{"help", no_argument, NULL, 'h'},
-		{NULL, 0, NULL, 0},
+		{"config", required_argument, NULL, 'c'}, {"check", no_argument, NULL, 'C'},
+		{"replace", no_argument, NULL, 'R'},      {"capabilities", no_argument, NULL, 'p'},
+		{"json", no_argument, NULL, 'j'},         {"version", no_argument, NULL, 'V'},
+		{"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0},
 	};
 	const char *path = DEFAULT_CONFIG;
 	struct tip_config *config;
 	struct tip_error err;
-	bool check = false, capabilities = false, json = false;
+	bool check = false, replace = false, capabilities = false, json = false;
 	char text[1200];
 	int c, ret;
 
@@ -88,6 +89,7 @@ int main(int argc, char **argv)
 		switch (c) {
 		case 'c': path = optarg; break;
 		case 'C': check = true; break;
+		case 'R': replace = true; break;
 		case 'p': capabilities = true; break;
 		case 'j': json = true; break;
 		case 'V': printf("tipstaffd " TIP_VERSION "\n"); return 0;
@@ -102,6 +104,10 @@ int main(int argc, char **argv)
 	}
 	if (capabilities)
 		return tip_capabilities_print(json);
+	if (check && replace) {
+		fprintf(stderr, "tipstaffd: --check and --replace do not go together\n");
+		return 2;
+	}
 	if (json) {
 		fprintf(stderr, "tipstaffd: --json goes with --capabilities\n");
 		return 2;
@@ -115,7 +121,10 @@ int main(int argc, char **argv)
 		return 1;
 	}
 	tip_log_init("keeper", config->log_level);
-	ret = tip_keeper_run(config, check);
+	/* A daemon that runs does not go for one that cannot start. */
+	ret = check || replace ? tip_keeper_run(config, TIP_RUN_CHECK) : 0;
+	if (!check && ret == 0)
+		ret = tip_keeper_run(config, replace ? TIP_RUN_REPLACE : TIP_RUN);
 	tip_config_free(config);
 	return ret;
 }

@@ -132,6 +132,7 @@ const struct tip_control_method *tip_methods(size_t *count)
 		{"quarantine.list", tip_method_quarantine_list},
 		{"quarantine.release", tip_method_quarantine_release},
 		{"detach", detach},
+		{TIP_CONTROL_HANDOVER, tip_method_handover},
 	};
 
 	*count = TIP_ARRAY_SIZE(methods);

@@ -112,7 +112,7 @@ static json_t *counters(const struct tip_sensor_stats *s)
 	};
 	json_t *o = json_object();
 
-	for (int i = 0; i < TIP_CTR_MAX; i++)
+	for (int i = 0; i < TIP_CTR_DROPS_TOLD; i++)
 		json_object_set_new(o, names[i], json_integer((json_int_t)s->counters[i]));
 	return o;
 }

@@ -2,6 +2,7 @@
 #include "tipstaffd/relays.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -218,6 +219,35 @@ static int op_leg_clear(void *ctx, const struct tip_flow_key *key)
 	return tip_sensor_leg_clear(((struct tip_keeper *)ctx)->sensor, key);
 }
 
+static const char *const kept_names[TIP_KEPT_KINDS] = {
+	[TIP_KEPT_WORKER] = TIP_FD_WORKER,
+	[TIP_KEPT_QUEUE] = TIP_FD_QUEUE,
+};
+
+static void op_keep(void *ctx, enum tip_kept what, uint64_t cookie, int fd)
+{
+	struct tip_keeper *k = ctx;
+	char name[40];
+
+	snprintf(name, sizeof(name), "%s%" PRIu64, kept_names[what], cookie);
+	if (fd >= 0)
+		tip_fdstore_keep(k->fds, name, fd);
+	else
+		tip_fdstore_forget(k->fds, name);
+}
+
+/* What an earlier daemon has left: the namespaces in it are served before any process acts. */
+static void inherit(struct tip_keeper *k)
+{
+	char name[64];
+	int fd;
+
+	for (int i = 0; i < TIP_KEPT_KINDS; i++)
+		while ((fd = tip_fdstore_take_next(k->fds, kept_names[i], name, sizeof(name))) >= 0)
+			if (!tip_intercept_inherit(k->relays.intercept, i, fd))
+				tip_fdstore_forget(k->fds, name);
+}
+
 /* Is the one who called listen() still that exec? */
 static bool owner_lives(struct tip_keeper *k, const struct tip_listener *l)
 {
@@ -376,8 +406,10 @@ void tip_relays_feed(struct tip_keeper *k)
 
 void tip_relays_serving(struct tip_keeper *k)
 {
-	if (k->relays.intercept)
-		tip_intercept_retry(k->relays.intercept, 0);
+	if (!k->relays.intercept)
+		return;
+	tip_intercept_open_doors(k->relays.intercept);
+	tip_intercept_retry(k->relays.intercept, 0);
 }
 
 void tip_relays_front_gone(struct tip_keeper *k)
@@ -434,7 +466,7 @@ void tip_relays_tick(struct tip_keeper *k)
 {
 	if (!k->relays.intercept)
 		return;
-	tip_sensor_heartbeat(k->sensor);
+	tip_sensor_heartbeat(k->sensor, 0);
 	tip_intercept_tick(k->relays.intercept);
 	if (k->relays.scan_wanted)
 		look_for_listeners(k);
@@ -464,6 +496,7 @@ int tip_relays_open(struct tip_keeper *k, struct tip_error *err)
 		.leg = op_leg,
 		.leg_clear = op_leg_clear,
 		.listener = op_listener,
+		.keep = op_keep,
 		.ctx = k,
 	};
 	const struct tip_intercept_config ic = {
@@ -485,9 +518,10 @@ int tip_relays_open(struct tip_keeper *k, struct tip_error *err)
 	k->relays.intercept = tip_intercept_new(k->base, &ic, &ops, err);
 	if (!k->relays.intercept)
 		return -1;
+	inherit(k);
 	if (tip_sensor_set_worker_port(k->sensor, ic.port) < 0 ||
 	    tip_sensor_legs_wipe(k->sensor) < 0 || tip_sensor_netns_prune(k->sensor) < 0 ||
-	    tip_sensor_heartbeat(k->sensor) < 0)
+	    tip_sensor_heartbeat(k->sensor, 0) < 0)
 		return tip_error_set(err, "traffic: the kernel's maps cannot be written: %s",
 				     strerror(errno));
 	return 0;
@@ -495,6 +529,9 @@ int tip_relays_open(struct tip_keeper *k, struct tip_error *err)
 
 void tip_relays_close(struct tip_keeper *k)
 {
+	/* Who connects now waits for the next daemon, as long as its descriptors are kept. */
+	if (k->relays.intercept && tip_fdstore_kept(k->fds))
+		tip_sensor_heartbeat(k->sensor, TIP_HANDOVER_MS);
 	if (k->relays.intercept)
 		tip_intercept_free(k->relays.intercept);
 	k->relays.intercept = NULL;

@@ -214,13 +214,29 @@ out:
 	return ret;
 }
 
-int tip_workload_listen(struct tip_keeper *k, struct tip_error *err)
+/* The kernel is to record who connects to the file at `path`. */
+static int tell_kernel(struct tip_keeper *k, const char *path, struct tip_error *err)
+{
+	struct stat st;
+
+	if (stat(path, &st) < 0)
+		return tip_error_at(err, path, 0, 0, "%s", strerror(errno));
+	if (tip_sensor_set_workload_socket(k->sensor, st.st_dev, st.st_ino) < 0)
+		return tip_error_at(err, path, 0, 0,
+				    "the kernel side cannot be told of the socket");
+	return 0;
+}
+
+/*
+ * A listener under another name: it gets its own once it has been tried, in one step. So nobody
+ * else can be in it meanwhile, and where an earlier one was there is always a socket.
+ */
+static int make_listener(struct tip_keeper *k, const char *path, struct tip_error *err)
 {
 	struct sockaddr_un sa = {.sun_family = AF_UNIX};
-	struct stat st;
 	int one = 1, fd;
 
-	snprintf(sa.sun_path, sizeof(sa.sun_path), "%s/workload.sock", k->config->run_dir);
+	snprintf(sa.sun_path, sizeof(sa.sun_path), "%s/workload.sock.new", k->config->run_dir);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return tip_error_at(err, sa.sun_path, 0, 0, "%s", strerror(errno));
@@ -228,23 +244,38 @@ int tip_workload_listen(struct tip_keeper *k, struct tip_error *err)
 	unlink(sa.sun_path);
 	/* Inherited by accepted sockets: also bytes sent before accept() carry their writer. */
 	if (setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &one, sizeof(one)) < 0 ||
-	    bind(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0 || chmod(sa.sun_path, 0777) < 0 ||
-	    listen(fd, 1024) < 0 || stat(sa.sun_path, &st) < 0) {
+	    bind(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0 || listen(fd, 1024) < 0) {
 		tip_error_at(err, sa.sun_path, 0, 0, "%s", strerror(errno));
-		close(fd);
-		return -1;
-	}
-	if (tip_sensor_set_workload_socket(k->sensor, st.st_dev, st.st_ino) < 0) {
-		tip_error_at(err, sa.sun_path, 0, 0,
-			     "the kernel side cannot be told of the socket");
-		close(fd);
-		return -1;
+		goto fail;
 	}
 	k->workload.fd = fd;
-	if (self_test(k, &sa, err) < 0) {
+	if (tell_kernel(k, sa.sun_path, err) < 0 || self_test(k, &sa, err) < 0)
+		goto fail;
+	if (chmod(sa.sun_path, 0777) == 0 && rename(sa.sun_path, path) == 0)
+		return fd;
+	tip_error_at(err, path, 0, 0, "%s", strerror(errno));
+fail:
+	close(fd);
+	return -1;
+}
+
+int tip_workload_listen(struct tip_keeper *k, struct tip_error *err)
+{
+	char path[sizeof(((struct sockaddr_un *)NULL)->sun_path)];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/workload.sock", k->config->run_dir);
+	fd = tip_handover_listener(k, TIP_FD_WORKLOAD, path, 0777);
+	if (fd >= 0 && tell_kernel(k, path, err) < 0) {
 		close(fd);
 		return -1;
 	}
+	if (fd < 0)
+		fd = make_listener(k, path, err);
+	if (fd < 0)
+		return -1;
+	k->workload.fd = fd;
+	tip_fdstore_keep(k->fds, TIP_FD_WORKLOAD, fd);
 	k->workload.conns = tip_map_new();
 	k->workload.readable = event_new(k->base, fd, EV_READ | EV_PERSIST, on_connection, k);
 	k->workload.retry = event_new(k->base, -1, 0, on_retry, k);

@@ -144,7 +144,7 @@ static void start(struct fixture *f)
 	struct tip_error err = {0};
 
 	f->control =
-		tip_control_new(f->base, f->path, methods, TIP_ARRAY_SIZE(methods), &ops, &err);
+		tip_control_new(f->base, f->path, -1, methods, TIP_ARRAY_SIZE(methods), &ops, &err);
 	if (!f->control)
 		fail_msg("%s: %s", err.file, err.text);
 	assert_int_equal(pipe(f->stop_pipe), 0);
@@ -173,7 +173,7 @@ static void stop(struct fixture *f)
 {
 	assert_int_equal(write(f->stop_pipe[1], "x", 1), 1);
 	pthread_join(f->thread, NULL);
-	tip_control_free(f->control);
+	tip_control_free(f->control, false);
 	event_free(f->stop);
 	event_free(f->tick);
 	close(f->stop_pipe[0]);

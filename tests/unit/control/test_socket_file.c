@@ -29,7 +29,7 @@ static const struct tip_control_ops ops;
 static struct tip_control *listen_on(const struct fixture *f, const char *path,
 				     struct tip_error *err)
 {
-	return tip_control_new(f->base, path, NULL, 0, &ops, err);
+	return tip_control_new(f->base, path, -1, NULL, 0, &ops, err);
 }
 
 static int setup(void **state)
@@ -67,7 +67,7 @@ static void test_comes_and_goes(void **state)
 	assert_non_null(c);
 	assert_int_equal(lstat(f->path, &st), 0);
 	assert_int_equal(st.st_mode, S_IFSOCK | 0600);
-	tip_control_free(c);
+	tip_control_free(c, false);
 	assert_int_equal(access(f->path, F_OK), -1);
 }
 
@@ -81,7 +81,7 @@ static void test_live(void **state)
 	assert_null(listen_on(f, f->path, &err));
 	assert_non_null(strstr(err.text, "another tipstaffd"));
 	assert_int_equal(tip_control_probe(f->path), 1);
-	tip_control_free(c);
+	tip_control_free(c, false);
 }
 
 static void test_stale(void **state)
@@ -99,7 +99,7 @@ static void test_stale(void **state)
 	c = listen_on(f, f->path, &err);
 	assert_non_null(c);
 	assert_int_equal(tip_control_probe(f->path), 1);
-	tip_control_free(c);
+	tip_control_free(c, false);
 }
 
 /* What is no socket is not ours to remove. */
@@ -127,9 +127,9 @@ static void test_taken_over(void **state)
 	assert_int_equal(unlink(f->path), 0);
 	new = listen_on(f, f->path, &err);
 	assert_non_null(new);
-	tip_control_free(old);
+	tip_control_free(old, false);
 	assert_int_equal(tip_control_probe(f->path), 1);
-	tip_control_free(new);
+	tip_control_free(new, false);
 }
 
 static void test_long_path(void **state)

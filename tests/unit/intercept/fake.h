@@ -42,6 +42,8 @@ struct fake {
 	uint32_t shown_addr;
 	uint16_t shown_port;
 	uint64_t cookie;
+	bool has_store;
+	int kept[TIP_KEPT_KINDS]; /* copies of what is to be kept; -1: nothing */
 	/* steering of one port, for inbound */
 	uint16_t steered;
 	int sockmap, link;
@@ -290,6 +292,17 @@ static int fake_listener(void *ctx, uint64_t cookie, uint32_t addr, uint16_t por
 	return 0;
 }
 
+static inline void fake_keep(void *ctx, enum tip_kept what, uint64_t cookie, int fd)
+{
+	struct fake *w = ctx;
+
+	if (!w->has_store)
+		return;
+	if (w->kept[what] >= 0)
+		close(w->kept[what]);
+	w->kept[what] = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0);
+}
+
 static inline struct tip_intercept_ops fake_ops(struct fake *w)
 {
 	return (struct tip_intercept_ops){
@@ -310,6 +323,7 @@ static inline struct tip_intercept_ops fake_ops(struct fake *w)
 		.leg = fake_leg,
 		.leg_clear = fake_leg_clear,
 		.listener = fake_listener,
+		.keep = fake_keep,
 		.ctx = w,
 	};
 }
@@ -331,6 +345,7 @@ static inline void fake_open(struct fake *w, const struct tip_intercept_config *
 		.app = -1,
 		.sockmap = -1,
 		.link = -1,
+		.kept = {-1, -1},
 	};
 	c.instance = "unit";
 	c.run_dir = "/run";
@@ -339,6 +354,7 @@ static inline void fake_open(struct fake *w, const struct tip_intercept_config *
 	w->ic = tip_intercept_new(w->base, &c, &ops, &err);
 	if (!w->ic)
 		fail_msg("%s", err.text);
+	tip_intercept_open_doors(w->ic);
 	space_open(&w->space, true);
 }
 
@@ -367,6 +383,9 @@ static inline void fake_close(struct fake *w)
 		close(w->wire);
 	if (w->app >= 0)
 		close(w->app);
+	for (int i = 0; i < TIP_KEPT_KINDS; i++)
+		if (w->kept[i] >= 0)
+			close(w->kept[i]);
 }
 
 static inline struct tip_intercept_stats stats_of(const struct fake *w)
