@@ -2,8 +2,10 @@
 """The cache across restarts: what it is sealed by, what comes back from it, and what never does."""
 
 import os
+import pathlib
 import re
 import shutil
+import subprocess
 import time
 
 import pytest
@@ -392,6 +394,37 @@ def test_from_the_tpm_to_a_credential_and_back(cache, frontend):
     assert cache.restart("tpm", tcti)["seal"] == "tpm"
     after = frontend.do("fetch")
     assert (after["serial"], after["bundles"]) == (before["serial"], before["bundles"])
+
+
+@pytest.fixture
+def device(world, daemon):
+    """A TPM behind the kernel's driver, as on a real machine: its /dev/tpmrmN, which belongs to another user."""
+    if not os.path.exists("/dev/vtpmx") and "TIPSTAFF_VM" in os.environ:
+        loader = pathlib.Path("/proc/sys/kernel/modprobe").read_text(encoding="ascii").strip()
+        subprocess.run([loader, "tpm_vtpm_proxy"], check=False)
+    if not os.path.exists("/dev/vtpmx"):
+        pytest.skip("this kernel has no tpm_vtpm_proxy")
+    folder = daemon.folder / "tpm-device"
+    folder.mkdir(mode=0o700)
+    p = world.spawn(["/usr/bin/swtpm", "chardev", "--vtpm-proxy", "--tpm2", "--tpmstate", f"dir={folder}"], scope="outside")
+    made = re.search(r"/dev/tpm(\d+)", p.line())
+    path = f"/dev/tpmrm{made[1]}"
+    until(f"{path} to be there", lambda: os.path.exists(path))
+    os.chown(path, UID["owner"], UID["owner"])
+    os.chmod(path, 0o660)
+    yield path
+    p.close()
+
+
+@swtpm
+def test_a_device_that_root_may_not_open(cache, daemon, frontend, device):
+    """Debian gives /dev/tpmrm0 to the user tss, and the service has no CAP_DAC_OVERRIDE."""
+    cache.by("tpm", f"device:{device}")
+    daemon.wrap = ["setpriv", "--bounding-set=-dac_override"]
+    assert cache.restart()["seal"] == "tpm"
+    serial = frontend.do("fetch")["serial"]
+    cache.restart()
+    assert frontend.do("fetch")["serial"] == serial
 
 
 @swtpm

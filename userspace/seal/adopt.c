@@ -23,7 +23,9 @@ struct adoption {
 	bool have;    /* there is a manifest: */
 	bool settled; /* ... sealed with the key that is to seal */
 	struct tip_manifest old;
-	char **paths;
+	char **files; /* all that are there */
+	size_t nfiles;
+	const char **paths; /* of them, the records */
 	size_t count;
 	bool plain_ok; /* records in clear are taken */
 	size_t sealed, unsealed, resealed;
@@ -99,18 +101,15 @@ static int read_manifest(struct adoption *a, struct tip_error *err)
 /* The files with names of records; the rest is not ours. */
 static int list_records(struct adoption *a, struct tip_error *err)
 {
-	char **list;
-	int n = tip_file_list(a->v->dir, NULL, &list, err);
+	int n = tip_file_list(a->v->dir, NULL, &a->files, err);
 
 	if (n < 0)
 		return -1;
-	a->paths = list;
-	for (int i = 0; i < n; i++) {
-		if (tip_manifest_name_ok(name_of(list[i])) && a->count < TIP_VAULT_RECORDS_MAX)
-			a->paths[a->count++] = list[i];
-		else
-			free(list[i]);
-	}
+	a->nfiles = (size_t)n;
+	a->paths = tip_calloc(a->nfiles + 1, sizeof(*a->paths));
+	for (size_t i = 0; i < a->nfiles && a->count < TIP_VAULT_RECORDS_MAX; i++)
+		if (tip_manifest_name_ok(name_of(a->files[i])))
+			a->paths[a->count++] = a->files[i];
 	return 0;
 }
 
@@ -299,7 +298,8 @@ int tip_vault_adopt(struct tip_vault *v, struct tip_error *err)
 	if (read_manifest(&a, err) == 0 && list_records(&a, err) == 0 && survey(&a, err) == 0 &&
 	    begin(&a, err) == 0 && take_all(&a, err) == 0)
 		ret = finish(&a, err);
-	tip_strings_free(a.paths, a.count);
+	tip_strings_free(a.files, a.nfiles);
+	free(a.paths);
 	tip_manifest_clear(&a.old);
 	return ret;
 }

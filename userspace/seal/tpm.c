@@ -2,10 +2,12 @@
 #include "seal/tpm.h"
 
 #include <errno.h>
+#include <grp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <openssl/crypto.h>
@@ -58,6 +60,27 @@ static const TPM2B_PUBLIC object_template = {
 static int failed(struct tip_error *err, const char *what, TSS2_RC rc)
 {
 	return tip_error_set(err, "%s: %s", what, Tss2_RC_Decode(rc));
+}
+
+/*
+ * Debian's /dev/tpmrm0 belongs to the user tss, and root without CAP_DAC_OVERRIDE, which the
+ * service does not have, may not open it: so we become that user, and need nothing of root for the
+ * rest.
+ */
+static int become_owner(const char *tcti, struct tip_error *err)
+{
+	static const char device[] = "device:";
+	struct stat st;
+
+	if (strncmp(tcti, device, strlen(device)) != 0 || stat(tcti + strlen(device), &st) < 0 ||
+	    !st.st_uid)
+		return 0;
+	if (setgroups(0, NULL) < 0 || setresgid(st.st_gid, st.st_gid, st.st_gid) < 0 ||
+	    setresuid(st.st_uid, st.st_uid, st.st_uid) < 0)
+		return tip_error_set(err, "cannot become uid %u, which owns %s: %s",
+				     (unsigned int)st.st_uid, tcti + strlen(device),
+				     strerror(errno));
+	return 0;
 }
 
 static int begin(struct work *w, const char *tcti, struct tip_error *err)
@@ -236,11 +259,15 @@ int tip_tpm_main(int argc, char **argv)
 		fprintf(stderr, "tipstaffd: --tpm is for the keeper's use only\n");
 		return 2;
 	}
+	/* A change of uid resets both. */
+	if (become_owner(argv[1], &err) < 0)
+		goto out;
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || prctl(PR_SET_DUMPABLE, 0) < 0)
 		return 1;
 	if (read_blob(&blob, &err) == 0 && begin(&w, argv[1], &err) == 0)
 		ret = blob.len ? unseal(&w, &blob, secret, &err) : make(&w, &blob, secret, &err);
 	end(&w);
+out:
 	if (ret < 0) {
 		say("E", 1);
 		say(err.text, strlen(err.text));
