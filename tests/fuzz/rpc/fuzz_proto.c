@@ -2,6 +2,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 
+#include "proto/struct.pb-c.h"
 #include "proto/workload.pb-c.h"
 
 /*
@@ -31,11 +32,20 @@ static void one(const ProtobufCMessageDescriptor *d, const uint8_t *data, size_t
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	/* The server takes no longer request than this (spiffe/stream.c). */
-	if (size > 4096)
+	if (size > 12 << 10)
 		return 0;
 	one(&x509_svidrequest__descriptor, data, size);
 	one(&x509_svidresponse__descriptor, data, size);
 	one(&x509_bundles_request__descriptor, data, size);
 	one(&x509_bundles_response__descriptor, data, size);
+	one(&jwtsvidrequest__descriptor, data, size);
+	one(&jwtsvidresponse__descriptor, data, size);
+	one(&jwtbundles_request__descriptor, data, size);
+	one(&jwtbundles_response__descriptor, data, size);
+	one(&validate_jwtsvidrequest__descriptor, data, size);
+	one(&validate_jwtsvidresponse__descriptor, data, size);
+	one(&pb_struct__descriptor, data, size);
+	one(&pb_value__descriptor, data, size);
+	one(&pb_list__descriptor, data, size);
 	return 0;
 }
