@@ -36,7 +36,7 @@ LIBS = $(shell pkg-config --libs $(PKGS)) -lelf -lz -lpthread
 # tools/check-house reads the same table; K and F rooms meet in link/ only.
 
 ROOMS_SHARED := base policy rpc link traffic
-ROOMS_KEEPER := sensor process detect alert guard intercept control seal
+ROOMS_KEEPER := digest sensor process detect alert guard intercept control seal
 ROOMS_FRONT  := identity spiffe mtls
 MAINS        := tipstaffd tipstaff
 
@@ -44,6 +44,7 @@ DEPS_base     :=
 DEPS_policy   := base
 DEPS_rpc      := base
 DEPS_link     := base
+DEPS_digest   := base
 DEPS_sensor   := base
 DEPS_process  := base sensor
 DEPS_detect   := base sensor process

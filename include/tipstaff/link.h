@@ -62,7 +62,7 @@ enum tip_link_type {
 	TIP_LINK_QUARANTINE = 7,
 	/*
 	 * u64 exec_id, u32 epoch, u32 pid, u32 uid, u32 gid, u32 withheld (its origin is
-	 * quarantined), s path, s cgroup
+	 * quarantined), s path, s cgroup, s sha256 (of the executable in hex, "": not known)
 	 */
 	TIP_LINK_EXEC = 8,
 	/* u64 exec_id */

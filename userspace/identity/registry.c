@@ -218,6 +218,10 @@ size_t tip_registry_match(struct tip_registry *r, const struct tip_attested *a,
 		s = (struct tip_selector){.kind = TIP_SEL_UNIX_PATH, .path = a->path};
 		look(r, &s, &m);
 	}
+	if (a->sha256 && a->sha256[0]) {
+		s = (struct tip_selector){.kind = TIP_SEL_UNIX_SHA256, .path = a->sha256};
+		look(r, &s, &m);
+	}
 	look_cgroups(r, a->cgroup, &m);
 	return m.count;
 }

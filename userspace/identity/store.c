@@ -68,6 +68,7 @@ static void exec_free(void *p)
 
 	free(x->path);
 	free(x->cgroup);
+	free(x->sha256);
 	free(x->matches);
 	free(x);
 }
@@ -187,11 +188,14 @@ void tip_store_exec(struct tip_store *s, const struct tip_exec_facts *facts)
 	x->epoch = facts->epoch;
 	free(x->path);
 	free(x->cgroup);
+	free(x->sha256);
+	x->sha256 = tip_strdup(facts->attested.sha256 ? facts->attested.sha256 : "");
 	x->path = tip_strdup(facts->attested.path ? facts->attested.path : "");
 	x->cgroup = tip_strdup(facts->attested.cgroup ? facts->attested.cgroup : "");
 	x->attested = facts->attested;
 	x->attested.path = x->path;
 	x->attested.cgroup = x->cgroup;
+	x->attested.sha256 = x->sha256;
 	rematch(s, x, &identity_differs, &differs);
 	differs = differs || x->withheld != facts->withheld;
 	x->withheld = facts->withheld;

@@ -21,7 +21,7 @@ struct exec {
 	uint32_t epoch;
 	bool withheld;
 	struct tip_attested attested;
-	char *path, *cgroup; /* behind `attested` */
+	char *path, *cgroup, *sha256; /* behind `attested` */
 	struct tip_reg_entry **matches;
 	size_t count;
 };

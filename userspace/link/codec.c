@@ -24,6 +24,7 @@ struct format {
 #define ID_MAX      2048
 #define PATH_LIMIT  4095
 #define TEXT_LIMIT  511
+#define SHA256_TEXT 64
 #define MOVED_DATA  (TIP_LINK_MOVED_MAX * sizeof(struct tip_link_moved))
 
 static const struct format formats[TIP_LINK_TYPE_MAX] = {
@@ -34,7 +35,8 @@ static const struct format formats[TIP_LINK_TYPE_MAX] = {
 	[TIP_LINK_ENTRIES_END] = {TIP_LINK_KEEPER, "ENTRIES_END", ""},
 	[TIP_LINK_START] = {TIP_LINK_KEEPER, "START", ""},
 	[TIP_LINK_QUARANTINE] = {TIP_LINK_KEEPER, "QUARANTINE", "fn", .n_max = ID_MAX},
-	[TIP_LINK_EXEC] = {TIP_LINK_KEEPER, "EXEC", "Xepugfnt", PATH_LIMIT, PATH_LIMIT},
+	[TIP_LINK_EXEC] = {TIP_LINK_KEEPER, "EXEC", "Xepugfnty", PATH_LIMIT, PATH_LIMIT,
+			   SHA256_TEXT},
 	[TIP_LINK_GONE] = {TIP_LINK_KEEPER, "GONE", "X"},
 	[TIP_LINK_CONN] = {TIP_LINK_KEEPER, "CONN", "IXepug", .nfds = 1},
 	[TIP_LINK_CHECKED] = {TIP_LINK_KEEPER, "CHECKED", "Iaf"},

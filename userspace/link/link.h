@@ -38,7 +38,8 @@ struct tip_link_msg {
 	const char *name; /* record name, spiffe_id, trust_domain, cause, path, peer_id: the first
 			     string */
 	const char *text; /* the second string: cgroup, text */
-	const void *data; /* RECORD, SAVE, MOVED: bytes; ENTRY, POLICY: yaml (NUL-terminated too) */
+	const void *data; /* RECORD, SAVE, MOVED: bytes; ENTRY, POLICY: yaml; EXEC: SHA-256 in hex
+			     (NUL-terminated too) */
 	size_t data_len;
 	int fd; /* CONN, OUTBOUND, INBOUND, JOIN, else -1 */
 };

@@ -45,6 +45,14 @@ void tip_entry_id(const struct tip_entry *e, char out[33])
 	out[32] = '\0';
 }
 
+bool tip_entry_wants_digest(const struct tip_entry *e)
+{
+	for (size_t i = 0; i < e->nselectors; i++)
+		if (e->selectors[i].kind == TIP_SEL_UNIX_SHA256)
+			return true;
+	return false;
+}
+
 int tip_entry_matches(const struct tip_entry *e, const struct tip_attested *a)
 {
 	for (size_t i = 0; i < e->nselectors; i++)

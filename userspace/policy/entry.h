@@ -52,6 +52,9 @@ int tip_entries_parse(struct tip_arena *arena, const char *file, const char *tex
 void tip_entry_id(const struct tip_entry *e, char out[33]);
 
 /* Every selector matches. */
+/* True when some selector asks for the executable's digest. */
+bool tip_entry_wants_digest(const struct tip_entry *e);
+
 int tip_entry_matches(const struct tip_entry *e, const struct tip_attested *a);
 
 /* Appends the entry as one YAML list item that tip_entries_parse() reads back. */

@@ -8,13 +8,16 @@
 
 static const struct kind {
 	const char *prefix;
-	bool is_path;
+	enum { NUMBER, PATH, DIGEST } value;
 } kinds[] = {
-	[TIP_SEL_UNIX_UID] = {"unix:uid:", false},
-	[TIP_SEL_UNIX_GID] = {"unix:gid:", false},
-	[TIP_SEL_UNIX_PATH] = {"unix:path:", true},
-	[TIP_SEL_CGROUP_PATH] = {"cgroup:path:", true},
+	[TIP_SEL_UNIX_UID] = {"unix:uid:", NUMBER},
+	[TIP_SEL_UNIX_GID] = {"unix:gid:", NUMBER},
+	[TIP_SEL_UNIX_PATH] = {"unix:path:", PATH},
+	[TIP_SEL_UNIX_SHA256] = {"unix:sha256:", DIGEST},
+	[TIP_SEL_CGROUP_PATH] = {"cgroup:path:", PATH},
 };
+
+#define SHA256_DIGITS 64
 
 static int parse_number(const char *text, uint32_t *out, struct tip_error *err)
 {
@@ -63,6 +66,19 @@ static int check_path(const char *path, bool root_allowed, struct tip_error *err
 	return 0;
 }
 
+/* One spelling of each digest, so that two entries with the same selectors are seen to be the same.
+ */
+static int check_digest(const char *text, struct tip_error *err)
+{
+	if (strlen(text) != SHA256_DIGITS || strspn(text, "0123456789abcdef") != SHA256_DIGITS)
+		return tip_error_set(
+			err,
+			"\"%.80s\" is no SHA-256: 64 hexadecimal digits in lower case, "
+			"as sha256sum prints them",
+			text);
+	return 0;
+}
+
 int tip_selector_parse(struct tip_arena *arena, const char *text, struct tip_selector *out,
 		       struct tip_error *err)
 {
@@ -73,16 +89,17 @@ int tip_selector_parse(struct tip_arena *arena, const char *text, struct tip_sel
 		if (strncmp(text, kinds[i].prefix, len))
 			continue;
 		*out = (struct tip_selector){.kind = (enum tip_selector_kind)i};
-		if (!kinds[i].is_path)
+		if (kinds[i].value == NUMBER)
 			return parse_number(value, &out->number, err);
-		if (check_path(value, i == TIP_SEL_CGROUP_PATH, err) < 0)
+		if (kinds[i].value == DIGEST ? check_digest(value, err)
+					     : check_path(value, i == TIP_SEL_CGROUP_PATH, err))
 			return -1;
 		out->path = tip_arena_strdup(arena, value);
 		return 0;
 	}
 	return tip_error_set(err,
 			     "unknown selector \"%.80s\": there are unix:uid:N, unix:gid:N, "
-			     "unix:path:/P and cgroup:path:/P",
+			     "unix:path:/P, unix:sha256:DIGEST and cgroup:path:/P",
 			     text);
 }
 
@@ -102,6 +119,7 @@ bool tip_selector_matches(const struct tip_selector *s, const struct tip_atteste
 	case TIP_SEL_UNIX_UID: return a->uid == s->number;
 	case TIP_SEL_UNIX_GID: return a->gid == s->number;
 	case TIP_SEL_UNIX_PATH: return a->path[0] && !strcmp(a->path, s->path);
+	case TIP_SEL_UNIX_SHA256: return a->sha256 && !strcmp(a->sha256, s->path);
 	case TIP_SEL_CGROUP_PATH: return cgroup_within(a->cgroup, s->path);
 	}
 	return false;
@@ -109,7 +127,7 @@ bool tip_selector_matches(const struct tip_selector *s, const struct tip_atteste
 
 const char *tip_selector_str(const struct tip_selector *s, char *buf, unsigned long size)
 {
-	if (kinds[s->kind].is_path)
+	if (kinds[s->kind].value != NUMBER)
 		snprintf(buf, size, "%s%s", kinds[s->kind].prefix, s->path);
 	else
 		snprintf(buf, size, "%s%u", kinds[s->kind].prefix, s->number);

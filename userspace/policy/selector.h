@@ -12,6 +12,7 @@ enum tip_selector_kind {
 	TIP_SEL_UNIX_UID,    /* unix:uid:N   effective uid, initial user namespace */
 	TIP_SEL_UNIX_GID,    /* unix:gid:N */
 	TIP_SEL_UNIX_PATH,   /* unix:path:P  absolute, normalised */
+	TIP_SEL_UNIX_SHA256, /* unix:sha256:H  of the executable's content, 64 hex digits */
 	TIP_SEL_CGROUP_PATH, /* cgroup:path:P  below the cgroup2 mount: the cgroup itself or any
 				below it */
 };
@@ -19,7 +20,7 @@ enum tip_selector_kind {
 struct tip_selector {
 	enum tip_selector_kind kind;
 	uint32_t number;  /* uid, gid */
-	const char *path; /* path kinds */
+	const char *path; /* path kinds; the digest in lower case */
 };
 
 /*
@@ -30,6 +31,7 @@ struct tip_attested {
 	uint32_t uid, gid;
 	const char *path;
 	const char *cgroup;
+	const char *sha256; /* NULL or "": not known */
 };
 
 /* Parses "unix:uid:1000". Strings go to the arena. 0, or -1 with `err` (unknown kinds are named,

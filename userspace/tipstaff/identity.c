@@ -224,7 +224,8 @@ static const struct cli_option list_options[] = {
 
 static const struct cli_option add_options[] = {
 	{"selector", 's', "SELECTOR",
-	 "what a process must be: unix:uid:N, unix:gid:N, unix:path:P, cgroup:path:P; may be "
+	 "what a process must be: unix:uid:N, unix:gid:N, unix:path:P, "
+	 "unix:sha256:H, cgroup:path:P; may be "
 	 "repeated,"
 	 " then all must hold (required)",
 	 CLI_COMPLETE_NONE},

@@ -80,6 +80,7 @@ static const struct key {
 	{"limits.relays", K_NUMBER, AT(max_relays), 0, 1, 65536},
 	{"limits.relays_per_identity", K_NUMBER, AT(max_relays_per_identity), 0, 1, 65536},
 	{"limits.relay_buffers_mib", K_NUMBER, AT(relay_buffers_mib), 0, 1, 4096},
+	{"limits.digest_mib", K_NUMBER, AT(digest_mib), 0, 1, 65536},
 #undef AT
 #undef LIST
 };
@@ -477,6 +478,7 @@ struct tip_config *tip_config_parse(const char *name, const char *text, size_t l
 	c->max_handshakes = 512;
 	c->max_relays = 4096;
 	c->relay_buffers_mib = 64;
+	c->digest_mib = 1024;
 
 	if (tip_yaml_parse(c->arena, name, text, len, &docs, &ndocs, err) < 0)
 		goto fail;

@@ -66,6 +66,7 @@ struct tip_config {
 	/* Relayed connections: connect()s that are held, handshakes, all of them. */
 	uint32_t max_held_connects, max_handshakes, max_relays, max_relays_per_identity;
 	uint32_t relay_buffers_mib;
+	uint32_t digest_mib; /* larger executables have no digest */
 };
 
 /* Reads and checks a file. NULL with `err` (file:line:column). */

@@ -103,6 +103,7 @@ static int install(struct tip_keeper *k, const struct tip_buf *cli, const struct
 	set_free(&k->entries);
 	k->entries = e;
 	e = (struct tip_keeper_entries){0};
+	tip_digests_entries(k);
 	tip_front_send_entries(k);
 	/* Also forks that inherited their identity, of which the front knows nothing, are asked for
 	 * anew. */

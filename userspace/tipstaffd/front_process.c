@@ -150,6 +150,10 @@ static const char *attested_path(const struct tip_keeper *k, const struct tip_pr
 
 void tip_front_send_exec(struct tip_keeper *k, struct tip_process *p)
 {
+	const char *sha256 = tip_digests_of(k, p);
+
+	if (!sha256)
+		return;
 	tip_front_send(k, &(struct tip_link_msg){
 				  .type = TIP_LINK_EXEC,
 				  .exec_id = p->exec_id,
@@ -161,6 +165,8 @@ void tip_front_send_exec(struct tip_keeper *k, struct tip_process *p)
 					  tip_guard_quarantined(k->guard, p->origin_id) != NULL,
 				  .name = attested_path(k, p),
 				  .text = p->cgroup,
+				  .data = sha256,
+				  .data_len = strlen(sha256),
 			  });
 }
 

@@ -343,7 +343,7 @@ static int open_sensor(struct tip_keeper *k, struct tip_error *err)
 	};
 	struct tip_process_ops pops = tip_wire_process(k);
 
-	if (open_tier(k, &sc, err))
+	if (tip_digests_open(k, err) || open_tier(k, &sc, err))
 		return -1;
 	k->table = tip_process_table_new(c->max_processes, k->cgroup2, k->sensor, &pops);
 	tip_info("sensor", "%s the programs of instance %s",
@@ -518,6 +518,7 @@ static void stop(struct tip_keeper *k)
 					 : "tipstaffd stopped; what is pinned keeps enforcing");
 	tip_guard_free(k->guard);
 	tip_process_table_free(k->table);
+	tip_digests_close(k);
 	if (k->sensor)
 		tip_sensor_close(k->sensor);
 	tip_alerts_free(k->alerts);

@@ -11,6 +11,7 @@
 #include "base/map.h"
 #include "control/control.h"
 #include "detect/detect.h"
+#include "digest/digest.h"
 #include "guard/guard.h"
 #include "guard/traffic.h"
 #include "intercept/intercept.h"
@@ -53,6 +54,13 @@ struct tip_keeper_entries {
 	struct tip_entry *list;
 	size_t count;
 	size_t nfile, ncli; /* the first nfile came from files, the next ncli by CLI */
+};
+
+/* digests.c: what executables hash to, while some entry asks */
+struct tip_keeper_digests {
+	struct tip_digester *digester;
+	struct tip_map *known; /* exec id -> what is known */
+	bool wanted;           /* some entry selects by digest */
 };
 
 struct tip_conn {
@@ -148,6 +156,7 @@ struct tip_keeper {
 	struct tip_keeper_rules rules;
 	struct tip_keeper_traffic traffic;
 	struct tip_keeper_entries entries;
+	struct tip_keeper_digests digests;
 	struct tip_keeper_front front;
 	struct tip_keeper_workload workload;
 	struct tip_keeper_held held;
@@ -244,6 +253,17 @@ void tip_cache_drop(struct tip_keeper *k, const struct tip_link_msg *m); /* TIP_
 void tip_cache_send(struct tip_keeper *k);                               /* to a new front */
 json_t *tip_cache_status(const struct tip_keeper *k);
 
+/* digests.c */
+int tip_digests_open(struct tip_keeper *k, struct tip_error *err);
+void tip_digests_close(struct tip_keeper *k);
+void tip_digests_entries(struct tip_keeper *k); /* other entries are in force */
+void tip_digests_gone(struct tip_keeper *k, uint64_t exec_id);
+/*
+ * The SHA-256 of what `p` executes, valid until its exec is over; "" if no entry asks for it or it
+ * has none. NULL: not yet; then tip_front_send_exec() is called again by itself.
+ */
+const char *tip_digests_of(struct tip_keeper *k, const struct tip_process *p);
+
 /* front_process.c */
 int tip_front_find_user(struct tip_keeper *k, struct tip_error *err);
 int tip_front_start(struct tip_keeper *k, struct tip_error *err);
@@ -260,6 +280,7 @@ void tip_front_send(struct tip_keeper *k,
 uint32_t tip_front_fit(const char *key, uint32_t wanted, uint32_t fds, uint32_t others,
 		       uint32_t least);
 void tip_front_send_entries(struct tip_keeper *k);
+/* Facts of an exec; once its digest is known, if that is wanted. */
 void tip_front_send_exec(struct tip_keeper *k, struct tip_process *p);
 
 /* relays.c: connections that are relayed through the front, and the policies they are held to */

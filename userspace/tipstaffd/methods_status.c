@@ -86,7 +86,9 @@ static json_t *tiers(const struct tip_keeper *k)
 			 k->config->traffic ? "cgroup2 is mounted nowhere"
 					    : "traffic.files is not in the configuration");
 	}
-	add_tier(list, "executable digest", "none", "no selector of this version needs one");
+	add_tier(list, "executable digest", "sha256",
+		 k->digests.wanted ? "read once by the daemon, off the event thread"
+				   : "no entry selects by unix:sha256: nothing is read");
 	return list;
 }
 

@@ -95,6 +95,7 @@ static void on_unresolved(void *ctx, struct tip_process *p)
 static void on_gone(void *ctx, struct tip_process *p, struct tip_process *next)
 {
 	tip_front_send(ctx, &(struct tip_link_msg){.type = TIP_LINK_GONE, .exec_id = p->exec_id});
+	tip_digests_gone(ctx, p->exec_id);
 }
 
 static bool is_quarantined(void *ctx, uint32_t number)

@@ -106,6 +106,13 @@ static void bad(void **state)
 		{"unix:path:/a/./b", "\".\""},
 		{"unix:path:/a/..", "\"..\""},
 		{"unix:path:/a\nb", "control character 0x0a"},
+		{"unix:sha256:", "no SHA-256"},
+		{"unix:sha256:"
+		 "0123456789ABCDEF0123456789abcdef0123456789abcdef0123456789abcdef",
+		 "lower case"},
+		{"unix:sha256:"
+		 "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0",
+		 "64 hexadecimal digits"},
 		{"cgroup:path://", "no \"//\""},
 		{"cgroup:path:a", "start with '/'"},
 	};
