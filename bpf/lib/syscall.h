@@ -13,18 +13,33 @@
 #include "lib/store.h"
 
 #define NR_OPEN              2
+#define NR_MMAP              9
+#define NR_MPROTECT          10
 #define NR_CONNECT           42
 #define NR_ACCEPT            43
 #define NR_BIND              49
 #define NR_LISTEN            50
+#define NR_KILL              62
 #define NR_CREAT             85
+#define NR_PTRACE            101
+#define NR_MOUNT             165
+#define NR_UMOUNT2           166
+#define NR_INIT_MODULE       175
+#define NR_TKILL             200
+#define NR_TGKILL            234
 #define NR_OPENAT            257
 #define NR_ACCEPT4           288
 #define NR_OPEN_BY_HANDLE_AT 304
+#define NR_FINIT_MODULE      313
+#define NR_PKEY_MPROTECT     329
+#define NR_MOVE_MOUNT        429
 #define NR_OPENAT2           437
 #define NR_TABLE_SIZE        512
 
+#define NR32_UMOUNT     22
+#define NR32_OLD_MMAP   90
 #define NR32_SOCKETCALL 102
+#define NR32_MMAP2      192
 
 /*
  * ia32 numbers -> 64-bit ones. -1: no handler. socketcall() is decided by its first argument. The
@@ -33,6 +48,20 @@
 static __always_inline int nr_from_ia32(const struct pt_regs *regs)
 {
 	switch ((__u32)regs->orig_ax) {
+	case 21: return NR_MOUNT;
+	case 22: /* umount(): umount2() without flags */
+	case 52: return NR_UMOUNT2;
+	case 26: return NR_PTRACE;
+	case 37: return NR_KILL;
+	case 90: /* mmap() with its arguments in memory */
+	case 192: return NR_MMAP;
+	case 125: return NR_MPROTECT;
+	case 128: return NR_INIT_MODULE;
+	case 238: return NR_TKILL;
+	case 270: return NR_TGKILL;
+	case 350: return NR_FINIT_MODULE;
+	case 380: return NR_PKEY_MPROTECT;
+	case 429: return NR_MOVE_MOUNT;
 	case 5: return NR_OPEN;
 	case 8: return NR_CREAT;
 	case 295: return NR_OPENAT;
@@ -73,7 +102,8 @@ struct tip_call {
 	__s64 ret;
 	__u32 nr; /* in the 64-bit table */
 	bool ia32;
-	bool socketcall; /* ia32: arguments are in user memory */
+	bool socketcall; /* ia32: the arguments are in user memory, at cx ... */
+	bool old_mmap;   /* ... and at bx */
 };
 
 static __always_inline void call_init(struct tip_call *c, struct pt_regs *regs, long ret)
@@ -86,6 +116,7 @@ static __always_inline void call_init(struct tip_call *c, struct pt_regs *regs, 
 	c->ia32 = task->thread_info.status & TS_COMPAT;
 	c->nr = c->ia32 ? nr_from_ia32(regs) : nr & ~X32_BIT;
 	c->socketcall = c->ia32 && nr == NR32_SOCKETCALL;
+	c->old_mmap = c->ia32 && nr == NR32_OLD_MMAP;
 	c->ret = c->ia32 ? (__s32)ret : ret;
 }
 
@@ -99,11 +130,10 @@ static __always_inline __u64 call_arg(const struct tip_call *c, int n)
 {
 	const struct pt_regs *r = c->regs;
 
-	if (c->socketcall) {
-		__u32 arg = 0;
+	if (c->socketcall || c->old_mmap) {
+		__u32 at = c->old_mmap ? r->bx : r->cx, arg = 0;
 
-		bpf_probe_read_user(&arg, sizeof(arg),
-				    (void *)(unsigned long)((__u32)r->cx + n * sizeof(arg)));
+		bpf_probe_read_user(&arg, sizeof(arg), (void *)(at + n * sizeof(arg)));
 		return arg;
 	}
 	if (c->ia32) {
@@ -111,14 +141,18 @@ static __always_inline __u64 call_arg(const struct tip_call *c, int n)
 		case 0: return (__u32)r->bx;
 		case 1: return (__u32)r->cx;
 		case 2: return (__u32)r->dx;
-		default: return (__u32)r->si;
+		case 3: return (__u32)r->si;
+		case 4: return (__u32)r->di;
+		default: return (__u32)r->bp;
 		}
 	}
 	switch (n) {
 	case 0: return r->di;
 	case 1: return r->si;
 	case 2: return r->dx;
-	default: return r->r10;
+	case 3: return r->r10;
+	case 4: return r->r8;
+	default: return r->r9;
 	}
 }
 

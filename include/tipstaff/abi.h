@@ -284,6 +284,11 @@ enum tip_event_type {
 	TIP_EV_LISTEN = 12,
 	TIP_EV_DENIED_CONNECT =
 		13, /* the connect hook refused: `reason` says why. Never filtered by mask */
+	TIP_EV_SIGNAL = 14,
+	TIP_EV_PTRACE = 15,
+	TIP_EV_MOUNT = 16,
+	TIP_EV_MODULE = 17,
+	TIP_EV_MMAP = 18, /* and mprotect: of memory that may be executed */
 	TIP_EV_MAX
 };
 
@@ -416,6 +421,35 @@ struct tip_ev_sock {    /* connect, accept, bind, listen, denied connect; header
 	__u32 backlog;  /* listen */
 	__u32 reason;   /* denied connect: TIP_DENY_* */
 	__u32 policy;   /* denied connect: number of the traffic policy, 0: none */
+};
+
+/*
+ * Which call it was, and its arguments: `args` in the order of the 64-bit system call, then the
+ * strings in `text_len`.
+ */
+#define TIP_CALL_KILL          0
+#define TIP_CALL_TKILL         1
+#define TIP_CALL_TGKILL        2
+#define TIP_CALL_PTRACE        3
+#define TIP_CALL_MOUNT         4  /* source, target, type */
+#define TIP_CALL_UMOUNT        5  /* target */
+#define TIP_CALL_UMOUNT2       6  /* target */
+#define TIP_CALL_MOVE_MOUNT    7  /* from, to */
+#define TIP_CALL_INIT_MODULE   8  /* its parameters */
+#define TIP_CALL_FINIT_MODULE  9  /* its parameters, the file */
+#define TIP_CALL_MMAP          10 /* "", the file; args[5] is in bytes */
+#define TIP_CALL_MPROTECT      11
+#define TIP_CALL_PKEY_MPROTECT 12
+#define TIP_CALL_MAX           13
+
+#define TIP_CALL_TEXTS 3
+struct tip_ev_call { /* signal, ptrace, mount, module, mmap; header.ret: the result */
+	__u64 args[6];
+	__u64 ino; /* of the file, 0: none */
+	__u32 dev;
+	__u32 file_mode;
+	__u16 call; /* TIP_CALL_* */
+	__u16 text_len[TIP_CALL_TEXTS];
 };
 
 /* Why the connect hook said EPERM. */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * uring open PATH | connect HOST PORT | workload SOCKET: does it through io_uring, in a worker
- * thread that the kernel makes (IOSQE_ASYNC). No system call of the act's name happens. Prints
+ * uring open PATH | connect HOST PORT | serve PORT | workload SOCKET: does it through io_uring, in
+ * a worker thread that the kernel makes (IOSQE_ASYNC). No system call of the act's name happens.
+ * Prints
  * {"who":"uring","result":N}; with "workload" it then asks on
  * the connection and prints that answer too. With "wait" as last argument it prints {"who":"ready"}
  * and reads a line before it acts.
@@ -21,6 +22,10 @@
 #include <unistd.h>
 
 #include "attack.h"
+
+/* Newer than the headers of Debian 12. */
+#define OP_BIND   56
+#define OP_LISTEN 57
 
 static int ring_fd;
 static struct io_uring_params params;
@@ -74,13 +79,45 @@ static int ring_connect(int fd, const void *addr, size_t len)
 	return ring_do(&sqe);
 }
 
+/*
+ * A listener whose every step but the client's connect() goes through the ring. Before Linux 6.11
+ * the ring neither binds nor listens; then a system call does, and the report says so.
+ */
+static int ring_serve(const char *port)
+{
+	const struct sockaddr_in a = {.sin_family = AF_INET,
+				      .sin_port = htons((uint16_t)strtoul(port, NULL, 10)),
+				      .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	const int server = socket(AF_INET, SOCK_STREAM, 0),
+		  client = socket(AF_INET, SOCK_STREAM, 0);
+	const struct io_uring_sqe bind_sqe = {.opcode = OP_BIND,
+					      .fd = server,
+					      .addr = (uint64_t)(uintptr_t)&a,
+					      .off = sizeof(a)},
+				  listen_sqe = {.opcode = OP_LISTEN, .fd = server, .len = 3},
+				  accept_sqe = {.opcode = IORING_OP_ACCEPT, .fd = server};
+	const int bound = ring_do(&bind_sqe);
+	int listens = -EINVAL;
+
+	if (bound == -EINVAL && bind(server, (const struct sockaddr *)&a, sizeof(a)))
+		die("bind: %s", strerror(errno));
+	if (bound != -EINVAL)
+		listens = ring_do(&listen_sqe);
+	else if (listen(server, 3))
+		die("listen: %s", strerror(errno));
+	if (connect(client, (const struct sockaddr *)&a, sizeof(a)))
+		die("connect: %s", strerror(errno));
+	printf("{\"who\":\"serve\",\"bind\":%d,\"listen\":%d}\n", bound, listens);
+	return ring_do(&accept_sqe);
+}
+
 int main(int argc, char **argv)
 {
 	int result = -EINVAL, fd = -1;
 	struct answer a;
 
 	if (argc < 3)
-		die("usage: uring open PATH | connect HOST PORT | workload SOCKET");
+		die("usage: uring open PATH | connect HOST PORT | serve PORT | workload SOCKET");
 	if (!ring_open()) {
 		printf("{\"who\":\"uring\",\"impossible\":\"%s\"}\n", strerror(errno));
 		return 0;
@@ -105,6 +142,8 @@ int main(int argc, char **argv)
 			die("%s: no address", argv[2]);
 		fd = socket(AF_INET, SOCK_STREAM, 0);
 		result = ring_connect(fd, &to, sizeof(to));
+	} else if (!strcmp(argv[1], "serve")) {
+		result = ring_serve(argv[2]);
 	} else if (!strcmp(argv[1], "workload")) {
 		struct sockaddr_un to = {.sun_family = AF_UNIX};
 

@@ -55,6 +55,31 @@ RULES = """
   condition: evt.type = listen and proc.name = syscalls
   output: listen pid=%proc.pid port=%fd.lport backlog=%evt.arg.backlog
   priority: Notice
+- rule: Signal
+  desc: a signal is sent
+  condition: evt.type in (kill, tkill, tgkill) and proc.name = storm
+  output: signal type=%evt.type sig=%evt.arg.sig raw=%evt.rawarg.sig pid=%evt.arg.pid res=%evt.res by=%proc.pid
+  priority: Notice
+- rule: PTRACE attached to process
+  desc: as the rules of the field have it
+  condition: evt.type = ptrace and evt.arg.request in (PTRACE_ATTACH, PTRACE_SEIZE) and proc.name = storm
+  output: attached request=%evt.arg.request pid=%evt.arg.pid res=%evt.res by=%proc.pid
+  priority: Warning
+- rule: Linux Kernel Module Injection Detected
+  desc: as the rules of the field have it
+  condition: evt.type in (init_module, finit_module) and proc.name = storm
+  output: module type=%evt.type uargs=%evt.arg.uargs file=%fd.name res=%evt.res by=%proc.pid
+  priority: Warning
+- rule: Mount
+  desc: a file system is mounted
+  condition: evt.type = mount and proc.name = storm and evt.arg.type = tmpfs
+  output: mount dev=%evt.arg.dev dir=%evt.arg.dir flags=%evt.arg.flags res=%evt.res by=%proc.pid
+  priority: Notice
+- rule: Executable memory
+  desc: memory that may be executed
+  condition: evt.type in (mmap, mprotect) and evt.arg.prot contains PROT_EXEC and proc.name = storm
+  output: memory type=%evt.type prot=%evt.arg.prot flags=%evt.arg.flags file=%fd.name res=%evt.res by=%proc.pid
+  priority: Notice
 - rule: Setuid
   desc: another user
   condition: evt.type = setuid and proc.name = syscalls
@@ -193,6 +218,33 @@ def test_credentials(daemon, run):
     assert wait(daemon, mark, "Setuid", proc__pid=lines[0]["pid"])["user.uid"] == UID["other"]
     _, lines = run("syscalls", "setgid", "61009", cgroup="x")
     assert wait(daemon, mark, "Setgid", proc__pid=lines[0]["pid"])["group.gid"] == 61009
+
+
+def test_signals_tracing_mounts_modules_and_memory(daemon, world, run):
+    """Arguments and results of the calls that rules about escapes and injections ask for."""
+    folder = world.dir / "acts"
+    folder.mkdir()
+    folder.chmod(0o777)
+    mark = daemon.alerts_mark()
+    _, lines = run("storm", str(folder), "21000", cgroup="x", uid=UID["other"], timeout=60.0)
+    said = lines[0]
+    by = {"proc__pid": said["self"]}
+    assert wait(daemon, mark, "Signal", evt__arg__sig="SIGKILL", **by) | {"evt.time": 0} == {
+        "evt.type": "kill", "evt.arg.sig": "SIGKILL", "evt.rawarg.sig": "9", "evt.arg.pid": str(said["child"]),
+        "evt.res": "SUCCESS", "proc.pid": said["self"], "evt.time": 0}
+    wait(daemon, mark, "Signal", evt__type="tgkill", evt__res="ESRCH", evt__arg__sig="SIGHUP", **by)
+    wait(daemon, mark, "PTRACE attached to process", evt__arg__request="PTRACE_ATTACH", evt__res="EPERM", **by)
+    seen = wait(daemon, mark, "PTRACE attached to process", evt__arg__request="PTRACE_SEIZE", evt__res="SUCCESS", **by)
+    assert seen["evt.arg.pid"] == str(said["child"])
+    wait(daemon, mark, "Linux Kernel Module Injection Detected", evt__type="init_module", evt__arg__uargs="a=1 b=2", **by)
+    wait(daemon, mark, "Linux Kernel Module Injection Detected", evt__type="finit_module", fd__name=f"{folder}/file", **by)
+    seen = wait(daemon, mark, "Mount", evt__arg__dir="sub", **by)
+    assert seen["evt.arg.dev"] == "none" and seen["evt.arg.flags"] == "NOSUID|NODEV|NOEXEC" and seen["evt.res"] == "EPERM"
+    seen = wait(daemon, mark, "Executable memory", evt__type="mmap", evt__arg__prot="PROT_EXEC", **by)
+    assert seen["evt.arg.flags"] == "MAP_PRIVATE" and seen["evt.res"] == "EBADF"
+    seen = wait(daemon, mark, "Executable memory", evt__type="mmap", fd__name=f"{folder}/file", **by)
+    assert seen["evt.arg.prot"] == "PROT_READ|PROT_EXEC" and seen["evt.arg.flags"] == "MAP_PRIVATE|MAP_FIXED"
+    wait(daemon, mark, "Executable memory", evt__type="mprotect", evt__res="ENOMEM", **by)
 
 
 def test_out_of_scope_is_not_told(daemon, world):

@@ -82,6 +82,8 @@ class Daemon:
             "cache": {"seal": "none"},
             "identity": {"entries": [str(self.entries_file)]},
         }
+        if os.environ.get("SENSING"):
+            self.settings["sensing"] = os.environ["SENSING"]  # runs the same tests on another tier
         world.cgroup_dir(scope_cgroup)
         if traffic is not None:
             self.worker_port = WORKER_PORT + len(world.daemons)

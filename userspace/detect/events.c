@@ -12,19 +12,46 @@ static const struct {
 	const char *name;
 	enum tip_code code;
 } coded[] = {
-	{"open", TIP_CODE_OPEN},         {"openat", TIP_CODE_OPENAT},
-	{"openat2", TIP_CODE_OPENAT2},   {"creat", TIP_CODE_CREAT},
-	{"execve", TIP_CODE_EXECVE},     {"execveat", TIP_CODE_EXECVEAT},
-	{"clone", TIP_CODE_CLONE},       {"clone3", TIP_CODE_CLONE},
-	{"fork", TIP_CODE_CLONE},        {"vfork", TIP_CODE_CLONE},
-	{"procexit", TIP_CODE_PROCEXIT}, {"setuid", TIP_CODE_SETUID},
-	{"setreuid", TIP_CODE_SETUID},   {"setresuid", TIP_CODE_SETUID},
-	{"setfsuid", TIP_CODE_SETUID},   {"setgid", TIP_CODE_SETGID},
-	{"setregid", TIP_CODE_SETGID},   {"setresgid", TIP_CODE_SETGID},
-	{"setfsgid", TIP_CODE_SETGID},   {"cgroup_migrate", TIP_CODE_CGROUP},
-	{"connect", TIP_CODE_CONNECT},   {"accept", TIP_CODE_ACCEPT},
-	{"accept4", TIP_CODE_ACCEPT},    {"bind", TIP_CODE_BIND},
+	{"open", TIP_CODE_OPEN},
+	{"openat", TIP_CODE_OPENAT},
+	{"openat2", TIP_CODE_OPENAT2},
+	{"creat", TIP_CODE_CREAT},
+	{"execve", TIP_CODE_EXECVE},
+	{"execveat", TIP_CODE_EXECVEAT},
+	{"clone", TIP_CODE_CLONE},
+	{"clone3", TIP_CODE_CLONE},
+	{"fork", TIP_CODE_CLONE},
+	{"vfork", TIP_CODE_CLONE},
+	{"procexit", TIP_CODE_PROCEXIT},
+	{"setuid", TIP_CODE_SETUID},
+	{"setreuid", TIP_CODE_SETUID},
+	{"setresuid", TIP_CODE_SETUID},
+	{"setfsuid", TIP_CODE_SETUID},
+	{"setgid", TIP_CODE_SETGID},
+	{"setregid", TIP_CODE_SETGID},
+	{"setresgid", TIP_CODE_SETGID},
+	{"setfsgid", TIP_CODE_SETGID},
+	{"cgroup_migrate", TIP_CODE_CGROUP},
+	{"connect", TIP_CODE_CONNECT},
+	{"accept", TIP_CODE_ACCEPT},
+	{"accept4", TIP_CODE_ACCEPT},
+	{"bind", TIP_CODE_BIND},
 	{"listen", TIP_CODE_LISTEN},
+	{"open_by_handle_at", TIP_CODE_OPEN_BY_HANDLE_AT},
+	{"kill", TIP_CODE_KILL},
+	{"tkill", TIP_CODE_TKILL},
+	{"tgkill", TIP_CODE_TGKILL},
+	{"ptrace", TIP_CODE_PTRACE},
+	{"mount", TIP_CODE_MOUNT},
+	{"umount", TIP_CODE_UMOUNT},
+	{"umount2", TIP_CODE_UMOUNT2},
+	{"move_mount", TIP_CODE_MOVE_MOUNT},
+	{"init_module", TIP_CODE_INIT_MODULE},
+	{"finit_module", TIP_CODE_FINIT_MODULE},
+	{"mmap", TIP_CODE_MMAP},
+	{"mmap2", TIP_CODE_MMAP},
+	{"mprotect", TIP_CODE_MPROTECT},
+	{"pkey_mprotect", TIP_CODE_PKEY_MPROTECT},
 };
 
 int tip_event_name_count(void)
@@ -76,7 +103,23 @@ enum tip_code tip_event_code(const struct tip_event *ev)
 	static const enum tip_code opens[] = {[TIP_OPEN_OPEN] = TIP_CODE_OPEN,
 					      [TIP_OPEN_OPENAT] = TIP_CODE_OPENAT,
 					      [TIP_OPEN_OPENAT2] = TIP_CODE_OPENAT2,
-					      [TIP_OPEN_CREAT] = TIP_CODE_CREAT};
+					      [TIP_OPEN_CREAT] = TIP_CODE_CREAT,
+					      [TIP_OPEN_BY_HANDLE] = TIP_CODE_OPEN_BY_HANDLE_AT};
+	static const enum tip_code calls[TIP_CALL_MAX] = {
+		[TIP_CALL_KILL] = TIP_CODE_KILL,
+		[TIP_CALL_TKILL] = TIP_CODE_TKILL,
+		[TIP_CALL_TGKILL] = TIP_CODE_TGKILL,
+		[TIP_CALL_PTRACE] = TIP_CODE_PTRACE,
+		[TIP_CALL_MOUNT] = TIP_CODE_MOUNT,
+		[TIP_CALL_UMOUNT] = TIP_CODE_UMOUNT,
+		[TIP_CALL_UMOUNT2] = TIP_CODE_UMOUNT2,
+		[TIP_CALL_MOVE_MOUNT] = TIP_CODE_MOVE_MOUNT,
+		[TIP_CALL_INIT_MODULE] = TIP_CODE_INIT_MODULE,
+		[TIP_CALL_FINIT_MODULE] = TIP_CODE_FINIT_MODULE,
+		[TIP_CALL_MMAP] = TIP_CODE_MMAP,
+		[TIP_CALL_MPROTECT] = TIP_CODE_MPROTECT,
+		[TIP_CALL_PKEY_MPROTECT] = TIP_CODE_PKEY_MPROTECT,
+	};
 
 	switch (ev->hdr->type) {
 	case TIP_EV_EXEC:
@@ -100,6 +143,11 @@ enum tip_code tip_event_code(const struct tip_event *ev)
 	case TIP_EV_ACCEPT: return TIP_CODE_ACCEPT;
 	case TIP_EV_BIND: return TIP_CODE_BIND;
 	case TIP_EV_LISTEN: return TIP_CODE_LISTEN;
+	case TIP_EV_SIGNAL:
+	case TIP_EV_PTRACE:
+	case TIP_EV_MOUNT:
+	case TIP_EV_MODULE:
+	case TIP_EV_MMAP: return calls[ev->call.data->call];
 	default: return TIP_CODE_MAX;
 	}
 }
@@ -130,6 +178,20 @@ uint64_t tip_codes_to_events(uint32_t codes)
 		[TIP_CODE_ACCEPT] = 1ull << TIP_EV_ACCEPT,
 		[TIP_CODE_BIND] = 1ull << TIP_EV_BIND,
 		[TIP_CODE_LISTEN] = 1ull << TIP_EV_LISTEN,
+		[TIP_CODE_OPEN_BY_HANDLE_AT] = 1ull << TIP_EV_OPEN,
+		[TIP_CODE_KILL] = 1ull << TIP_EV_SIGNAL,
+		[TIP_CODE_TKILL] = 1ull << TIP_EV_SIGNAL,
+		[TIP_CODE_TGKILL] = 1ull << TIP_EV_SIGNAL,
+		[TIP_CODE_PTRACE] = 1ull << TIP_EV_PTRACE,
+		[TIP_CODE_MOUNT] = 1ull << TIP_EV_MOUNT,
+		[TIP_CODE_UMOUNT] = 1ull << TIP_EV_MOUNT,
+		[TIP_CODE_UMOUNT2] = 1ull << TIP_EV_MOUNT,
+		[TIP_CODE_MOVE_MOUNT] = 1ull << TIP_EV_MOUNT,
+		[TIP_CODE_INIT_MODULE] = 1ull << TIP_EV_MODULE,
+		[TIP_CODE_FINIT_MODULE] = 1ull << TIP_EV_MODULE,
+		[TIP_CODE_MMAP] = 1ull << TIP_EV_MMAP,
+		[TIP_CODE_MPROTECT] = 1ull << TIP_EV_MMAP,
+		[TIP_CODE_PKEY_MPROTECT] = 1ull << TIP_EV_MMAP,
 	};
 	uint64_t mask = 0;
 

@@ -16,6 +16,7 @@ enum tip_code {
 	TIP_CODE_OPENAT,
 	TIP_CODE_OPENAT2,
 	TIP_CODE_CREAT,
+	TIP_CODE_OPEN_BY_HANDLE_AT,
 	TIP_CODE_EXECVE,
 	TIP_CODE_EXECVEAT,
 	TIP_CODE_CLONE,
@@ -27,15 +28,41 @@ enum tip_code {
 	TIP_CODE_ACCEPT,
 	TIP_CODE_BIND,
 	TIP_CODE_LISTEN,
+	TIP_CODE_KILL,
+	TIP_CODE_TKILL,
+	TIP_CODE_TGKILL,
+	TIP_CODE_PTRACE,
+	TIP_CODE_MOUNT,
+	TIP_CODE_UMOUNT,
+	TIP_CODE_UMOUNT2,
+	TIP_CODE_MOVE_MOUNT,
+	TIP_CODE_INIT_MODULE,
+	TIP_CODE_FINIT_MODULE,
+	TIP_CODE_MMAP,
+	TIP_CODE_MPROTECT,
+	TIP_CODE_PKEY_MPROTECT,
 	TIP_CODE_MAX
 };
 #define TIP_CODES_ALL  ((1u << TIP_CODE_MAX) - 1)
-#define TIP_CODES_OPEN 0x000fu
+#define TIP_CODES_OPEN 0x001fu
 #define TIP_CODES_EXEC (1u << TIP_CODE_EXECVE | 1u << TIP_CODE_EXECVEAT)
 #define TIP_CODES_CRED (1u << TIP_CODE_SETUID | 1u << TIP_CODE_SETGID)
 #define TIP_CODES_SOCK                                                                             \
 	(1u << TIP_CODE_CONNECT | 1u << TIP_CODE_ACCEPT | 1u << TIP_CODE_BIND |                    \
 	 1u << TIP_CODE_LISTEN)
+
+#define TIP_CODES_SIGNAL (1u << TIP_CODE_KILL | 1u << TIP_CODE_TKILL | 1u << TIP_CODE_TGKILL)
+#define TIP_CODES_MOUNT                                                                            \
+	(1u << TIP_CODE_MOUNT | 1u << TIP_CODE_UMOUNT | 1u << TIP_CODE_UMOUNT2 |                   \
+	 1u << TIP_CODE_MOVE_MOUNT)
+#define TIP_CODES_MODULE   (1u << TIP_CODE_INIT_MODULE | 1u << TIP_CODE_FINIT_MODULE)
+#define TIP_CODES_MPROTECT (1u << TIP_CODE_MPROTECT | 1u << TIP_CODE_PKEY_MPROTECT)
+#define TIP_CODES_MMAP     (1u << TIP_CODE_MMAP | TIP_CODES_MPROTECT)
+#define TIP_CODES_CALL                                                                             \
+	(TIP_CODES_SIGNAL | 1u << TIP_CODE_PTRACE | TIP_CODES_MOUNT | TIP_CODES_MODULE |           \
+	 TIP_CODES_MMAP)
+/* Calls with a descriptor of a file. */
+#define TIP_CODES_FILE (1u << TIP_CODE_FINIT_MODULE | 1u << TIP_CODE_MMAP)
 
 /* Event names of the language, by number. */
 #define TIP_EVENT_NAMES_MAX 640

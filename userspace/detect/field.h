@@ -124,9 +124,14 @@ const char *tip_errno_name(int64_t ret);
 
 /* evt.arg.NAME: its type, and whether any event of the language has such an argument. */
 bool tip_event_arg_known(const char *name, enum tip_type *type, uint32_t *codes);
-void tip_extract_event_arg(struct tip_extract *x, const char *name, struct tip_value *out);
+/* `raw`: evt.rawarg, where a number has a name too. */
+void tip_extract_event_arg(struct tip_extract *x, const char *name, bool raw,
+			   struct tip_value *out);
 /* "a=1 b=2": evt.args. */
 void tip_extract_event_args(struct tip_extract *x, struct tip_value *out);
+/* The same of the events in TIP_CODES_CALL. */
+void tip_extract_call_arg(struct tip_extract *x, const char *name, bool raw, struct tip_value *out);
+void tip_extract_call_args(struct tip_extract *x, struct tip_value *out);
 
 /* ---- /etc/passwd and /etc/group, read without NSS, again when they change ----------------- */
 

@@ -188,7 +188,7 @@ enum what {
 	A_DIRFD,
 	A_RESOLVE,
 	A_ADDR,
-	A_TUPLE,
+	A_FD_NAME,
 	A_BACKLOG,
 	A_EXE,
 	A_ARGS,
@@ -218,7 +218,8 @@ enum what {
 	A_CORE,
 };
 
-#define BIT(c) (1u << TIP_CODE_##c)
+#define BIT(c)     (1u << TIP_CODE_##c)
+#define OPEN_NAMED (TIP_CODES_OPEN & ~BIT(OPEN_BY_HANDLE_AT))
 static const struct {
 	const char *name;
 	uint32_t codes;
@@ -229,14 +230,16 @@ static const struct {
 	 A_RES},
 	{"fd", TIP_CODES_OPEN | TIP_CODES_SOCK, A_FD},
 	{"dirfd", BIT(OPENAT) | BIT(OPENAT2), A_DIRFD},
-	{"name", TIP_CODES_OPEN, A_OPEN_NAME},
+	{"mountfd", BIT(OPEN_BY_HANDLE_AT), A_DIRFD},
+	{"name", OPEN_NAMED, A_OPEN_NAME},
 	{"flags", TIP_CODES_OPEN, A_OPEN_FLAGS},
-	{"mode", TIP_CODES_OPEN, A_OPEN_MODE},
+	{"mode", OPEN_NAMED, A_OPEN_MODE},
+	{"path", BIT(OPEN_BY_HANDLE_AT), A_FD_NAME},
 	{"resolve", BIT(OPENAT2), A_RESOLVE},
 	{"dev", TIP_CODES_OPEN, A_DEV},
 	{"ino", TIP_CODES_OPEN, A_INO},
 	{"addr", BIT(CONNECT) | BIT(BIND), A_ADDR},
-	{"tuple", BIT(CONNECT) | BIT(ACCEPT), A_TUPLE},
+	{"tuple", BIT(CONNECT) | BIT(ACCEPT), A_FD_NAME},
 	{"backlog", BIT(LISTEN), A_BACKLOG},
 	{"exe", TIP_CODES_EXEC | BIT(CLONE), A_EXE},
 	{"args", TIP_CODES_EXEC | BIT(CLONE), A_ARGS},
@@ -358,7 +361,7 @@ static void extract(struct tip_extract *x, enum what what, struct tip_value *out
 	case A_FD: descriptor(x, out); return;
 	case A_ADDR: address(x, out); return;
 	case A_BACKLOG: tip_value_fmt(x, out, "%u", x->in->ev->sock.data->backlog); return;
-	case A_TUPLE:
+	case A_FD_NAME:
 		tip_extract_fd_name(x, &name);
 		*out = name;
 		return;
@@ -374,8 +377,12 @@ static void extract(struct tip_extract *x, enum what what, struct tip_value *out
 		process_arg(x, what, out);
 }
 
-void tip_extract_event_arg(struct tip_extract *x, const char *name, struct tip_value *out)
+void tip_extract_event_arg(struct tip_extract *x, const char *name, bool raw, struct tip_value *out)
 {
+	if (TIP_CODES_CALL & 1u << x->code) {
+		tip_extract_call_arg(x, name, raw, out);
+		return;
+	}
 	for (size_t i = 0; i < TIP_ARRAY_SIZE(args); i++) {
 		if (!(args[i].codes & 1u << x->code) || strcmp(args[i].name, name) != 0)
 			continue;
@@ -390,6 +397,10 @@ void tip_extract_event_args(struct tip_extract *x, struct tip_value *out)
 	size_t size = 1, n = 0;
 	char *s;
 
+	if (TIP_CODES_CALL & 1u << x->code) {
+		tip_extract_call_args(x, out);
+		return;
+	}
 	for (size_t i = 0; i < TIP_ARRAY_SIZE(args); i++) {
 		if (!(args[i].codes & 1u << x->code))
 			continue;

@@ -90,10 +90,13 @@ static void evt_category(struct tip_extract *x, const struct tip_field_ref *ref,
 {
 	uint32_t bit = 1u << x->code;
 
-	tip_value_str(out, bit & TIP_CODES_OPEN   ? "file"
-			   : bit & TIP_CODES_SOCK ? "net"
-			   : bit & TIP_CODES_CRED ? "user"
-						  : "process");
+	tip_value_str(out, bit & (TIP_CODES_OPEN | TIP_CODES_MOUNT) ? "file"
+			   : bit & TIP_CODES_SOCK                   ? "net"
+			   : bit & TIP_CODES_CRED                   ? "user"
+			   : bit & TIP_CODES_SIGNAL                 ? "signal"
+			   : bit & TIP_CODES_MMAP                   ? "memory"
+			   : bit & TIP_CODES_MODULE                 ? "other"
+								    : "process");
 }
 
 static int64_t event_ret(const struct tip_extract *x)
@@ -159,7 +162,7 @@ static void evt_is_open(struct tip_extract *x, const struct tip_field_ref *ref,
 static void evt_arg(struct tip_extract *x, const struct tip_field_ref *ref, struct tip_value *out)
 {
 	if (ref->index < 0)
-		tip_extract_event_arg(x, ref->arg, out);
+		tip_extract_event_arg(x, ref->arg, ref->field->a, out);
 }
 
 static void evt_args(struct tip_extract *x, const struct tip_field_ref *ref, struct tip_value *out)
@@ -203,7 +206,7 @@ static const struct tip_field fields[] = {
 	TIP_FIELD("evt.type.is", TIP_T_UINT, TIP_ARG_NAME_REQ, ALL, evt_type_is, 0, 0,
 		  "1 if the event has that name"),
 	TIP_FIELD("evt.category", TIP_T_STRING, 0, ALL, evt_category, 0, 0,
-		  "file, net, process or user"),
+		  "file, net, process, user, signal, memory or other"),
 	TIP_FIELD("evt.res", TIP_T_STRING, 0, ALL, evt_res, RES_NAME, 0,
 		  "SUCCESS or the errno's name"),
 	TIP_FIELD("evt.rawres", TIP_T_INT, 0, ALL, evt_res, RES_RAW, 0, "result as a number"),

@@ -12,9 +12,10 @@
 
 /* fd.*: the file or the socket that the event is about. */
 
-#define OPEN TIP_CODES_OPEN
-#define SOCK TIP_CODES_SOCK
-#define FD   (OPEN | SOCK)
+#define OPEN  TIP_CODES_OPEN
+#define SOCK  TIP_CODES_SOCK
+#define FILES (OPEN | TIP_CODES_FILE)
+#define FD    (FILES | SOCK)
 /* EINPROGRESS: a non-blocking connect that is under way */
 #define CONNECTING(ret) ((ret) == 0 || (ret) == -EINPROGRESS)
 
@@ -26,6 +27,14 @@ static bool is_open(const struct tip_extract *x)
 static bool is_sock(const struct tip_extract *x)
 {
 	return SOCK & 1u << x->code;
+}
+
+/* A call with a descriptor of a file: where its path stands, NULL: there is none. */
+static const char *call_path(const struct tip_extract *x)
+{
+	const struct tip_event *ev = x->in->ev;
+
+	return (TIP_CODES_FILE & 1u << x->code) && ev->call.data->ino ? ev->call.text[1] : NULL;
 }
 
 static const struct tip_ev_sock *sock(const struct tip_extract *x)
@@ -80,6 +89,12 @@ static void open_path(struct tip_extract *x, struct tip_value *out)
 		*out = x->path;
 		return;
 	}
+	if (x->code == TIP_CODE_OPEN_BY_HANDLE_AT) {
+		/* no name was given: what was opened, if anything */
+		if (x->in->ev->open.real[0])
+			tip_value_str(out, x->in->ev->open.real);
+		return;
+	}
 	/* a relative name whose folder the kernel could not tell stays as it is: better than a lie
 	 */
 	if (!name[0] || (name[0] != '/' && !base[0])) {
@@ -119,6 +134,8 @@ void tip_extract_fd_name(struct tip_extract *x, struct tip_value *out)
 		open_path(x, out);
 	else if (is_sock(x))
 		tuple(x, out);
+	else if (call_path(x))
+		tip_value_str(out, call_path(x));
 }
 
 enum { NAME_FULL, NAME_RAW, NAME_DIRECTORY, NAME_FILE, NAME_REAL };
@@ -131,18 +148,22 @@ static void fd_name(struct tip_extract *x, const struct tip_field_ref *ref, stru
 	switch (ref->field->a) {
 	case NAME_FULL: tip_extract_fd_name(x, out); return;
 	case NAME_RAW:
-		if (is_open(x))
+		if (is_open(x) && x->code != TIP_CODE_OPEN_BY_HANDLE_AT)
 			tip_value_str(out, x->in->ev->open.name);
 		return;
 	case NAME_REAL:
 		if (is_open(x) && x->in->ev->open.real[0])
 			tip_value_str(out, x->in->ev->open.real);
+		else if (call_path(x))
+			tip_value_str(out, call_path(x));
 		return;
 	default: break;
 	}
-	if (!is_open(x))
+	if (is_sock(x))
 		return;
-	open_path(x, &full);
+	tip_extract_fd_name(x, &full);
+	if (!full.set)
+		return;
 	slash = memrchr(full.str.s, '/', full.str.len);
 	if (!slash)
 		return;
@@ -162,17 +183,26 @@ static void fd_name(struct tip_extract *x, const struct tip_field_ref *ref, stru
 
 static void fd_num(struct tip_extract *x, const struct tip_field_ref *ref, struct tip_value *out)
 {
+	const struct tip_event *ev = x->in->ev;
+
+	if (ev->hdr->flags & TIP_EVF_DIRECT)
+		return;
 	if (is_open(x))
-		tip_value_int(out, x->in->ev->hdr->ret < 0 ? -1 : x->in->ev->hdr->ret);
+		tip_value_int(out, ev->hdr->ret < 0 ? -1 : ev->hdr->ret);
 	else if (is_sock(x))
 		tip_value_int(out, sock(x)->fd);
+	else if (x->code == TIP_CODE_FINIT_MODULE)
+		tip_value_int(out, (int32_t)ev->call.data->args[0]);
+	else if (x->code == TIP_CODE_MMAP)
+		tip_value_int(out, (int32_t)ev->call.data->args[4]);
 }
 
 enum { TYPE_NAME, TYPE_CHAR, TYPE_FAMILY, TYPE_L4 };
 
 static const char *file_type(const struct tip_extract *x, bool name)
 {
-	uint32_t mode = x->in->ev->open.data->file_mode;
+	uint32_t mode =
+		is_open(x) ? x->in->ev->open.data->file_mode : x->in->ev->call.data->file_mode;
 
 	/* a failed open has no mode: what was asked for was a file */
 	if (S_ISDIR(mode))
@@ -211,7 +241,7 @@ static void fd_type(struct tip_extract *x, const struct tip_field_ref *ref, stru
 	uint32_t what = ref->field->a;
 	const char *text = NULL;
 
-	if (is_open(x)) {
+	if (is_open(x) || call_path(x)) {
 		if (what == TYPE_NAME || what == TYPE_CHAR)
 			tip_value_str(out, file_type(x, what == TYPE_NAME));
 		return;
@@ -235,16 +265,24 @@ enum { FILE_DEV, FILE_MAJOR, FILE_MINOR, FILE_INO };
 
 static void fd_file(struct tip_extract *x, const struct tip_field_ref *ref, struct tip_value *out)
 {
-	const struct tip_ev_open *o;
+	const struct tip_event *ev = x->in->ev;
+	uint64_t ino;
+	uint32_t dev;
 
-	if (!is_open(x) || x->in->ev->hdr->ret < 0)
+	if (is_open(x) && ev->hdr->ret >= 0) {
+		dev = ev->open.data->dev;
+		ino = ev->open.data->ino;
+	} else if (call_path(x)) {
+		dev = ev->call.data->dev;
+		ino = ev->call.data->ino;
+	} else {
 		return;
-	o = x->in->ev->open.data;
+	}
 	switch (ref->field->a) {
-	case FILE_DEV: tip_value_int(out, o->dev); break;
-	case FILE_MAJOR: tip_value_int(out, o->dev >> 20); break;
-	case FILE_MINOR: tip_value_int(out, o->dev & 0xfffff); break;
-	default: tip_value_int(out, (int64_t)o->ino);
+	case FILE_DEV: tip_value_int(out, dev); break;
+	case FILE_MAJOR: tip_value_int(out, dev >> 20); break;
+	case FILE_MINOR: tip_value_int(out, dev & 0xfffff); break;
+	default: tip_value_int(out, (int64_t)ino);
 	}
 }
 
@@ -346,11 +384,11 @@ static const struct tip_field fields[] = {
 		  "absolute path as asked for (links not followed), or the connection"),
 	TIP_FIELD("fd.nameraw", TIP_T_PATH, 0, OPEN, fd_name, NAME_RAW, 0,
 		  "the path as it was given"),
-	TIP_FIELD("fd.directory", TIP_T_PATH, 0, OPEN, fd_name, NAME_DIRECTORY, 0,
+	TIP_FIELD("fd.directory", TIP_T_PATH, 0, FILES, fd_name, NAME_DIRECTORY, 0,
 		  "folder part of fd.name"),
-	TIP_FIELD("fd.filename", TIP_T_PATH, 0, OPEN, fd_name, NAME_FILE, 0,
+	TIP_FIELD("fd.filename", TIP_T_PATH, 0, FILES, fd_name, NAME_FILE, 0,
 		  "last component of fd.name"),
-	TIP_FIELD("fd.path.real", TIP_T_PATH, 0, OPEN, fd_name, NAME_REAL, 0,
+	TIP_FIELD("fd.path.real", TIP_T_PATH, 0, FILES, fd_name, NAME_REAL, 0,
 		  "path that the kernel really opened"),
 	TIP_FIELD("fd.type", TIP_T_STRING, 0, FD, fd_type, TYPE_NAME, 0,
 		  "file, directory, ipv4, ipv6, unix"),
@@ -359,10 +397,10 @@ static const struct tip_field fields[] = {
 	TIP_FIELD("fd.sockfamily", TIP_T_STRING, 0, SOCK, fd_type, TYPE_FAMILY, 0, "ip or unix"),
 	TIP_FIELD("fd.l4proto", TIP_T_STRING, 0, SOCK, fd_type, TYPE_L4, 0,
 		  "tcp, udp, icmp or raw"),
-	TIP_FIELD("fd.dev", TIP_T_INT, 0, OPEN, fd_file, FILE_DEV, 0, "device of the file"),
-	TIP_FIELD("fd.dev.major", TIP_T_INT, 0, OPEN, fd_file, FILE_MAJOR, 0, "its major number"),
-	TIP_FIELD("fd.dev.minor", TIP_T_INT, 0, OPEN, fd_file, FILE_MINOR, 0, "its minor number"),
-	TIP_FIELD("fd.ino", TIP_T_INT, 0, OPEN, fd_file, FILE_INO, 0, "inode of the file"),
+	TIP_FIELD("fd.dev", TIP_T_INT, 0, FILES, fd_file, FILE_DEV, 0, "device of the file"),
+	TIP_FIELD("fd.dev.major", TIP_T_INT, 0, FILES, fd_file, FILE_MAJOR, 0, "its major number"),
+	TIP_FIELD("fd.dev.minor", TIP_T_INT, 0, FILES, fd_file, FILE_MINOR, 0, "its minor number"),
+	TIP_FIELD("fd.ino", TIP_T_INT, 0, FILES, fd_file, FILE_INO, 0, "inode of the file"),
 	TIP_FIELD("fd.ip", TIP_T_IPADDR, 0, SOCK, fd_ip, END_ANY, 0, "either address"),
 	TIP_FIELD("fd.cip", TIP_T_IPADDR, 0, SOCK, fd_ip, END_CLIENT, 0, "address of the client"),
 	TIP_FIELD("fd.sip", TIP_T_IPADDR, 0, SOCK, fd_ip, END_SERVER, 0, "address of the server"),

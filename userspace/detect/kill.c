@@ -73,7 +73,8 @@ static bool is_equality(const struct tip_ast *n)
 static int type_term(struct kill *k, const struct term *t)
 {
 	const struct tip_ast *n = t->check;
-	uint32_t codes = 0, must = TIP_CODES_OPEN & ~(1u << TIP_CODE_CREAT);
+	uint32_t codes = 0,
+		 must = 1u << TIP_CODE_OPEN | 1u << TIP_CODE_OPENAT | 1u << TIP_CODE_OPENAT2;
 
 	if (t->negated || !is_equality(n))
 		return refuse(k, n, "write 'evt.type in (open, openat, openat2)'");

@@ -86,6 +86,23 @@ static int decode_sock(const struct tip_hdr *hdr, struct tip_event *ev)
 	return ev->sock.path && c.left == 0 ? 0 : -1;
 }
 
+static int decode_call(const struct tip_hdr *hdr, struct tip_event *ev)
+{
+	const struct tip_ev_call *d;
+	struct cursor c;
+
+	d = payload(hdr, sizeof(*d), &c);
+	if (!d || d->call >= TIP_CALL_MAX)
+		return -1;
+	ev->call.data = d;
+	for (int i = 0; i < TIP_CALL_TEXTS; i++) {
+		ev->call.text[i] = take(&c, d->text_len[i]);
+		if (!ev->call.text[i])
+			return -1;
+	}
+	return c.left == 0 ? 0 : -1;
+}
+
 /* Payloads without strings: the record has exactly their size. */
 static const void *fixed(const struct tip_hdr *hdr, size_t size)
 {
@@ -118,6 +135,11 @@ int tip_event_decode(const void *record, size_t size, struct tip_event *ev)
 	case TIP_EV_BIND:
 	case TIP_EV_LISTEN:
 	case TIP_EV_DENIED_CONNECT: return decode_sock(hdr, ev);
+	case TIP_EV_SIGNAL:
+	case TIP_EV_PTRACE:
+	case TIP_EV_MOUNT:
+	case TIP_EV_MODULE:
+	case TIP_EV_MMAP: return decode_call(hdr, ev);
 	default: return -1;
 	}
 }

@@ -46,6 +46,10 @@ struct tip_event {
 			const struct tip_ev_sock *data;
 			const char *path;
 		} sock;
+		struct {
+			const struct tip_ev_call *data;
+			const char *text[TIP_CALL_TEXTS];
+		} call;
 	};
 };
 

@@ -51,6 +51,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		case TIP_EV_BIND:
 		case TIP_EV_LISTEN:
 		case TIP_EV_DENIED_CONNECT: touch(ev.sock.path, ev.sock.data->path_len); break;
+		case TIP_EV_SIGNAL:
+		case TIP_EV_PTRACE:
+		case TIP_EV_MOUNT:
+		case TIP_EV_MODULE:
+		case TIP_EV_MMAP:
+			if (ev.call.data->call >= TIP_CALL_MAX)
+				abort();
+			for (int i = 0; i < TIP_CALL_TEXTS; i++)
+				touch(ev.call.text[i], ev.call.data->text_len[i]);
+			break;
 		case TIP_EV_NETNS:
 		case TIP_EV_LISTENER:
 			if ((const uint8_t *)(ev.netns + 1) > record + size)

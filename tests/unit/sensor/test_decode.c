@@ -242,6 +242,52 @@ static void unaligned_records_are_refused(void **state)
 	assert_int_equal(tip_event_decode(shifted + off, r.len, &ev), -1);
 }
 
+static void make_call(struct rec *r, uint16_t type, uint16_t call)
+{
+	const struct tip_ev_call d = {.args = {1, 2, 3, 4096}, .call = call, .text_len = {4, 4, 5}};
+
+	rec_begin(r, type, &d, sizeof(d));
+	rec_str(r, "none", 4);
+	rec_str(r, "/mnt", 4);
+	rec_str(r, "tmpfs", 5);
+	rec_end(r);
+}
+
+static void test_call(void **state)
+{
+	struct tip_event ev;
+	struct rec r;
+	void *keep;
+
+	(void)state;
+	for (uint16_t type = TIP_EV_SIGNAL; type <= TIP_EV_MMAP; type++) {
+		make_call(&r, type, TIP_CALL_MOUNT);
+		assert_int_equal(decode(&r, r.len, &ev, &keep), 0);
+		assert_int_equal(ev.call.data->args[3], 4096);
+		assert_string_equal(ev.call.text[0], "none");
+		assert_string_equal(ev.call.text[1], "/mnt");
+		assert_string_equal(ev.call.text[2], "tmpfs");
+		free(keep);
+	}
+}
+
+static void test_call_that_is_none(void **state)
+{
+	struct tip_ev_call *d;
+	struct tip_event ev;
+	struct rec r;
+
+	(void)state;
+	make_call(&r, TIP_EV_MOUNT, TIP_CALL_MAX); /* an index into tables: none that we know */
+	assert_int_equal(decode(&r, r.len, &ev, NULL), -1);
+	make_call(&r, TIP_EV_MOUNT, TIP_CALL_MOUNT);
+	d = (void *)(rec_bytes(&r) + sizeof(struct tip_hdr));
+	d->text_len[2] = 6;
+	assert_int_equal(decode(&r, r.len, &ev, NULL), -1);
+	d->text_len[2] = 4;
+	assert_int_equal(decode(&r, r.len, &ev, NULL), -1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -252,6 +298,8 @@ int main(void)
 		cmocka_unit_test(socket_kinds_are_read),
 		cmocka_unit_test(strange_headers_are_refused),
 		cmocka_unit_test(unaligned_records_are_refused),
+		cmocka_unit_test(test_call),
+		cmocka_unit_test(test_call_that_is_none),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

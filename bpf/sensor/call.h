@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#ifndef TIP_BPF_CALL_H
+#define TIP_BPF_CALL_H
+
+/* kill, ptrace, mount, modules, executable memory: calls whose arguments are nearly all there is to
+ * tell. */
+
+#include "lib/syscall.h"
+
+#define PROT_EXEC     4
+#define MAP_ANONYMOUS 0x20
+
+struct tip_call_rec {
+	struct tip_hdr hdr;
+	struct tip_ev_call ev;
+};
+
+/* What is told of one call. */
+struct tip_called {
+	__u32 type; /* enum tip_event_type, 0: nothing */
+	__u32 call; /* TIP_CALL_* */
+	__s64 ret;
+	__u64 args[6];
+	const void *text[TIP_CALL_TEXTS]; /* NULL: none */
+	bool user[TIP_CALL_TEXTS];        /* whose memory that is in */
+	struct file *file;
+	__u16 flags;
+};
+
+/* Which call it is, and what kind of event. */
+static __always_inline void called_which(const struct tip_call *c, struct tip_called *d)
+{
+	switch (c->nr) {
+	case NR_KILL:
+		d->type = TIP_EV_SIGNAL;
+		d->call = TIP_CALL_KILL;
+		break;
+	case NR_TKILL:
+		d->type = TIP_EV_SIGNAL;
+		d->call = TIP_CALL_TKILL;
+		break;
+	case NR_TGKILL:
+		d->type = TIP_EV_SIGNAL;
+		d->call = TIP_CALL_TGKILL;
+		break;
+	case NR_PTRACE:
+		d->type = TIP_EV_PTRACE;
+		d->call = TIP_CALL_PTRACE;
+		break;
+	case NR_MOUNT:
+		d->type = TIP_EV_MOUNT;
+		d->call = TIP_CALL_MOUNT;
+		break;
+	case NR_UMOUNT2:
+		d->type = TIP_EV_MOUNT;
+		d->call = c->ia32 && (__u32)c->regs->orig_ax == NR32_UMOUNT ? TIP_CALL_UMOUNT
+									    : TIP_CALL_UMOUNT2;
+		break;
+	case NR_MOVE_MOUNT:
+		d->type = TIP_EV_MOUNT;
+		d->call = TIP_CALL_MOVE_MOUNT;
+		break;
+	case NR_INIT_MODULE:
+		d->type = TIP_EV_MODULE;
+		d->call = TIP_CALL_INIT_MODULE;
+		break;
+	case NR_FINIT_MODULE:
+		d->type = TIP_EV_MODULE;
+		d->call = TIP_CALL_FINIT_MODULE;
+		break;
+	case NR_MMAP:
+		d->type = TIP_EV_MMAP;
+		d->call = TIP_CALL_MMAP;
+		break;
+	case NR_MPROTECT:
+		d->type = TIP_EV_MMAP;
+		d->call = TIP_CALL_MPROTECT;
+		break;
+	case NR_PKEY_MPROTECT:
+		d->type = TIP_EV_MMAP;
+		d->call = TIP_CALL_PKEY_MPROTECT;
+		break;
+	default: d->type = 0; break;
+	}
+}
+
+static __always_inline void called_text(struct tip_called *d, int i, __u64 user)
+{
+	d->text[i] = (const void *)user;
+	d->user[i] = true;
+}
+
+/* The arguments that are in memory, and the file. */
+static __always_inline void called_more(const struct tip_call *c, struct tip_called *d)
+{
+	switch (d->call) {
+	case TIP_CALL_MOUNT:
+		called_text(d, 0, d->args[0]);
+		called_text(d, 1, d->args[1]);
+		called_text(d, 2, d->args[2]);
+		break;
+	case TIP_CALL_UMOUNT:
+		d->args[1] = 0;
+		called_text(d, 0, d->args[0]);
+		break;
+	case TIP_CALL_UMOUNT2: called_text(d, 0, d->args[0]); break;
+	case TIP_CALL_MOVE_MOUNT:
+		called_text(d, 0, d->args[1]);
+		called_text(d, 1, d->args[3]);
+		break;
+	case TIP_CALL_INIT_MODULE: called_text(d, 0, d->args[2]); break;
+	case TIP_CALL_FINIT_MODULE:
+		called_text(d, 0, d->args[1]);
+		d->file = task_file(c->task, (__s32)d->args[0]);
+		break;
+	case TIP_CALL_MMAP:
+		if (!(d->args[3] & MAP_ANONYMOUS))
+			d->file = task_file(c->task, (__s32)d->args[4]);
+		break;
+	default: break;
+	}
+}
+
+/* Reads the call that has just ended. False: nobody asks for it. */
+static __always_inline bool called_read(const struct tip_call *c, const struct tip_settings *st,
+					struct tip_called *d)
+{
+	called_which(c, d);
+	if (!(st->event_mask & (1ull << d->type))) {
+		count(TIP_CTR_FILTERED);
+		return false;
+	}
+	for (int i = 0; i < 6; i++)
+		d->args[i] = call_arg(c, i);
+	if (d->type == TIP_EV_MMAP && !(d->args[2] & PROT_EXEC))
+		return false;
+	if (c->ia32 && d->call == TIP_CALL_MMAP && !c->old_mmap)
+		d->args[5] = (__u64)(__u32)d->args[5] << 12; /* mmap2() counts in pages */
+	d->ret = c->ret;
+	d->flags = call_flags(c);
+	called_more(c, d);
+	return true;
+}
+
+static __always_inline void called_tell(struct tip_scratch *s, const struct tip_who *who,
+					struct task_struct *task, const struct tip_called *d)
+{
+	struct tip_call_rec *rec = (void *)s->rec;
+
+	hdr_fill(&rec->hdr, d->type, 0, who, task, d->ret);
+	rec->hdr.flags = d->flags;
+	__builtin_memcpy(rec->ev.args, d->args, sizeof(rec->ev.args));
+	rec->ev.call = d->call;
+	rec->ev.ino = 0;
+	rec->ev.dev = 0;
+	rec->ev.file_mode = 0;
+	text_begin(s, sizeof(*rec));
+	if (d->file) {
+		struct file *file = d->file;
+		struct inode *inode = BPF_CORE_READ(file, f_inode);
+
+		rec->ev.ino = BPF_CORE_READ(inode, i_ino);
+		rec->ev.dev = inode_dev(inode);
+		rec->ev.file_mode = BPF_CORE_READ(inode, i_mode);
+	}
+	rec->ev.text_len[0] = d->text[0] ? text_str(s, d->text[0], d->user[0]) : text_none(s);
+	if (d->file)
+		rec->ev.text_len[1] = text_file(s, d->file);
+	else
+		rec->ev.text_len[1] =
+			d->text[1] ? text_str(s, d->text[1], d->user[1]) : text_none(s);
+	rec->ev.text_len[2] = d->text[2] ? text_str(s, d->text[2], d->user[2]) : text_none(s);
+	activity_send(s, &rec->hdr);
+}
+
+#endif

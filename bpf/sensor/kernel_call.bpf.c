@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * kill, ptrace, mount, modules and executable memory, in the functions of these system calls: who
+ * does not call them pays nothing. The tables of 64-bit and of 32-bit calls have a function each.
+ */
+#include "sensor/acting.h"
+#include "sensor/call.h"
+
+static __always_inline void tell(const struct tip_settings *st, struct task_struct *task,
+				 const struct tip_called *d)
+{
+	struct tip_scratch *s;
+	struct tip_who who;
+
+	who_find(&who, task);
+	if (!who_in_scope(&who, task, st)) {
+		count(TIP_CTR_FILTERED);
+		return;
+	}
+	s = scratch_take();
+	if (!s) {
+		count(TIP_CTR_ACTIVITY_DROPPED);
+		return;
+	}
+	called_tell(s, &who, task, d);
+	scratch_give(s);
+}
+
+/* The system call that this thread is in has ended. */
+static __noinline int ended(long ret)
+{
+	const struct tip_settings *st = active_settings();
+	struct tip_called d = {};
+	struct tip_call c;
+
+	if (!st)
+		return 0;
+	call_now(&c, ret);
+	if (called_read(&c, st, &d))
+		tell(st, c.task, &d);
+	return 0;
+}
+
+#define ENDED(name, function)                                                                      \
+	SEC("fexit/" #function)                                                                    \
+	int BPF_PROG(name, struct pt_regs *regs, long ret)                                         \
+	{                                                                                          \
+		return ended(ret);                                                                 \
+	}
+
+ENDED(tip_kill, __x64_sys_kill)
+ENDED(tip_kill32, __ia32_sys_kill)
+ENDED(tip_tkill, __x64_sys_tkill)
+ENDED(tip_tkill32, __ia32_sys_tkill)
+ENDED(tip_tgkill, __x64_sys_tgkill)
+ENDED(tip_tgkill32, __ia32_sys_tgkill)
+ENDED(tip_ptrace, __x64_sys_ptrace)
+ENDED(tip_ptrace32, __ia32_compat_sys_ptrace)
+ENDED(tip_umount, __x64_sys_umount)
+ENDED(tip_umount32, __ia32_sys_umount)
+ENDED(tip_oldumount32, __ia32_sys_oldumount)
+ENDED(tip_move_mount, __x64_sys_move_mount)
+ENDED(tip_move_mount32, __ia32_sys_move_mount)
+ENDED(tip_init_module, __x64_sys_init_module)
+ENDED(tip_init_module32, __ia32_sys_init_module)
+ENDED(tip_finit_module, __x64_sys_finit_module)
+ENDED(tip_finit_module32, __ia32_sys_finit_module)
+
+/* mmap(), mmap2() and the old mmap() meet here. */
+SEC("fexit/ksys_mmap_pgoff")
+int BPF_PROG(tip_mmap, unsigned long addr, unsigned long len, unsigned long prot,
+	     unsigned long flags, unsigned long fd, unsigned long offset, long ret)
+{
+	return prot & PROT_EXEC ? ended(ret) : 0;
+}
+
+SEC("fexit/do_mprotect_pkey")
+int BPF_PROG(tip_mprotect, unsigned long start, unsigned long len, unsigned long prot, int pkey,
+	     int ret)
+{
+	return prot & PROT_EXEC ? ended(ret) : 0;
+}
+
+/* ---- mount: source and type as the kernel copied them ---- */
+
+SEC("fexit/path_mount")
+int BPF_PROG(tip_mount_path, const char *source, struct path *target, const char *type,
+	     unsigned long flags, void *data, int ret)
+{
+	const struct tip_settings *st = active_settings();
+	struct tip_acting *a;
+	struct tip_called d = {};
+	struct tip_call c;
+
+	if (!st)
+		return 0;
+	call_now(&c, ret);
+	if (c.nr != NR_MOUNT || !called_read(&c, st, &d))
+		return 0;
+	a = act_begin(TIP_ACT_MOUNT);
+	if (!a)
+		return 0;
+	a->told = true;
+	d.text[0] = source;
+	d.user[0] = false;
+	d.text[2] = type;
+	d.user[2] = false;
+	tell(st, c.task, &d);
+	return 0;
+}
+
+/* What failed before that. */
+static __always_inline int mount_ended(long ret)
+{
+	struct tip_acting *a = act_find(TIP_ACT_MOUNT);
+
+	return !a || act_end(a) ? ended(ret) : 0;
+}
+
+SEC("fexit/__x64_sys_mount")
+int BPF_PROG(tip_mount, struct pt_regs *regs, long ret)
+{
+	return mount_ended(ret);
+}
+
+SEC("fexit/__ia32_sys_mount")
+int BPF_PROG(tip_mount32, struct pt_regs *regs, long ret)
+{
+	return mount_ended(ret);
+}
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
