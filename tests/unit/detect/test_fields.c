@@ -243,6 +243,98 @@ static void socket_fields(void **state)
 	RUN(six, &w);
 }
 
+static void call_fields(void **state)
+{
+	static const struct row kill_row[] = {
+		{"evt.type", "kill", "\"kill\""},
+		{"evt.category", "signal", "\"signal\""},
+		{"evt.arg.pid", "-1", "\"-1\""},
+		{"evt.arg.sig", "SIGKILL", "\"SIGKILL\""},
+		{"evt.rawarg.sig", "9", "\"9\""},
+		{"evt.arg.res", "EPERM", "\"EPERM\""},
+		{"evt.args", "res=EPERM pid=-1 sig=SIGKILL", "\"res=EPERM pid=-1 sig=SIGKILL\""},
+		{"fd.num", "<NA>", "null"},
+		{"fd.name", "<NA>", "null"},
+	};
+	static const struct row ptrace_row[] = {
+		{"evt.arg.request", "PTRACE_ATTACH", "\"PTRACE_ATTACH\""},
+		{"evt.rawarg.request", "16", "\"16\""},
+		{"evt.arg.pid", "77", "\"77\""},
+		{"evt.arg.addr", "FF00", "\"FF00\""},
+	};
+	static const struct row mount_row[] = {
+		{"evt.arg.flags", "NOSUID|BIND|REC", "\"NOSUID|BIND|REC\""},
+		{"evt.rawarg.flags", "20482", "\"20482\""},
+		{"evt.arg.dev", "/dev/sda1", "\"/dev/sda1\""},
+		{"evt.category", "file", "\"file\""},
+	};
+	static const struct row old_mount_row[] = {
+		/* an old program's magic number is no flag */
+		{"evt.arg.flags", "RDONLY", "\"RDONLY\""},
+	};
+	static const struct row mmap_row[] = {
+		{"evt.arg.prot", "PROT_READ|PROT_EXEC", "\"PROT_READ|PROT_EXEC\""},
+		{"evt.arg.flags", "MAP_PRIVATE|MAP_FIXED", "\"MAP_PRIVATE|MAP_FIXED\""},
+		{"evt.arg.fd", "<f>/usr/lib/x.so", "\"<f>/usr/lib/x.so\""},
+		{"fd.num", "3", "3"},
+		{"fd.name", "/usr/lib/x.so", "\"/usr/lib/x.so\""},
+		{"fd.directory", "/usr/lib", "\"/usr/lib\""},
+		{"fd.filename", "x.so", "\"x.so\""},
+		{"fd.typechar", "f", "\"f\""},
+		{"fd.ino", "42", "42"},
+		{"fd.dev.major", "8", "8"},
+	};
+	static const struct row anonymous_row[] = {
+		{"evt.arg.fd", "-1", "\"-1\""},
+		{"fd.name", "<NA>", "null"},
+		{"fd.type", "<NA>", "null"},
+		{"fd.ino", "<NA>", "null"},
+	};
+	static const struct row module_row[] = {
+		{"evt.type", "finit_module", "\"finit_module\""},
+		{"evt.arg.uargs", "a=1", "\"a=1\""},
+		{"evt.arg.flags", "MODULE_INIT_IGNORE_VERMAGIC", "\"MODULE_INIT_IGNORE_VERMAGIC\""},
+		{"fd.name", "/tmp/x.ko", "\"/tmp/x.ko\""},
+	};
+	static const struct row handle_row[] = {
+		{"evt.type", "open_by_handle_at", "\"open_by_handle_at\""},
+		{"fd.name", "/srv/opened", "\"/srv/opened\""},
+		{"fd.nameraw", "<NA>", "null"},
+		{"fd.filename", "opened", "\"opened\""},
+		{"evt.arg.path", "/srv/opened", "\"/srv/opened\""},
+	};
+	static const uint64_t killing[6] = {0xffffffff, 9}, tracing[6] = {16, 77, 0xff00},
+			      mounting[6] = {1, 2, 3, 0x5002}, old[6] = {1, 2, 3, 0xc0ed0001},
+			      mapping[6] = {0, 4096, 5, 0x12, 3},
+			      none[6] = {0, 4096, 4, 0x22, ~0ull}, loading[6] = {3, 1, 2};
+	struct world w;
+
+	world_init(&w);
+	world_call(&w, TIP_EV_SIGNAL, TIP_CALL_KILL, killing, "", NULL, -EPERM);
+	RUN(kill_row, &w);
+	world_call(&w, TIP_EV_PTRACE, TIP_CALL_PTRACE, tracing, "", NULL, 0);
+	RUN(ptrace_row, &w);
+	world_call(&w, TIP_EV_MOUNT, TIP_CALL_MOUNT, mounting, "/dev/sda1", NULL, 0);
+	RUN(mount_row, &w);
+	world_call(&w, TIP_EV_MOUNT, TIP_CALL_MOUNT, old, "none", NULL, 0);
+	RUN(old_mount_row, &w);
+	world_call(&w, TIP_EV_MMAP, TIP_CALL_MMAP, mapping, "", "/usr/lib/x.so", 0x7f0000000000);
+	RUN(mmap_row, &w);
+	world_call(&w, TIP_EV_MMAP, TIP_CALL_MMAP, none, "", NULL, 0x7f0000000000);
+	RUN(anonymous_row, &w);
+	world_call(&w, TIP_EV_MODULE, TIP_CALL_FINIT_MODULE, loading, "a=1", "/tmp/x.ko", 0);
+	RUN(module_row, &w);
+	world_open(&w, TIP_OPEN_BY_HANDLE, "", "", O_RDONLY, 5);
+	w.ev.open.real = "/srv/opened";
+	RUN(handle_row, &w);
+	w.hdr.flags = TIP_EVF_DIRECT; /* io_uring's own table */
+	{
+		static const struct row direct_row[] = {{"fd.num", "<NA>", "null"}};
+
+		RUN(direct_row, &w);
+	}
+}
+
 static void output_fields_are_sorted(void **state)
 {
 	struct tip_matcher *m = tip_matcher_new();
@@ -312,13 +404,10 @@ static void users_follow_the_file(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(process_fields),
-		cmocka_unit_test(paths),
-		cmocka_unit_test(open_fields),
-		cmocka_unit_test(socket_fields),
-		cmocka_unit_test(output_fields_are_sorted),
-		cmocka_unit_test(catalogue),
-		cmocka_unit_test(users_follow_the_file),
+		cmocka_unit_test(process_fields), cmocka_unit_test(paths),
+		cmocka_unit_test(open_fields),    cmocka_unit_test(socket_fields),
+		cmocka_unit_test(call_fields),    cmocka_unit_test(output_fields_are_sorted),
+		cmocka_unit_test(catalogue),      cmocka_unit_test(users_follow_the_file),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

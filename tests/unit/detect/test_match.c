@@ -367,21 +367,29 @@ static void event_masks(void **state)
 		{"evt.type = open and evt.type = connect", 0},
 		{"evt.type = open or evt.type = connect",
 		 EV(OPEN) | EV(CONNECT) | EV(DENIED_CONNECT)},
-		{"not evt.type in (open, openat, openat2, creat) and fd.name exists",
-		 EV(CONNECT) | EV(DENIED_CONNECT) | EV(ACCEPT) | EV(BIND) | EV(LISTEN)},
+		{"not evt.type in (open, openat, openat2, creat, open_by_handle_at) and fd.name "
+		 "exists",
+		 EV(CONNECT) | EV(DENIED_CONNECT) | EV(ACCEPT) | EV(BIND) | EV(LISTEN) |
+			 EV(MODULE) | EV(MMAP)},
 		{"not (not evt.type = execve)", EV(EXEC)},
 		{"not (evt.type = open or proc.name = x) and evt.type in (open, bind)", EV(BIND)},
 		{"evt.type = clone", EV(FORK)},
 		{"evt.type = procexit", EV(EXIT)},
 		{"evt.type = setresuid", EV(CRED)},
-		{"evt.type = ptrace", 0},
+		{"evt.type = brk", 0},
+		{"evt.type = ptrace", EV(PTRACE)},
+		{"evt.arg.sig = SIGKILL and evt.type in (kill, tgkill)", EV(SIGNAL)},
+		{"evt.type = umount2", EV(MOUNT)},
+		{"evt.type in (init_module, finit_module)", EV(MODULE)},
+		{"evt.type = mprotect", EV(MMAP)},
 		{"fd.sport = 80",
 		 EV(CONNECT) | EV(DENIED_CONNECT) | EV(ACCEPT) | EV(BIND) | EV(LISTEN)},
 		{"evt.type = open and k8s.ns.name = x", 0},
 		{"evt.type = open and not k8s.ns.name = x", EV(OPEN)},
 		{"proc.name = x", EV(EXEC) | EV(FORK) | EV(EXIT) | EV(CRED) | EV(CGROUP) |
 					  EV(OPEN) | EV(CONNECT) | EV(ACCEPT) | EV(BIND) |
-					  EV(LISTEN) | EV(DENIED_CONNECT)},
+					  EV(LISTEN) | EV(DENIED_CONNECT) | EV(SIGNAL) |
+					  EV(PTRACE) | EV(MOUNT) | EV(MODULE) | EV(MMAP)},
 	};
 
 	for (size_t i = 0; i < TIP_ARRAY_SIZE(rows); i++) {

@@ -58,6 +58,7 @@ struct world {
 	struct tip_ev_cgroup cgroup;
 	struct tip_ev_open open;
 	struct tip_ev_sock sock;
+	struct tip_ev_call call;
 	struct tip_event ev;
 	struct tip_match_input in;
 };
@@ -112,6 +113,23 @@ static inline void world_init(struct world *w)
 	w->in.evt_num = 7;
 	w->in.time_ns = WORLD_TIME;
 	w->in.hostname = "n1";
+}
+
+/* One of the calls that are told by their arguments; a file only where `path` is given. */
+static inline void world_call(struct world *w, uint16_t type, uint16_t call, const uint64_t args[6],
+			      const char *text, const char *path, int64_t ret)
+{
+	w->hdr.type = type;
+	w->hdr.ret = ret;
+	w->call = (struct tip_ev_call){.call = call,
+				       .ino = path ? 42 : 0,
+				       .dev = path ? 8u << 20 | 1 : 0,
+				       .file_mode = path ? S_IFREG | 0644 : 0};
+	memcpy(w->call.args, args, sizeof(w->call.args));
+	w->ev.call.data = &w->call;
+	w->ev.call.text[0] = text;
+	w->ev.call.text[1] = path ? path : "";
+	w->ev.call.text[2] = "";
 }
 
 static inline void world_open(struct world *w, int how, const char *base, const char *name,
