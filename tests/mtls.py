@@ -162,3 +162,4 @@ def about(rule, *ids, **exact):
 REFUSED = "mTLS connection refused"
 DENIED = "mTLS connection denied"
 CUT = "mTLS connection cut"
+LIMIT = "Limit reached"

@@ -41,21 +41,21 @@ static __always_inline bool is_told(const struct tip_who *who)
 	       __sync_fetch_and_add(&denied[slot].told, 1) < TOLD_A_SECOND;
 }
 
-/* Counts and tells it. Returns what the hook returns: EPERM. `reason` is TIP_DENY_*. */
-static __always_inline int deny(struct bpf_sock_addr *ctx, bool v6, const struct tip_who *who,
-				struct task_struct *task, __u32 reason, __u32 policy)
+/* The record of a connect() that is told `err`. `reason` is TIP_DENY_*. */
+static __always_inline void tell_refused(struct bpf_sock_addr *ctx, bool v6,
+					 const struct tip_who *who, struct task_struct *task,
+					 __u32 reason, __u32 policy, __s64 err)
 {
 	struct tip_denied_rec *rec;
 
-	count(TIP_CTR_CONNECT_DENIED);
 	if (!is_told(who))
-		return 0;
+		return;
 	rec = bpf_ringbuf_reserve(&activity, DENIED_LEN, 0);
 	if (!rec) {
 		count(TIP_CTR_ACTIVITY_DROPPED);
-		return 0;
+		return;
 	}
-	hdr_fill(&rec->hdr, TIP_EV_DENIED_CONNECT, DENIED_LEN, who, task, -EPERM);
+	hdr_fill(&rec->hdr, TIP_EV_DENIED_CONNECT, DENIED_LEN, who, task, err);
 	__builtin_memset(&rec->ev, 0, sizeof(rec->ev));
 	rec->no_path = 0;
 	if (v6) {
@@ -79,6 +79,14 @@ static __always_inline int deny(struct bpf_sock_addr *ctx, bool v6, const struct
 	rec->ev.policy = policy;
 	bpf_ringbuf_submit(rec, 0);
 	count(TIP_CTR_ACTIVITY_SENT);
+}
+
+/* Counts and tells it. Returns what the hook returns: EPERM. */
+static __always_inline int deny(struct bpf_sock_addr *ctx, bool v6, const struct tip_who *who,
+				struct task_struct *task, __u32 reason, __u32 policy)
+{
+	count(TIP_CTR_CONNECT_DENIED);
+	tell_refused(ctx, v6, who, task, reason, policy, -EPERM);
 	return 0;
 }
 

@@ -61,8 +61,10 @@ static __always_inline int redirect(struct bpf_sock_addr *ctx, bool v6,
 	/* A socket that is bound to a device would look for 127.0.0.1 behind that device. */
 	if (ctx->sk->bound_dev_if)
 		return unreachable(TIP_CTR_NO_WORKER);
-	if (redirects_full(netns))
+	if (redirects_full(st, netns, client.number)) {
+		tell_refused(ctx, v6, who, task, TIP_DENY_SHARE, policy, -EHOSTUNREACH);
 		return unreachable(TIP_CTR_REDIRECTS_FULL);
+	}
 	to = bpf_sk_storage_get(&redirected, ctx->sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!to)
 		return unreachable(TIP_CTR_NO_WORKER);

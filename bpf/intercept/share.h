@@ -2,44 +2,52 @@
 #ifndef TIP_BPF_SHARE_H
 #define TIP_BPF_SHARE_H
 
-/* How much of `redirects` a network namespace may have: whoever lives in one must not fill it. */
+/* How much of a table somebody has: counted where entries are made and deleted. */
 
 #include "lib/store.h"
 
-#define ALL_NETNS 0 /* no namespace has that cookie */
-
-static __always_inline __s64 redirects_of(__u64 netns)
+static __always_inline __s64 share_of(__u32 table, __u64 netns, __u32 number)
 {
-	const __s64 *n = bpf_map_lookup_elem(&redirect_counts, &netns);
+	struct tip_share_key k = {.netns = netns, .number = number, .table = table};
+	const __s64 *n = bpf_map_lookup_elem(&shares, &k);
 
 	return n ? *n : 0;
 }
 
-/* Connects that are between the hook and their entry are not counted: a few more get through. */
-static __always_inline bool redirects_full(__u64 netns)
+static __always_inline void share_add(__u32 table, __u64 netns, __u32 number, __s64 by)
 {
-	const __s64 max = ((struct bpf_map *)&redirects)->max_entries;
-
-	return redirects_of(ALL_NETNS) >= max || redirects_of(netns) >= max / TIP_REDIRECTS_SHARE;
-}
-
-static __always_inline void redirects_add(__u64 netns, __s64 by)
-{
-	__s64 none = 0, *n = bpf_map_lookup_elem(&redirect_counts, &netns);
+	struct tip_share_key k = {.netns = netns, .number = number, .table = table};
+	__s64 none = 0, *n = bpf_map_lookup_elem(&shares, &k);
 
 	if (!n && by > 0) {
-		bpf_map_update_elem(&redirect_counts, &netns, &none, BPF_NOEXIST);
-		n = bpf_map_lookup_elem(&redirect_counts, &netns);
+		bpf_map_update_elem(&shares, &k, &none, BPF_NOEXIST);
+		n = bpf_map_lookup_elem(&shares, &k);
 	}
 	if (n)
 		__sync_fetch_and_add(n, by);
 }
 
-/* One more entry, or (-1) one less. */
-static __always_inline void redirects_count(__u64 netns, __s64 by)
+/*
+ * Who is not known yet has the namespace's share alone. Connects that are between the hook and
+ * their entry are not counted: a few more get through.
+ */
+static __always_inline bool redirects_full(const struct tip_settings *st, __u64 netns, __u32 number)
 {
-	redirects_add(netns, by);
-	redirects_add(ALL_NETNS, by);
+	const __s64 max = ((struct bpf_map *)&redirects)->max_entries;
+
+	return share_of(TIP_SHARE_REDIRECTS, 0, 0) >= max ||
+	       share_of(TIP_SHARE_REDIRECTS, netns, 0) >= st->redirects_per_netns ||
+	       (number >= TIP_ID_FIRST &&
+		share_of(TIP_SHARE_REDIRECTS, 0, number) >= st->redirects_per_identity);
+}
+
+/* One more entry, or (-1) one less. */
+static __always_inline void redirects_count(__u64 netns, __u32 number, __s64 by)
+{
+	share_add(TIP_SHARE_REDIRECTS, 0, 0, by);
+	share_add(TIP_SHARE_REDIRECTS, netns, 0, by);
+	if (number >= TIP_ID_FIRST)
+		share_add(TIP_SHARE_REDIRECTS, 0, number, by);
 }
 
 #endif

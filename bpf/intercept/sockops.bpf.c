@@ -46,7 +46,7 @@ static __always_inline void on_connect(struct bpf_sock_ops *ctx, const struct ti
 	copy.sk_cookie = bpf_get_socket_cookie(ctx);
 	err = bpf_map_update_elem(&redirects, &k, &copy, BPF_NOEXIST);
 	if (!err)
-		redirects_count(k.netns, 1);
+		redirects_count(k.netns, copy.current, 1);
 	else if (err == -EEXIST)
 		err = bpf_map_update_elem(&redirects, &k, &copy, BPF_ANY);
 	/* Unknown to the keeper, it will be reset. */
@@ -100,6 +100,27 @@ static __always_inline bool same_server(const struct tip_listener *there, const 
 	return its && its->current >= TIP_ID_FIRST && its->current == who_current(who);
 }
 
+/*
+ * 0 or an error: -EEXIST where somebody is there. Who has no place is not known: the keeper looks
+ * for itself.
+ */
+static __always_inline long listener_enter(const struct tip_settings *st,
+					   const struct tip_listener_key *k,
+					   const struct tip_listener *by, __u64 how)
+{
+	const bool there = bpf_map_lookup_elem(&listeners, k);
+	long err;
+
+	if (!there && share_of(TIP_SHARE_LISTENERS, k->netns, 0) >= st->listeners_per_netns) {
+		count(TIP_CTR_LISTENERS_FULL);
+		return 0;
+	}
+	err = bpf_map_update_elem(&listeners, k, by, how);
+	if (!err && !there)
+		share_add(TIP_SHARE_LISTENERS, k->netns, 0, 1);
+	return err;
+}
+
 static __always_inline void on_listen(struct bpf_sock_ops *ctx, const struct tip_settings *st)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
@@ -120,7 +141,7 @@ static __always_inline void on_listen(struct bpf_sock_ops *ctx, const struct tip
 	by.exec_id = who.proc ? who.proc->exec_id : 0;
 	by.sk_cookie = bpf_get_socket_cookie(ctx);
 	if (is_alone(ctx))
-		err = bpf_map_update_elem(&listeners, &k, &by, BPF_NOEXIST);
+		err = listener_enter(st, &k, &by, BPF_NOEXIST);
 	/*
 	 * SO_REUSEPORT: the kernel gives a connection to either. If they are not known to be one
 	 * identity, it is served for nobody, until the keeper has looked who is still there.
@@ -128,9 +149,7 @@ static __always_inline void on_listen(struct bpf_sock_ops *ctx, const struct tip
 	if (err == -EEXIST) {
 		if (!same_server(bpf_map_lookup_elem(&listeners, &k), &who))
 			by.exec_id = 0;
-		/* No place: then nobody is known to listen there, and the keeper looks for itself.
-		 */
-		bpf_map_update_elem(&listeners, &k, &by, BPF_ANY);
+		listener_enter(st, &k, &by, BPF_ANY);
 	}
 }
 
@@ -160,12 +179,14 @@ static __always_inline void on_close(struct bpf_sock_ops *ctx, const struct tip_
 	const struct tip_redirect *to;
 	struct tip_listener_key lk;
 	struct tip_flow_key k;
+	__u32 number;
 
 	/* What a listener accepts has its flags, and ends here too. */
 	if (ctx->args[0] != BPF_TCP_LISTEN) {
 		if (redirect_of(ctx, st, &to, &k)) {
+			number = to->current;
 			if (!bpf_map_delete_elem(&redirects, &k))
-				redirects_count(k.netns, -1);
+				redirects_count(k.netns, number, -1);
 		} else {
 			leg_of(ctx, &k);
 			bpf_map_delete_elem(&legs, &k);
@@ -175,8 +196,9 @@ static __always_inline void on_close(struct bpf_sock_ops *ctx, const struct tip_
 	if (!listener_of(ctx, &lk))
 		return;
 	by = bpf_map_lookup_elem(&listeners, &lk);
-	if (by && by->sk_cookie == bpf_get_socket_cookie(ctx))
-		bpf_map_delete_elem(&listeners, &lk);
+	if (by && by->sk_cookie == bpf_get_socket_cookie(ctx) &&
+	    !bpf_map_delete_elem(&listeners, &lk))
+		share_add(TIP_SHARE_LISTENERS, lk.netns, 0, -1);
 }
 
 SEC("sockops")

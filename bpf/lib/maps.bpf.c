@@ -19,7 +19,7 @@ struct tip_map_traffic traffic SEC(".maps");
 struct tip_map_traffic_ports traffic_ports SEC(".maps");
 struct tip_map_traffic_clients traffic_clients SEC(".maps");
 struct tip_map_redirects redirects SEC(".maps");
-struct tip_map_redirect_counts redirect_counts SEC(".maps");
+struct tip_map_shares shares SEC(".maps");
 struct tip_map_legs legs SEC(".maps");
 struct tip_map_listeners listeners SEC(".maps");
 struct tip_map_workers workers SEC(".maps");

@@ -165,16 +165,16 @@ struct tip_map_redirects {
 extern struct tip_map_redirects redirects SEC(".maps");
 
 /*
- * Network namespace (cookie) -> its entries in `redirects`; 0 -> all. An LRU, for nobody says when
- * a namespace ends: it has many times the places that there can be workers.
+ * Entries of tables, of whom. An LRU, for nobody says when a namespace ends: it has many times the
+ * places that there can be workers and identities.
  */
-struct tip_map_redirect_counts {
+struct tip_map_shares {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 16384);
-	__type(key, __u64);
+	__uint(max_entries, 65536);
+	__type(key, struct tip_share_key);
 	__type(value, __s64);
 };
-extern struct tip_map_redirect_counts redirect_counts SEC(".maps");
+extern struct tip_map_shares shares SEC(".maps");
 
 struct tip_map_legs {
 	__uint(type, BPF_MAP_TYPE_HASH);

@@ -199,8 +199,17 @@ struct tip_leg {
 	__u16 zero;
 };
 
-/* One namespace may have this part (one nth) of `redirects`, see `redirect_counts`. */
-#define TIP_REDIRECTS_SHARE 8
+/*
+ * Key of `shares`: how much of a table somebody has. Whoever lives in a namespace, or has an
+ * identity, must not fill it.
+ */
+#define TIP_SHARE_REDIRECTS 0
+#define TIP_SHARE_LISTENERS 1
+struct tip_share_key {
+	__u64 netns;  /* cookie; 0: an identity's, or all */
+	__u32 number; /* of an identity; 0: a namespace's, or all */
+	__u32 table;  /* TIP_SHARE_* */
+};
 
 /*
  * Key of `listeners`: who called listen(), where a policy could cover it. A dual-stack wildcard is
@@ -263,6 +272,8 @@ struct tip_settings {
 	__u32 open_kill_count;    /* entries in open_kill: 0 skips the walk */
 	__u32 traffic_generation; /* 0: no policy, nothing is intercepted */
 	__u32 worker_port;        /* of the worker's listener, on 127.0.0.1 of each namespace */
+	__u32 redirects_per_netns, redirects_per_identity, listeners_per_netns; /* at most */
+	__u32 zero;
 };
 
 /* ---- events --------------------------------------------------------------- */
@@ -458,6 +469,7 @@ struct tip_ev_call { /* signal, ptrace, mount, module, mmap; header.ret: the res
 #define TIP_DENY_CLIENT      3 /* its identity is none of the policy's clients */
 #define TIP_DENY_PROTOCOL    4 /* not TCP over IPv4: cannot be protected, so not to that port */
 #define TIP_DENY_LOCAL       5 /* inside its namespace, to a server that has not listed it */
+#define TIP_DENY_SHARE       6 /* EHOSTUNREACH: `redirects` has no more place for it */
 
 /* ---- counters -------------------------------------------------------------- */
 
@@ -476,6 +488,7 @@ enum tip_counter {
 	TIP_CTR_REDIRECTS_FULL, /* no place in `redirects`, or the namespace has its share: refused
 				 */
 	TIP_CTR_NO_WORKER,      /* EHOSTUNREACH: no listener here, it hangs, or is out of reach */
+	TIP_CTR_LISTENERS_FULL, /* a listener not entered: the namespace has its share */
 	TIP_CTR_LOCAL_UNKNOWN, /* EHOSTUNREACH inside a namespace: who listens or dials is not known
 				*/
 	TIP_CTR_STEERED,       /* inbound connections given to the worker */

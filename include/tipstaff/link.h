@@ -73,7 +73,7 @@ enum tip_link_type {
 	TIP_LINK_CHECKED = 11,
 	/*
 	 * u32 numbers: handshakes, connections, connections of one identity, KB of buffers,
-	 * TIP_KTLS_* that may be used
+	 * TIP_KTLS_* that may be used, handshakes of one identity
 	 */
 	TIP_LINK_LIMITS = 12,
 	/* u64 id: a new set of traffic policies begins, of this generation */

@@ -6,14 +6,15 @@ import threading
 
 import pytest
 
-from conftest import UID, entry, spiffe
-from mtls import CUT, PORT, PORTS, REFUSED, RETRY, Answers, Town, about, accepted, fields, orders_policy, policy, steps_of
+from conftest import UID, entry, resolved, spiffe
+from mtls import CUT, LIMIT, PORT, PORTS, REFUSED, RETRY, Answers, Town, about, accepted, fields, orders_policy, policy, steps_of
 from world import Capture, CliError, until
 from world.daemon import to_yaml
 
 ENTRIES = ("frontend", "orders", "other")
 TRAFFIC = []
 BLACKHOLE = "10.93.0.1"
+SECOND = 8095
 
 
 def SETTINGS(world):
@@ -350,8 +351,9 @@ class Small(Town):
         self.scope, self.server = name, f"s-{name}"
         daemon = world.daemon(name, scope_cgroup=name, limits=limits, traffic=[
             policy("orders", [(world.place(self.server), PORTS)]), policy("nowhere", [("10.93.0.0/16", PORTS)]),
+            policy("second", [(world.place(self.server), str(SECOND))], server="second", clients=("other",)),
         ], entries=[{"spiffe_id": spiffe(n), "selectors": [f"cgroup:path:{world.cgroup_path(f'{name}/{n}')}"]}
-                    for n in ("frontend", "orders")])
+                    for n in ("frontend", "orders", "other", "second")])
         super().__init__(world, daemon)
         daemon.start()
         self.spawn(["/bin/sleep", "3600"], cgroup="idle", place=f"c-{name}", scope=name)
@@ -383,7 +385,7 @@ def small(world):
 
 
 def test_held_connects_are_limited(world, small):
-    town = small("held", held_connects=4)
+    town = small("held", held_connects=4, held_connects_per_identity=4)
     world.inside("node", "ip", "route", "replace", "blackhole", "10.93.0.0/16")
     held = [town.start(to=BLACKHOLE) for _ in range(4)]
     until("four to be held", lambda: stats(town.daemon)["held"] == 4)
@@ -396,7 +398,7 @@ def test_held_connects_are_limited(world, small):
 
 @pytest.mark.parametrize("name, limits, fit, cause", [
     ("relays", {"relays": 8, "handshakes": 8}, 4, None),  # both ends of a connection are of this daemon
-    ("identity", {"relays_per_identity": 3}, 3, "limit-identity"),
+    ("identity", {"relays_per_identity": 3}, 3, "limits.relays_per_identity"),
 ], ids=["relays", "relays_per_identity"])
 def test_connections_are_limited(small, name, limits, fit, cause):
     town = small(name, **limits)
@@ -405,13 +407,79 @@ def test_connections_are_limited(small, name, limits, fit, cause):
     refused = town.dial("echo", 10)
     assert refused.errno == "EHOSTUNREACH", refused
     if cause:
-        town.daemon.wait_alert(about(REFUSED, "frontend", tipstaff__cause=cause), mark)
+        town.daemon.wait_alert(about(LIMIT, "frontend", tipstaff__limit=cause), mark)
     else:
         until("it to be counted", lambda: stats(town.daemon)["limit_relays"] >= 1)
     assert all(c.running() for c in clients), "those who came first are not touched"
     for c in clients:
         c.close()
     town.talks().ok()
+
+
+@pytest.mark.parametrize("limit, all_of_them, to", [
+    ("held_connects_per_identity", {"held_connects": 8}, BLACKHOLE),
+    ("handshakes_per_identity", {"handshakes": 8, "relays": 64}, BLACKHOLE),
+    ("relays_per_identity", {"relays": 64, "handshakes": 8}, None),
+])
+def test_a_greedy_identity_leaves_room_for_others(world, small, limit, all_of_them, to):
+    """It gets its share, an errno that says so, one alert; somebody else is served."""
+    town = small("g-" + limit[:4], **all_of_them, **{limit: 2})
+    second = town.serve("mirror", name="second", place=town.server, scope=town.scope, port=SECOND)
+    resolved(town.daemon, second.pid)
+    world.inside("node", "ip", "route", "replace", "blackhole", "10.93.0.0/16")
+    mark = town.daemon.alerts_mark()
+    if to:
+        greedy = [town.start(to=to) for _ in range(2)]
+        until("both to be held", lambda: stats(town.daemon)["held"] == 2)
+    else:
+        greedy = [opened(town) for _ in range(2)]
+    for _ in range(5):
+        assert town.dial_resolved(**({"to": to} if to else {})).errno == "EHOSTUNREACH"
+    town.dial_resolved("echo", 100, "shut", "drain", name="other", port=SECOND).ok()
+    assert all(c.running() for c in greedy)
+    town.daemon.wait_alert(about(LIMIT, "frontend", tipstaff__limit=f"limits.{limit}"), mark)
+    said = [a for a in town.daemon.alerts(mark) if a["rule"] in (LIMIT, REFUSED)]
+    assert len(said) == 1, said
+    refused = [r for r in town.daemon.json("status")["limits"] if r["limit"] == limit and r["spiffe_id"] == spiffe("frontend")]
+    assert [r["refused"] for r in refused] == [5]
+    assert limit in town.daemon.cli("status")
+    for c in greedy:
+        c.close()
+
+
+API = """
+import socket, sys
+sys.stdin.readline()
+held = []
+for _ in range(int(sys.argv[2])):
+    s = socket.socket(socket.AF_UNIX)
+    s.settimeout(0.5)
+    s.connect(sys.argv[1])
+    try:
+        if not s.recv(1):
+            continue
+    except TimeoutError:
+        pass
+    held.append(s)
+print(len(held), flush=True)
+sys.stdin.readline()
+"""
+
+
+def test_the_workload_api_has_a_share_for_each_identity(small):
+    town = small("api", connections_per_identity=4)
+
+    def callers(name, count):
+        p = town.spawn(["/usr/bin/python3", "-u", "-c", API, str(town.daemon.workload_socket), str(count)], cgroup=name,
+                       place=f"c-{town.scope}", scope=town.scope, stdin="pipe")
+        resolved(town.daemon, p.pid)
+        p.send("go")
+        return int(p.line(30))
+
+    assert callers("frontend", 7) == 4
+    assert callers("other", 3) == 3, "of the same user, and another identity"
+    said = [r for r in town.daemon.json("status")["limits"] if r["limit"] == "connections_per_identity"]
+    assert [(r["spiffe_id"], r["refused"]) for r in said] == [(spiffe("frontend"), 3)]
 
 
 def test_silent_strangers_take_no_more_than_their_share(small):

@@ -132,11 +132,14 @@ static void accept_inbound(struct tip_netns *ns, int fd, const struct sockaddr_i
 
 	if (ic->stats.flows >= ic->max_flows) {
 		ic->stats.limit_flows++;
+		ic->ops.limited(ic->ops.ctx,
+				&(struct tip_flow){.inbound = true, .netns = ns->cookie},
+				TIP_LIMIT_FLOWS);
 		tip_socket_linger(fd);
 		close(fd);
 		return;
 	}
-	f = tip_flow_begin(ic, ns, true);
+	f = tip_flow_begin(ic, ns, true, TIP_ID_PENDING);
 	f->pub.local = (struct tip_end){local->sin_addr.s_addr, ntohs(local->sin_port)};
 	f->pub.remote = (struct tip_end){peer->sin_addr.s_addr, ntohs(peer->sin_port)};
 	f->cookie[0] = tip_socket_cookie(fd);

@@ -11,6 +11,7 @@ void tip_flows_init(struct tip_intercept *ic)
 	TAILQ_INIT(&ic->legs);
 	ic->by_id = tip_map_new();
 	ic->by_key = tip_map_new();
+	ic->holders = tip_map_new();
 }
 
 void tip_flows_free(struct tip_intercept *ic)
@@ -28,6 +29,7 @@ void tip_flows_free(struct tip_intercept *ic)
 	}
 	tip_map_free(ic->by_id, NULL);
 	tip_map_free(ic->by_key, NULL);
+	tip_map_free(ic->holders, free);
 }
 
 bool tip_flow_is_held(const struct tip_flow *f)
@@ -35,7 +37,44 @@ bool tip_flow_is_held(const struct tip_flow *f)
 	return !f->inbound && (f->state == TIP_FLOW_HELD || f->state == TIP_FLOW_SHAKING);
 }
 
-struct tip_flow_entry *tip_flow_begin(struct tip_intercept *ic, struct tip_netns *ns, bool inbound)
+/* ---- who holds how many ---- */
+
+struct holder {
+	size_t count;
+};
+
+/* Numbers of identities have 32 bits; namespaces are counted by the kernel from 1 on. */
+static uint64_t holder_key(uint64_t netns, uint32_t number)
+{
+	return number >= TIP_ID_FIRST ? number : netns | UINT64_C(1) << 63;
+}
+
+size_t tip_flow_held_of(const struct tip_intercept *ic, uint64_t netns, uint32_t number)
+{
+	const struct holder *h = tip_map_getu(ic->holders, holder_key(netns, number));
+
+	return h ? h->count : 0;
+}
+
+static void count_held(struct tip_intercept *ic, const struct tip_flow *f, bool held)
+{
+	const uint64_t key = holder_key(f->netns, f->current);
+	struct holder *h = tip_map_getu(ic->holders, key);
+
+	ic->stats.held += held ? 1 : (size_t)-1;
+	if (!h) {
+		h = tip_alloc(sizeof(*h));
+		tip_map_putu(ic->holders, key, h);
+	}
+	h->count += held ? 1 : (size_t)-1;
+	if (!h->count)
+		free(tip_map_delu(ic->holders, key));
+}
+
+/* ---- the table ---- */
+
+struct tip_flow_entry *tip_flow_begin(struct tip_intercept *ic, struct tip_netns *ns, bool inbound,
+				      uint32_t number)
 {
 	struct tip_flow_entry *f = tip_alloc(sizeof(*f));
 
@@ -43,12 +82,14 @@ struct tip_flow_entry *tip_flow_begin(struct tip_intercept *ic, struct tip_netns
 	f->pub.inbound = inbound;
 	f->pub.state = inbound ? TIP_FLOW_SHAKING : TIP_FLOW_HELD;
 	f->pub.netns = ns->cookie;
+	f->pub.current = number;
 	f->pub.begun = tip_clock_monotonic();
 	f->ns = ns;
 	TAILQ_INSERT_TAIL(&ic->flows, f, link);
 	tip_map_putu(ic->by_id, f->pub.id, f);
 	ic->stats.flows++;
-	ic->stats.held += tip_flow_is_held(&f->pub);
+	if (tip_flow_is_held(&f->pub))
+		count_held(ic, &f->pub, true);
 	return f;
 }
 
@@ -89,9 +130,11 @@ static void unindex(struct tip_intercept *ic, struct tip_flow_entry *f)
 
 void tip_flow_move(struct tip_intercept *ic, struct tip_flow_entry *f, enum tip_flow_state state)
 {
-	ic->stats.held -= tip_flow_is_held(&f->pub);
+	const bool before = tip_flow_is_held(&f->pub);
+
 	f->pub.state = state;
-	ic->stats.held += tip_flow_is_held(&f->pub);
+	if (tip_flow_is_held(&f->pub) != before)
+		count_held(ic, &f->pub, !before);
 	/* From here on the application may use its ports for something new. */
 	if (state == TIP_FLOW_JOINED)
 		unindex(ic, f);
@@ -103,7 +146,8 @@ void tip_flow_unlink(struct tip_intercept *ic, struct tip_flow_entry *f)
 	tip_map_delu(ic->by_id, f->pub.id);
 	TAILQ_REMOVE(&ic->flows, f, link);
 	ic->stats.flows--;
-	ic->stats.held -= tip_flow_is_held(&f->pub);
+	if (tip_flow_is_held(&f->pub))
+		count_held(ic, &f->pub, false);
 	if (f->leg)
 		tip_legs_close(ic, f->leg);
 	f->leg = NULL;

@@ -95,7 +95,9 @@ struct tip_intercept *tip_intercept_new(struct event_base *base,
 	ic->port = config->port;
 	ic->host = config->host;
 	ic->max_held = config->max_held;
+	ic->max_held_per_identity = config->max_held_per_identity;
 	ic->max_flows = config->max_flows;
+	ic->max_legs_per_netns = config->max_legs_per_netns;
 	ic->nnames = config->nnames;
 	ic->names = tip_calloc(config->nnames + 1, sizeof(*ic->names));
 	for (size_t i = 0; i < config->nnames; i++)

@@ -69,6 +69,13 @@ enum tip_kept {
 	TIP_KEPT_KINDS
 };
 
+/* What there was no place for. */
+enum tip_limit {
+	TIP_LIMIT_HELD,          /* connects that are held, all of them */
+	TIP_LIMIT_HELD_IDENTITY, /* of that identity; while it is not known, of the namespace */
+	TIP_LIMIT_FLOWS,
+};
+
 struct tip_intercept_ops {
 	/* May this held connect() go on? It is asked before anything is dialled. */
 	enum tip_held_answer (*held)(void *ctx, const struct tip_flow *f);
@@ -89,6 +96,8 @@ struct tip_intercept_ops {
 	/* A held connect() was refused before the front heard of it; `err` is what connect() says.
 	 */
 	void (*refused)(void *ctx, const struct tip_flow *f, int err, const char *why);
+	/* There was no place for this one, which has no ID: EHOSTUNREACH, or a reset. */
+	void (*limited)(void *ctx, const struct tip_flow *f, enum tip_limit limit);
 	/* The kernel side: see sensor/intercept.h, whose functions fill these. */
 	int (*attach)(void *ctx, int netns_fd, uint64_t cookie);
 	int (*detach)(void *ctx, uint64_t cookie);
@@ -115,8 +124,10 @@ struct tip_intercept_config {
 	const char *const *names; /* of namespaces below /run/netns to serve before any process;
 				     fnmatch patterns */
 	size_t nnames;
-	size_t max_held;  /* outbound flows that are not released, in all namespaces */
-	size_t max_flows; /* flows in any state */
+	size_t max_held; /* outbound flows that are not released, in all namespaces */
+	size_t max_held_per_identity;
+	size_t max_flows;          /* flows in any state */
+	size_t max_legs_per_netns; /* also those that the application has not closed yet */
 };
 
 /*
@@ -186,7 +197,7 @@ struct tip_intercept_stats {
 	size_t namespaces, held, flows;
 	uint64_t released, refused, accepted,
 		orphans; /* orphans: on our port, without a flow: reset */
-	uint64_t limit_held, limit_flows, queue_drops;
+	uint64_t limit_held, limit_flows, limit_legs, queue_drops;
 };
 void tip_intercept_stats(const struct tip_intercept *ic, struct tip_intercept_stats *out);
 

@@ -42,6 +42,7 @@ struct tip_netns {
 	unsigned int looks;            /* ticks that still have to look whether it is empty */
 	unsigned int empties;          /* looks in a row that found nobody */
 	unsigned int failures;
+	size_t legs;
 	uint64_t retry_at; /* CLOCK_MONOTONIC: not to be served again before, nor its rules */
 	struct {
 		uint16_t low, high;
@@ -83,7 +84,7 @@ struct tip_intercept {
 	bool host;
 	char **names;
 	size_t nnames;
-	size_t max_held, max_flows;
+	size_t max_held, max_held_per_identity, max_flows, max_legs_per_netns;
 	struct tip_netfilter netfilter;
 
 	bool enabled;
@@ -99,7 +100,8 @@ struct tip_intercept {
 
 	struct tip_flow_list flows; /* by ID */
 	struct tip_map *by_id;
-	struct tip_map *by_key; /* outbound ones that are not joined */
+	struct tip_map *by_key;  /* outbound ones that are not joined */
+	struct tip_map *holders; /* see tip_flow_held_of() */
 	uint64_t last_id;
 	struct event *hold_ends;
 	struct tip_leg_list legs;
@@ -190,7 +192,11 @@ void tip_queue_drop(struct tip_netns *ns, uint32_t packet);
 void tip_flows_init(struct tip_intercept *ic);
 void tip_flows_free(struct tip_intercept *ic);
 bool tip_flow_is_held(const struct tip_flow *f);
-struct tip_flow_entry *tip_flow_begin(struct tip_intercept *ic, struct tip_netns *ns, bool inbound);
+/* `number`: outbound, the identity at the hook. */
+struct tip_flow_entry *tip_flow_begin(struct tip_intercept *ic, struct tip_netns *ns, bool inbound,
+				      uint32_t number);
+/* How many connects of that identity are held, or of the namespace while it is not known. */
+size_t tip_flow_held_of(const struct tip_intercept *ic, uint64_t netns, uint32_t number);
 struct tip_flow_entry *tip_flow_find(const struct tip_intercept *ic, uint64_t id);
 struct tip_flow_entry *tip_flow_after(const struct tip_intercept *ic, uint64_t after);
 /* Makes an outbound flow known by its `key`. */

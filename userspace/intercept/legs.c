@@ -16,12 +16,18 @@ struct tip_leg_entry *tip_legs_open(struct tip_intercept *ic, struct tip_netns *
 {
 	struct tip_leg_entry *l;
 
+	*err = -ENOSPC;
+	if (ns->legs >= ic->max_legs_per_netns) {
+		ic->stats.limit_legs++;
+		return NULL;
+	}
 	*err = ic->ops.leg_set(ic->ops.ctx, key, leg);
 	if (*err < 0)
 		return NULL;
 	l = tip_alloc(sizeof(*l));
 	l->key = *key;
 	l->ns = ns;
+	ns->legs++;
 	TAILQ_INSERT_TAIL(&ic->legs, l, link);
 	return l;
 }
@@ -29,6 +35,7 @@ struct tip_leg_entry *tip_legs_open(struct tip_intercept *ic, struct tip_netns *
 void tip_legs_forget(struct tip_intercept *ic, struct tip_leg_entry *l)
 {
 	ic->ops.leg_clear(ic->ops.ctx, &l->key);
+	l->ns->legs--;
 	TAILQ_REMOVE(&ic->legs, l, link);
 	free(l);
 }

@@ -121,18 +121,25 @@ static void describe(struct tip_flow *out, const struct tip_syn *syn, const stru
 	out->remote = (struct tip_end){.addr = r->daddr, .port = r->dport};
 }
 
-/* Why there is no place for one more held connect(), counted; NULL if there is. */
-static const char *full(struct tip_intercept *ic)
+/* Is there no place for this one more? Counted, and told. */
+static bool full(struct tip_intercept *ic, const struct tip_flow *f)
 {
-	if (ic->stats.held >= ic->max_held) {
-		ic->stats.limit_held++;
-		return "too many held connections";
-	}
-	if (ic->stats.flows >= ic->max_flows) {
+	enum tip_limit limit;
+
+	if (ic->stats.held >= ic->max_held)
+		limit = TIP_LIMIT_HELD;
+	else if (tip_flow_held_of(ic, f->netns, f->current) >= ic->max_held_per_identity)
+		limit = TIP_LIMIT_HELD_IDENTITY;
+	else if (ic->stats.flows >= ic->max_flows)
+		limit = TIP_LIMIT_FLOWS;
+	else
+		return false;
+	if (limit == TIP_LIMIT_FLOWS)
 		ic->stats.limit_flows++;
-		return "too many connections";
-	}
-	return NULL;
+	else
+		ic->stats.limit_held++;
+	ic->ops.limited(ic->ops.ctx, f, limit);
+	return true;
 }
 
 void tip_outbound_syn(struct tip_intercept *ic, struct tip_netns *ns, const struct tip_syn *syn,
@@ -146,8 +153,8 @@ void tip_outbound_syn(struct tip_intercept *ic, struct tip_netns *ns, const stru
 		.dport = syn->dport,
 	};
 	struct tip_flow_entry *f = tip_flow_by_key(ic, &key);
+	struct tip_flow wanted;
 	struct tip_redirect r;
-	const char *why;
 
 	if (f && f->seq == syn->seq) {
 		/* Sent again. Released once and not accepted, it got lost: released again. */
@@ -166,16 +173,13 @@ void tip_outbound_syn(struct tip_intercept *ic, struct tip_netns *ns, const stru
 		refuse_packet(ic, ns, packet, ECONNREFUSED);
 		return;
 	}
-	why = full(ic);
-	if (why) {
-		struct tip_flow refused = {.netns = ns->cookie, .begun = tip_clock_monotonic()};
-
-		describe(&refused, syn, &r);
+	wanted = (struct tip_flow){.netns = ns->cookie, .begun = tip_clock_monotonic()};
+	describe(&wanted, syn, &r);
+	if (full(ic, &wanted)) {
 		refuse_packet(ic, ns, packet, EHOSTUNREACH);
-		ic->ops.refused(ic->ops.ctx, &refused, EHOSTUNREACH, why);
 		return;
 	}
-	f = tip_flow_begin(ic, ns, false);
+	f = tip_flow_begin(ic, ns, false, r.current);
 	describe(&f->pub, syn, &r);
 	f->key = key;
 	f->app = r.sk_cookie;

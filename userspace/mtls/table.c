@@ -73,7 +73,7 @@ enum tip_mtls_cause tip_relay_begin(struct tip_relay_table *t, struct tip_relay 
 
 	*r = (struct tip_relay){.table = t, .over = full(t, o)};
 	if (t->stats.handshakes >= t->limits.handshakes ||
-	    o->handshakes >= (t->limits.handshakes + 1) / 2)
+	    o->handshakes >= t->limits.handshakes_per_identity)
 		why = TIP_MTLS_LIMIT_HANDSHAKES;
 	else if (!turn_away)
 		why = r->over;

@@ -14,11 +14,11 @@
  */
 struct tip_relay_table;
 
-/* Of the handshakes, one ID of ours has at most half: who is slow must not stop the others. */
 struct tip_relay_limits {
-	size_t handshakes;   /* at a time */
-	size_t connections;  /* handshakes and open ones together */
-	size_t per_identity; /* of `connections`, for one ID of ours */
+	size_t handshakes;              /* at a time */
+	size_t handshakes_per_identity; /* for one ID of ours: the slow must not stop the others */
+	size_t connections;             /* handshakes and open ones together */
+	size_t per_identity;            /* of `connections`, for one ID of ours */
 };
 
 struct tip_relay_table *tip_relay_table_new(const struct tip_relay_limits *limits);

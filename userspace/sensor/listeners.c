@@ -39,7 +39,13 @@ struct found {
 	const struct tip_listener_key *wanted; /* NULL: nothing special */
 	struct tip_map *sockets;               /* struct socket_id -> struct served, borrowed */
 	struct tip_map *served;                /* key -> struct served */
-	bool cut[2]; /* some were left out: of others, of the wanted one */
+	bool cut[2];            /* some were left out: of others, of the wanted one */
+	struct tip_map *shares; /* network namespace -> struct share: entries in the table */
+};
+
+struct share {
+	uint64_t netns;
+	int64_t count;
 };
 
 static struct found *found_new(const struct tip_listener_key *wanted)
@@ -49,6 +55,7 @@ static struct found *found_new(const struct tip_listener_key *wanted)
 	f->wanted = wanted;
 	f->sockets = tip_map_new();
 	f->served = tip_map_new();
+	f->shares = tip_map_new();
 	return f;
 }
 
@@ -58,6 +65,7 @@ static void found_free(struct found *f)
 		return;
 	tip_map_free(f->sockets, NULL);
 	tip_map_free(f->served, free);
+	tip_map_free(f->shares, free);
 	free(f);
 }
 
@@ -165,11 +173,50 @@ static bool is_stale(struct tip_sensor *s, const void *key, uint64_t arg)
 	return tip_map_lookup(s, TIP_MAP_LISTENERS, key, &by) == 0 && !exec_lives(s, by.exec_id);
 }
 
+static struct share *share_of(struct found *f, uint64_t netns)
+{
+	struct share *share = tip_map_getu(f->shares, netns);
+
+	if (share)
+		return share;
+	share = tip_calloc(1, sizeof(*share));
+	share->netns = netns;
+	tip_map_putu(f->shares, netns, share);
+	return share;
+}
+
+static void count_shares(struct tip_sensor *s, struct found *f)
+{
+	struct tip_listener_key key;
+
+	for (int more = bpf_map_get_next_key(s->maps[TIP_MAP_LISTENERS], NULL, &key); !more;
+	     more = bpf_map_get_next_key(s->maps[TIP_MAP_LISTENERS], &key, &key))
+		share_of(f, key.netns)->count++;
+}
+
+/* The hook counts too, and misses what is purged here: each walk puts that right. */
+static void write_shares(struct tip_sensor *s, struct found *f)
+{
+	const struct share *share;
+	struct tip_share_key key;
+	const int64_t none = 0;
+	size_t it = 0;
+
+	for (int more = bpf_map_get_next_key(s->maps[TIP_MAP_SHARES], NULL, &key); !more;
+	     more = bpf_map_get_next_key(s->maps[TIP_MAP_SHARES], &key, &key))
+		if (key.table == TIP_SHARE_LISTENERS && !tip_map_getu(f->shares, key.netns))
+			tip_map_update(s, TIP_MAP_SHARES, &key, &none, BPF_EXIST);
+	while ((share = tip_map_next(f->shares, &it))) {
+		key = (struct tip_share_key){.netns = share->netns, .table = TIP_SHARE_LISTENERS};
+		tip_map_update(s, TIP_MAP_SHARES, &key, &share->count, BPF_ANY);
+	}
+}
+
 /*
  * Somebody may have begun to listen since the walk was there, and the hook knows. So an identity is
  * entered only where there is nothing, and what is there is at most closed. `*again`: it was.
  */
-static int enter(struct tip_sensor *s, const struct found *f, const struct served *at, bool *again)
+static int enter(struct tip_sensor *s, struct found *f, const struct served *at, bool *again)
 {
 	struct socket_id id = {.key = at->key};
 	struct tip_listener by = at->by, there;
@@ -178,7 +225,13 @@ static int enter(struct tip_sensor *s, const struct found *f, const struct serve
 	/* Some are in nobody's descriptors: on their way from one process to another. */
 	if (at->sockets < at->group)
 		by.exec_id = 0;
-	err = tip_map_update(s, TIP_MAP_LISTENERS, &at->key, &by, BPF_NOEXIST);
+	err = -EEXIST;
+	if (tip_map_lookup(s, TIP_MAP_LISTENERS, &at->key, &there)) {
+		if (share_of(f, at->key.netns)->count >= s->settings.listeners_per_netns)
+			return 0;
+		err = tip_map_update(s, TIP_MAP_LISTENERS, &at->key, &by, BPF_NOEXIST);
+		share_of(f, at->key.netns)->count += !err;
+	}
 	if (err != -EEXIST)
 		return err ? err : by.exec_id != 0;
 	err = tip_map_lookup(s, TIP_MAP_LISTENERS, &at->key, &there);
@@ -202,6 +255,7 @@ static int scan_once(struct tip_sensor *s, struct found *f, bool *again)
 
 	if (ret == 0)
 		ret = walk(s, f);
+	count_shares(s, f);
 	while (ret == 0 && (at = tip_map_next(f->served, &it))) {
 		/* Who knows only some of its sockets does not know whose it is. */
 		if (f->cut[is_wanted(f, &at->key)])
@@ -213,6 +267,7 @@ static int scan_once(struct tip_sensor *s, struct found *f, bool *again)
 		if (ret > 0 || ret == -E2BIG)
 			ret = 0;
 	}
+	write_shares(s, f);
 	return ret ? ret : entered;
 }
 

@@ -170,7 +170,7 @@ static const struct {
 	[TIP_MAP_TRAFFIC_PORTS] = {sizeof(__u32), sizeof(struct tip_traffic_ports)},
 	[TIP_MAP_TRAFFIC_CLIENTS] = {sizeof(struct tip_traffic_client), sizeof(__u32)},
 	[TIP_MAP_REDIRECTS] = {sizeof(struct tip_flow_key), sizeof(struct tip_redirect)},
-	[TIP_MAP_REDIRECT_COUNTS] = {sizeof(__u64), sizeof(__s64)},
+	[TIP_MAP_SHARES] = {sizeof(struct tip_share_key), sizeof(__s64)},
 	[TIP_MAP_LEGS] = {sizeof(struct tip_flow_key), sizeof(struct tip_leg)},
 	[TIP_MAP_LISTENERS] = {sizeof(struct tip_listener_key), sizeof(struct tip_listener)},
 	[TIP_MAP_WORKERS] = {sizeof(__u64), sizeof(__u64)},

@@ -223,6 +223,27 @@ static uint32_t kill_rules(struct tip_sensor *s)
 	return n;
 }
 
+static uint32_t entries_of(const struct tip_sensor *s, enum tip_sensor_map map)
+{
+	struct bpf_map_info info = {0};
+	__u32 len = sizeof(info);
+
+	return bpf_obj_get_info_by_fd(s->maps[map], &info, &len) ? 0 : info.max_entries;
+}
+
+static void shares_prepare(struct tip_sensor *s, const struct tip_sensor_config *config)
+{
+	const uint32_t redirects = entries_of(s, TIP_MAP_REDIRECTS);
+
+	s->settings.redirects_per_netns =
+		config->redirects_per_netns ? config->redirects_per_netns : redirects / 8;
+	s->settings.redirects_per_identity =
+		config->redirects_per_identity ? config->redirects_per_identity : redirects / 2;
+	s->settings.listeners_per_netns = config->listeners_per_netns
+						  ? config->listeners_per_netns
+						  : entries_of(s, TIP_MAP_LISTENERS) / 8;
+}
+
 /*
  * Settings as this start wants them. The event mask and the Workload API socket of the last daemon
  * stay until the new one sets its own: nothing is lost in between.
@@ -235,6 +256,7 @@ static int settings_prepare(struct tip_sensor *s, const struct tip_sensor_config
 	s->settings.enforce = config->enforce;
 	if (!config->traffic)
 		s->settings.traffic_generation = s->settings.worker_port = 0;
+	shares_prepare(s, config);
 	s->settings.build = s->generation;
 	s->settings.open_kill_count = kill_rules(s);
 	s->settings.keeper_tgid = tip_own_tgid();

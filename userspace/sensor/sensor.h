@@ -115,8 +115,10 @@ struct tip_sensor_config {
 	const char *cgroup2;      /* mount point, "": none, then no scope, no traffic, no hooks */
 	const char *const *scope; /* absolute cgroup directories; none: the whole node */
 	size_t nscope;
-	size_t max_processes;  /* entries of `procs` and `bindings` */
-	size_t max_flows;      /* entries of `redirects` and `legs`, 0: the default */
+	size_t max_processes; /* entries of `procs` and `bindings` */
+	size_t max_flows;     /* entries of `redirects` and `legs`, 0: the default */
+	/* Of `redirects` and of `listeners` (0: an eighth, half, an eighth of the table). */
+	uint32_t redirects_per_netns, redirects_per_identity, listeners_per_netns;
 	size_t lifecycle_ring; /* bytes, a power of two */
 	size_t activity_ring;
 	enum tip_sensing sensing;

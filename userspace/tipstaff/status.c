@@ -138,6 +138,29 @@ static void put_work(json_t *s)
 	out_field(WIDTH, "quarantined", "%lld", get_int(s, "quarantined"));
 }
 
+/* Who was turned away by which limit, those with the most first. */
+static void put_limits(json_t *s)
+{
+	struct out_table *t = out_table_new("  LIMIT,OF,REFUSED");
+	json_t *limit;
+	char n[32];
+	size_t i;
+
+	json_array_foreach (json_object_get(s, "limits"), i, limit) {
+		const char *id = get_string(limit, "spiffe_id", "");
+
+		out_cell(t, OUT_PLAIN, "  %s", get_string(limit, "limit", "?"));
+		if (*id)
+			out_cell(t, OUT_PLAIN, "%s", id);
+		else if (get_int(limit, "netns"))
+			out_cell(t, OUT_PLAIN, "network namespace %lld", get_int(limit, "netns"));
+		else
+			out_cell(t, OUT_PLAIN, "others");
+		out_cell(t, OUT_PLAIN, "%s", out_count(get_count(limit, "refused"), n, sizeof(n)));
+	}
+	out_table_end(t, "  nobody");
+}
+
 static void put_kernel(json_t *s)
 {
 	json_t *bpf = json_object_get(s, "bpf");
@@ -229,6 +252,8 @@ static int do_status(const struct cli_args *args)
 	put_cache(s);
 	out_heading("Work");
 	put_work(s);
+	out_heading("Turned away by limits");
+	put_limits(s);
 	out_heading("Kernel side");
 	put_kernel(s);
 	put_events(s);

@@ -75,10 +75,17 @@ static const struct key {
 	{"limits.activity_ring_kib", K_KIB, AT(activity_ring), 0, 64, 65536},
 	{"limits.connections", K_NUMBER, AT(max_connections), 0, 1, 16384},
 	{"limits.connections_per_uid", K_NUMBER, AT(max_connections_per_uid), 0, 1, 16384},
+	{"limits.connections_per_identity", K_NUMBER, AT(max_connections_per_identity), 0, 1,
+	 16384},
 	{"limits.held_connects", K_NUMBER, AT(max_held_connects), 0, 1, 16384},
+	{"limits.held_connects_per_identity", K_NUMBER, AT(max_held_per_identity), 0, 1, 16384},
 	{"limits.handshakes", K_NUMBER, AT(max_handshakes), 0, 1, 16384},
+	{"limits.handshakes_per_identity", K_NUMBER, AT(max_handshakes_per_identity), 0, 1, 16384},
 	{"limits.relays", K_NUMBER, AT(max_relays), 0, 1, 65536},
 	{"limits.relays_per_identity", K_NUMBER, AT(max_relays_per_identity), 0, 1, 65536},
+	{"limits.redirects_per_identity", K_NUMBER, AT(max_redirects_per_identity), 0, 1, 32768},
+	{"limits.redirects_per_namespace", K_NUMBER, AT(max_redirects_per_namespace), 0, 1, 32768},
+	{"limits.listeners_per_namespace", K_NUMBER, AT(max_listeners_per_namespace), 0, 1, 16384},
 	{"limits.relay_buffers_mib", K_NUMBER, AT(relay_buffers_mib), 0, 1, 4096},
 	{"limits.digest_mib", K_NUMBER, AT(digest_mib), 0, 1, 65536},
 #undef AT
@@ -402,9 +409,18 @@ static int check(struct reading *r, const struct tip_yaml *root)
 	if (strlen(c->run_dir) > 80)
 		return bad(r, value_at(root, "run_dir"), "run_dir",
 			   "is longer than 80 bytes: a UNIX socket's path would not fit");
+	n = value_at(root, "limits");
 	if (c->max_relays_per_identity > c->max_relays)
-		return bad(r, value_at(root, "limits"), "limits.relays_per_identity",
-			   "must not be larger than relays");
+		return bad(r, n, "limits.relays_per_identity", "must not be larger than relays");
+	if (c->max_held_per_identity > c->max_held_connects)
+		return bad(r, n, "limits.held_connects_per_identity",
+			   "must not be larger than held_connects");
+	if (c->max_handshakes_per_identity > c->max_handshakes)
+		return bad(r, n, "limits.handshakes_per_identity",
+			   "must not be larger than handshakes");
+	if (c->max_connections_per_identity > c->max_connections)
+		return bad(r, n, "limits.connections_per_identity",
+			   "must not be larger than connections");
 	if (c->max_handshakes > c->max_relays)
 		return bad(r, value_at(root, "limits"), "limits.handshakes",
 			   "must not be larger than relays");
@@ -440,10 +456,17 @@ static void complete(struct tip_config *c, const struct tip_yaml *root)
 	/* Tokens of a short-lived authority are short-lived too. */
 	if (!c->jwt_ttl)
 		c->jwt_ttl = c->ca_ttl < JWT_TTL ? c->ca_ttl : JWT_TTL;
-	if (!given(root, "limits", "relays_per_identity"))
-		c->max_relays_per_identity = c->max_relays;
 	if (!given(root, "limits", "handshakes") && c->max_handshakes > c->max_relays)
 		c->max_handshakes = c->max_relays;
+	/* Nobody has more than half, unless somebody wants it so. */
+	if (!c->max_held_per_identity)
+		c->max_held_per_identity = (c->max_held_connects + 1) / 2;
+	if (!c->max_handshakes_per_identity)
+		c->max_handshakes_per_identity = (c->max_handshakes + 1) / 2;
+	if (!c->max_relays_per_identity)
+		c->max_relays_per_identity = (c->max_relays + 1) / 2;
+	if (!c->max_connections_per_identity)
+		c->max_connections_per_identity = (c->max_connections + 1) / 2;
 }
 
 struct tip_config *tip_config_parse(const char *name, const char *text, size_t len,
@@ -477,6 +500,9 @@ struct tip_config *tip_config_parse(const char *name, const char *text, size_t l
 	c->max_held_connects = 1024;
 	c->max_handshakes = 512;
 	c->max_relays = 4096;
+	c->max_redirects_per_identity = 16384;
+	c->max_redirects_per_namespace = 4096;
+	c->max_listeners_per_namespace = 2048;
 	c->relay_buffers_mib = 64;
 	c->digest_mib = 1024;
 

@@ -62,9 +62,13 @@ struct tip_config {
 	size_t nrequire;
 	uint32_t max_processes;
 	uint32_t lifecycle_ring, activity_ring; /* bytes */
-	uint32_t max_connections, max_connections_per_uid;
+	uint32_t max_connections, max_connections_per_uid, max_connections_per_identity;
 	/* Relayed connections: connect()s that are held, handshakes, all of them. */
-	uint32_t max_held_connects, max_handshakes, max_relays, max_relays_per_identity;
+	uint32_t max_held_connects, max_handshakes, max_relays;
+	uint32_t max_held_per_identity, max_handshakes_per_identity, max_relays_per_identity;
+	/* Entries of the kernel's tables. */
+	uint32_t max_redirects_per_identity, max_redirects_per_namespace;
+	uint32_t max_listeners_per_namespace;
 	uint32_t relay_buffers_mib;
 	uint32_t digest_mib; /* larger executables have no digest */
 };

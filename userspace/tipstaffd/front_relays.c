@@ -240,6 +240,7 @@ static int on_limits(struct tip_front_relays *r, const struct tip_link_msg *m,
 {
 	const struct tip_worker_limits limits = {
 		.relays = {.handshakes = m->numbers[0],
+			   .handshakes_per_identity = m->numbers[5],
 			   .connections = m->numbers[1],
 			   .per_identity = m->numbers[2]},
 		.buffers = (size_t)m->numbers[3] * 1024,

@@ -23,6 +23,7 @@
 #include "sensor/intercept.h"
 #include "tipstaffd/lacks.h"
 #include "tipstaffd/sandbox.h"
+#include "tipstaffd/quota.h"
 
 #define CATCH_UP_USEC      20000
 #define CATCH_UP_ROUNDS    150
@@ -334,6 +335,9 @@ static int open_sensor(struct tip_keeper *k, struct tip_error *err)
 		.scope = k->scope_dirs,
 		.nscope = c->nscope,
 		.max_processes = c->max_processes,
+		.redirects_per_netns = c->max_redirects_per_namespace,
+		.redirects_per_identity = c->max_redirects_per_identity,
+		.listeners_per_netns = c->max_listeners_per_namespace,
 		.lifecycle_ring = c->lifecycle_ring,
 		.activity_ring = c->activity_ring,
 		.lsm = c->enforcement && k->caps[TIP_CAP_LSM].works,
@@ -527,6 +531,7 @@ static void stop(struct tip_keeper *k)
 	tip_entries_free(k);
 	tip_vault_free(k->vault);
 	tip_matcher_free(k->matcher);
+	tip_quota_free(k);
 	for (size_t i = 0; k->scope_dirs && k->scope_dirs[i]; i++)
 		free((void *)k->scope_dirs[i]);
 	free(k->scope_dirs);

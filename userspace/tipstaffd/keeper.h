@@ -66,6 +66,7 @@ struct tip_keeper_digests {
 struct tip_conn {
 	struct tip_proc_key proc;
 	uint64_t id, exec_id;
+	uint32_t number; /* of the identity it is counted for; below TIP_ID_FIRST: of none */
 };
 
 /* front_process.c */
@@ -89,6 +90,7 @@ struct tip_keeper_workload {
 	int fd;
 	struct event *readable, *retry;
 	struct tip_map *conns; /* id -> struct tip_conn */
+	struct tip_map *of;    /* identity number -> how many, as a struct of workload_accept.c */
 	uint64_t next_id;
 	struct tip_waiting *waiting; /* accepted, but the client has not left connect() yet */
 	size_t nwaiting;
@@ -146,6 +148,7 @@ struct tip_keeper {
 	struct tip_control *control;
 	struct tip_vault *vault; /* NULL: `--check` */
 	struct tip_matcher *matcher;
+	struct tip_map *quotas; /* quota.c */
 	uint64_t evt_num;
 	uint64_t drops_told; /* dropped events that an alert has named */
 	uint64_t lifecycle_drops_seen;

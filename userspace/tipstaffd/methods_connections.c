@@ -53,7 +53,7 @@ json_t *tip_relays_stats(struct tip_keeper *k)
 		tip_intercept_stats(k->relays.intercept, &s);
 	return json_pack(
 		"{s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, "
-		"s:I, s:I, s:I}",
+		"s:I, s:I, s:I, s:I}",
 		"on", k->relays.intercept != NULL, "namespaces", (json_int_t)s.namespaces, "held",
 		(json_int_t)s.held, "relays", (json_int_t)s.flows, "handshakes", (json_int_t)n[0],
 		"open", (json_int_t)n[1], "buffers_kb", (json_int_t)n[2], "buffers_peak_kb",
@@ -62,7 +62,8 @@ json_t *tip_relays_stats(struct tip_keeper *k)
 		"kernel", (json_int_t)c[5], "released", (json_int_t)s.released, "refused",
 		(json_int_t)s.refused, "accepted", (json_int_t)s.accepted, "orphans",
 		(json_int_t)s.orphans, "limit_held", (json_int_t)s.limit_held, "limit_relays",
-		(json_int_t)s.limit_flows, "queue_drops", (json_int_t)s.queue_drops);
+		(json_int_t)s.limit_flows, "limit_legs", (json_int_t)s.limit_legs, "queue_drops",
+		(json_int_t)s.queue_drops);
 }
 
 TIP_METHOD(tip_method_connections)
@@ -74,5 +75,6 @@ TIP_METHOD(tip_method_connections)
 		for (const struct tip_flow *f = tip_intercept_next(k->relays.intercept, 0); f;
 		     f = tip_intercept_next(k->relays.intercept, f->id))
 			json_array_append_new(list, describe(k, f));
-	return json_pack("{s:o, s:o}", "connections", list, "stats", tip_relays_stats(k));
+	return json_pack("{s:o, s:o, s:o}", "connections", list, "stats", tip_relays_stats(k),
+			 "limits", tip_quota_json(k));
 }

@@ -107,6 +107,7 @@ static json_t *counters(const struct tip_sensor_stats *s)
 		[TIP_CTR_REDIRECTED] = "redirected",
 		[TIP_CTR_REDIRECTS_FULL] = "redirects_full",
 		[TIP_CTR_NO_WORKER] = "no_worker",
+		[TIP_CTR_LISTENERS_FULL] = "listeners_full",
 		[TIP_CTR_LOCAL_UNKNOWN] = "local_unknown",
 		[TIP_CTR_STEERED] = "steered",
 		[TIP_CTR_STEER_REFUSED] = "steer_refused",
@@ -210,6 +211,7 @@ TIP_METHOD(tip_method_status)
 	json_object_set_new(o, "processes", process_counts(k));
 	json_object_set_new(o, "identity", identity_counts(k));
 	json_object_set_new(o, "relays", tip_relays_stats(k));
+	json_object_set_new(o, "limits", tip_quota_json(k));
 	json_object_set_new(o, "quarantined",
 			    json_integer((json_int_t)tip_guard_quarantine_count(k->guard)));
 	json_object_set_new(o, "bpf",

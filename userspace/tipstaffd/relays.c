@@ -167,6 +167,19 @@ static void op_refused(void *ctx, const struct tip_flow *f, int err, const char 
 		tip_relays_tell_refused(ctx, f, err, why);
 }
 
+static void op_limited(void *ctx, const struct tip_flow *f, enum tip_limit limit)
+{
+	static const enum tip_quota quotas[] = {
+		[TIP_LIMIT_HELD] = TIP_QUOTA_HELD,
+		[TIP_LIMIT_HELD_IDENTITY] = TIP_QUOTA_HELD_IDENTITY,
+		[TIP_LIMIT_FLOWS] = TIP_QUOTA_RELAYS,
+	};
+	struct tip_keeper *k = ctx;
+	const struct tip_process *p = tip_process_by_exec_id(k->table, f->exec_id);
+
+	tip_quota_reached(k, quotas[limit], p ? client_id(k, f, p) : NULL, f->netns);
+}
+
 /* ---- intercept -> sensor ---- */
 
 static int op_attach(void *ctx, int netns_fd, uint64_t cookie)
@@ -329,6 +342,22 @@ static void on_wanted(struct tip_keeper *k, const struct tip_link_msg *m)
 	tip_intercept_wanted(k->relays.intercept, m->id);
 }
 
+/* Was it turned away by a limit? Those are told together. */
+static bool count_limit(struct tip_keeper *k, const struct tip_flow *f, enum tip_mtls_cause cause,
+			const char *own_id)
+{
+	enum tip_quota quota;
+
+	switch (cause) {
+	case TIP_MTLS_LIMIT_HANDSHAKES: quota = TIP_QUOTA_HANDSHAKES; break;
+	case TIP_MTLS_LIMIT_CONNECTIONS: quota = TIP_QUOTA_RELAYS; break;
+	case TIP_MTLS_LIMIT_IDENTITY: quota = TIP_QUOTA_RELAYS_IDENTITY; break;
+	default: return false;
+	}
+	tip_quota_reached(k, quota, own_id, f->netns);
+	return true;
+}
+
 static void on_ended(struct tip_keeper *k, const struct tip_link_msg *m)
 {
 	const enum tip_mtls_cause cause =
@@ -336,7 +365,7 @@ static void on_ended(struct tip_keeper *k, const struct tip_link_msg *m)
 	struct tip_relay_of_front *r = tip_map_delu(k->relays.relays, m->id);
 	const struct tip_flow *f = tip_intercept_flow(k->relays.intercept, m->id);
 
-	if (f && r)
+	if (f && r && !count_limit(k, f, cause, r->own_id))
 		tip_relays_tell(k, f, cause, r->own_id, m->name, m->text);
 	free_relay(r);
 	tip_intercept_ended(k->relays.intercept, m->id, errno_of(cause, m->error));
@@ -399,7 +428,8 @@ void tip_relays_feed(struct tip_keeper *k)
 			   .numbers = {c->max_handshakes, fit,
 				       c->max_relays_per_identity < fit ? c->max_relays_per_identity
 									: fit,
-				       c->relay_buffers_mib * 1024, tip_relays_ktls(k)},
+				       c->relay_buffers_mib * 1024, tip_relays_ktls(k),
+				       c->max_handshakes_per_identity},
 		   });
 	tip_relays_policy_feed(k);
 }
@@ -485,6 +515,7 @@ int tip_relays_open(struct tip_keeper *k, struct tip_error *err)
 		.joined = op_joined,
 		.cut = op_cut,
 		.refused = op_refused,
+		.limited = op_limited,
 		.attach = op_attach,
 		.detach = op_detach,
 		.worker_set = op_worker_set,
@@ -507,7 +538,9 @@ int tip_relays_open(struct tip_keeper *k, struct tip_error *err)
 		.names = c->traffic_namespaces,
 		.nnames = c->ntraffic_namespaces,
 		.max_held = c->max_held_connects,
+		.max_held_per_identity = c->max_held_per_identity,
 		.max_flows = c->max_relays,
+		.max_legs_per_netns = c->max_redirects_per_namespace,
 	};
 
 	if (!k->traffic.on)

@@ -7,6 +7,7 @@
 
 #include "mtls/cause.h"
 #include "tipstaffd/keeper.h"
+#include "tipstaffd/quota.h"
 
 /* Relayed connections in the keeper: between the files relays*.c and methods_connections.c. */
 

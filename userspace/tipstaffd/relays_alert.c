@@ -168,6 +168,10 @@ void tip_relays_denied(struct tip_keeper *k, const struct tip_event *ev,
 		{"fd.rport", rport},
 	};
 
+	if (s->reason == TIP_DENY_SHARE) {
+		tip_quota_reached(k, TIP_QUOTA_REDIRECTS, own, s->netns_cookie);
+		return;
+	}
 	expected_of(policy, expected, sizeof(expected));
 	inet_ntop(s->family, s->raddr, rip, sizeof(rip));
 	snprintf(rport, sizeof(rport), "%u", s->rport);

@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "tipstaffd/quota.h"
 
 /*
  * The Workload API's listener lives in the keeper: it survives the front, and only the keeper can
@@ -57,6 +58,36 @@ static void refuse(struct tip_keeper *k, int fd, const char *cause)
 	close(fd);
 }
 
+/* Connections of one identity. */
+struct tip_conns_of {
+	uint32_t count;
+};
+
+/* One more of that identity. False: it has its share. Who is not known has that of its user. */
+static bool count_in(struct tip_keeper *k, uint32_t number)
+{
+	struct tip_conns_of *of = tip_map_getu(k->workload.of, number);
+
+	if (number < TIP_ID_FIRST)
+		return true;
+	if (!of) {
+		of = tip_alloc(sizeof(*of));
+		tip_map_putu(k->workload.of, number, of);
+	}
+	if (of->count >= k->config->max_connections_per_identity)
+		return false;
+	of->count++;
+	return true;
+}
+
+static void count_out(struct tip_keeper *k, uint32_t number)
+{
+	struct tip_conns_of *of = tip_map_getu(k->workload.of, number);
+
+	if (number >= TIP_ID_FIRST && of && --of->count == 0)
+		free(tip_map_delu(k->workload.of, number));
+}
+
 static void hand_over(struct tip_keeper *k, int fd, const struct tip_unix_peer *peer)
 {
 	struct tip_process *p;
@@ -71,7 +102,13 @@ static void hand_over(struct tip_keeper *k, int fd, const struct tip_unix_peer *
 		p->reported = true;
 		tip_front_send_exec(k, p);
 	}
+	if (!count_in(k, p ? p->current : TIP_ID_PENDING)) {
+		tip_quota_reached(k, TIP_QUOTA_CONNECTIONS, p->spiffe_id, 0);
+		close(fd);
+		return;
+	}
 	c = tip_alloc(sizeof(*c));
+	c->number = p ? p->current : TIP_ID_PENDING;
 	c->id = ++k->workload.next_id;
 	c->proc = peer->proc;
 	c->exec_id = peer->exec_id;
@@ -277,6 +314,7 @@ int tip_workload_listen(struct tip_keeper *k, struct tip_error *err)
 	k->workload.fd = fd;
 	tip_fdstore_keep(k->fds, TIP_FD_WORKLOAD, fd);
 	k->workload.conns = tip_map_new();
+	k->workload.of = tip_map_new();
 	k->workload.readable = event_new(k->base, fd, EV_READ | EV_PERSIST, on_connection, k);
 	k->workload.retry = event_new(k->base, -1, 0, on_retry, k);
 	if (!k->workload.readable || !k->workload.retry)
@@ -311,13 +349,19 @@ void tip_workload_check(struct tip_keeper *k, uint64_t id, uint32_t ask)
 
 void tip_workload_gone(struct tip_keeper *k, uint64_t id)
 {
-	free(tip_map_delu(k->workload.conns, id));
+	struct tip_conn *c = tip_map_delu(k->workload.conns, id);
+
+	if (c)
+		count_out(k, c->number);
+	free(c);
 }
 
 void tip_workload_forget_all(struct tip_keeper *k)
 {
 	tip_map_free(k->workload.conns, free);
+	tip_map_free(k->workload.of, free);
 	k->workload.conns = tip_map_new();
+	k->workload.of = tip_map_new();
 }
 
 void tip_workload_close(struct tip_keeper *k)
@@ -335,4 +379,5 @@ void tip_workload_close(struct tip_keeper *k)
 	event_free(k->workload.retry);
 	close(k->workload.fd);
 	tip_map_free(k->workload.conns, free);
+	tip_map_free(k->workload.of, free);
 }

@@ -27,13 +27,16 @@ struct fake {
 	uint32_t daddr;
 	uint16_t dport;
 	int attach_err;
+	uint32_t number; /* identity at the hook */
 	bool has_listener;
 	int leg_err;
 	struct tip_listener listener;
 	/* what they were told */
 	char calls[256]; /* attach, worker_set, worker_clear, detach, as a w c d */
-	size_t nheld, noutbound, ninbound, njoined, ncut, nrefused, nours, nleg_set, nleg_clear;
+	size_t nheld, noutbound, ninbound, njoined, ncut, nrefused, nlimited, nours, nleg_set,
+		nleg_clear;
 	struct tip_flow flow;
+	enum tip_limit limit;
 	int cut_err, refused_err;
 	char why[64];
 	int wire, app; /* copies of what ops.outbound() or ops.inbound(), and ops.joined() gave */
@@ -121,6 +124,15 @@ static void fake_refused(void *ctx, const struct tip_flow *f, int err, const cha
 	w->flow = *f;
 	w->refused_err = err;
 	snprintf(w->why, sizeof(w->why), "%s", why);
+}
+
+static void fake_limited(void *ctx, const struct tip_flow *f, enum tip_limit limit)
+{
+	struct fake *w = ctx;
+
+	w->nlimited++;
+	w->flow = *f;
+	w->limit = limit;
 }
 
 /* An sk_lookup program that gives connections to `steered` to the socket in `sockmap`. */
@@ -234,7 +246,7 @@ static int fake_redirect(void *ctx, const struct tip_flow_key *k, struct tip_red
 		.proc = {.tgid = 42},
 		.exec_id = 4242,
 		.sk_cookie = w->app_cookie,
-		.current = 7,
+		.current = w->number,
 		.policy = 3,
 		.daddr = w->daddr,
 		.dport = w->dport,
@@ -312,6 +324,7 @@ static inline struct tip_intercept_ops fake_ops(struct fake *w)
 		.joined = fake_joined,
 		.cut = fake_cut,
 		.refused = fake_refused,
+		.limited = fake_limited,
 		.attach = fake_attach,
 		.detach = fake_detach,
 		.worker_set = fake_worker_set,
@@ -331,13 +344,17 @@ static inline struct tip_intercept_ops fake_ops(struct fake *w)
 /* `config` may change what is not said here; NULL changes nothing. */
 static inline void fake_open(struct fake *w, const struct tip_intercept_config *config)
 {
-	static const struct tip_intercept_config plain = {.max_held = 64, .max_flows = 64};
+	static const struct tip_intercept_config plain = {.max_held = 64,
+							  .max_held_per_identity = 64,
+							  .max_legs_per_netns = 64,
+							  .max_flows = 64};
 	struct tip_intercept_config c = config ? *config : plain;
 	const struct tip_intercept_ops ops = fake_ops(w);
 	struct tip_error err = {0};
 
 	*w = (struct fake){
 		.held = TIP_HELD_GO,
+		.number = 7,
 		.daddr = htonl(INADDR_LOOPBACK),
 		.dport = SERVER,
 		.steered = w->steered,

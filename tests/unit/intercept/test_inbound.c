@@ -97,7 +97,10 @@ static void no_leg(void **state)
 
 static void table_full(void **state)
 {
-	const struct tip_intercept_config few = {.max_held = 1, .max_flows = 1};
+	const struct tip_intercept_config few = {.max_held = 1,
+						 .max_held_per_identity = 1,
+						 .max_legs_per_netns = 64,
+						 .max_flows = 1};
 	struct fake w = {.steered = STEERED};
 	int a, b;
 
@@ -117,7 +120,10 @@ static void table_full(void **state)
 /* Without a front a connection is reset, and takes nobody's place. */
 static void nobody_takes_it(void **state)
 {
-	const struct tip_intercept_config few = {.max_held = 1, .max_flows = 1};
+	const struct tip_intercept_config few = {.max_held = 1,
+						 .max_held_per_identity = 1,
+						 .max_legs_per_netns = 64,
+						 .max_flows = 1};
 	struct fake w = {.steered = STEERED};
 
 	fake_open(&w, &few);
@@ -168,7 +174,7 @@ static void front_dies(void **state)
 static int leg_and_over(struct fake *w, int server)
 {
 	struct tip_netns *ns = tip_map_getu(w->ic->spaces, w->space.inode);
-	struct tip_flow_entry *f = tip_flow_begin(w->ic, ns, true);
+	struct tip_flow_entry *f = tip_flow_begin(w->ic, ns, true, TIP_ID_PENDING);
 	int leg, app = -1;
 
 	f->pub.local = (struct tip_end){htonl(INADDR_LOOPBACK), SERVER};

@@ -21,6 +21,8 @@ static void succeed(struct fake *w, bool doors)
 					       .run_dir = "/run",
 					       .port = PORT,
 					       .max_held = 64,
+					       .max_held_per_identity = 64,
+					       .max_legs_per_netns = 64,
 					       .max_flows = 64};
 	const struct tip_intercept_ops ops = fake_ops(w);
 	struct tip_error err = {0};

@@ -208,7 +208,10 @@ static void not_redirected(void **state)
 
 static void limits(void **state)
 {
-	const struct tip_intercept_config few = {.max_held = 1, .max_flows = 2};
+	const struct tip_intercept_config few = {.max_held = 1,
+						 .max_held_per_identity = 1,
+						 .max_legs_per_netns = 64,
+						 .max_flows = 2};
 	struct caller a, b;
 	struct fake w = {0};
 	int server;
@@ -221,7 +224,8 @@ static void limits(void **state)
 	call(&b, &w);
 	assert_int_equal(answer(&b, &w), EHOSTUNREACH);
 	assert_int_equal(stats_of(&w).limit_held, 1);
-	assert_int_equal(w.nrefused, 1);
+	assert_int_equal(w.nlimited, 1);
+	assert_int_equal(w.limit, TIP_LIMIT_HELD);
 	assert_int_equal(w.flow.exec_id, 4242);
 	close(b.fd);
 	tip_intercept_wanted(w.ic, tip_intercept_next(w.ic, 0)->id);
@@ -237,9 +241,63 @@ static void limits(void **state)
 	call(&b, &w);
 	assert_int_equal(answer(&b, &w), EHOSTUNREACH);
 	assert_int_equal(stats_of(&w).limit_flows, 1);
+	assert_int_equal(w.limit, TIP_LIMIT_FLOWS);
 	assert_int_equal(stats_of(&w).limit_held, 1);
 	close(a.fd);
 	close(b.fd);
+	close(server);
+	fake_close(&w);
+}
+
+/* An identity has its share of what is held, and who is not known that of the namespace. */
+static void one_identity_does_not_hold_all(void **state)
+{
+	const struct tip_intercept_config few = {.max_held = 4,
+						 .max_held_per_identity = 1,
+						 .max_legs_per_netns = 64,
+						 .max_flows = 8};
+	struct caller a, b, c, d;
+	const struct tip_flow *f;
+	struct fake w = {0};
+	int server;
+
+	fake_open(&w, &few);
+	fake_serve(&w);
+	server = listen_in(&w.space, "127.0.0.1", SERVER);
+	w.number = TIP_ID_FIRST;
+	call(&a, &w);
+	UNTIL(&w, w.noutbound == 1);
+	call(&b, &w);
+	assert_int_equal(answer(&b, &w), EHOSTUNREACH);
+	assert_int_equal(w.limit, TIP_LIMIT_HELD_IDENTITY);
+	assert_int_equal(w.flow.current, TIP_ID_FIRST);
+	close(b.fd);
+	w.number = TIP_ID_FIRST + 1;
+	call(&b, &w);
+	UNTIL(&w, w.noutbound == 2);
+	w.number = TIP_ID_PENDING;
+	call(&c, &w);
+	UNTIL(&w, w.noutbound == 3);
+	call(&d, &w);
+	assert_int_equal(answer(&d, &w), EHOSTUNREACH);
+	assert_int_equal(w.nlimited, 2);
+	close(d.fd);
+	/* What is given back can be had again. */
+	tip_intercept_ended(w.ic, tip_intercept_next(w.ic, 0)->id, ECONNREFUSED);
+	assert_int_equal(answer(&a, &w), ECONNREFUSED);
+	close(a.fd);
+	w.number = TIP_ID_FIRST;
+	call(&a, &w);
+	UNTIL(&w, w.noutbound == 4);
+	assert_int_equal(w.nlimited, 2);
+	while ((f = tip_intercept_next(w.ic, 0)))
+		tip_intercept_ended(w.ic, f->id, ECONNREFUSED);
+	assert_int_equal(answer(&a, &w), ECONNREFUSED);
+	assert_int_equal(answer(&b, &w), ECONNREFUSED);
+	assert_int_equal(answer(&c, &w), ECONNREFUSED);
+	close(a.fd);
+	close(b.fd);
+	close(c.fd);
 	close(server);
 	fake_close(&w);
 }
@@ -523,6 +581,7 @@ static int tests(void)
 		cmocka_unit_test(waits_for_identity),
 		cmocka_unit_test(not_redirected),
 		cmocka_unit_test(limits),
+		cmocka_unit_test(one_identity_does_not_hold_all),
 		cmocka_unit_test(application_gives_up),
 		cmocka_unit_test(gone_before_the_release),
 		cmocka_unit_test(closed_before_the_accept),

@@ -7,6 +7,8 @@
 
 static const char *const patterns[] = {"pod-*"};
 static const struct tip_intercept_config named = {.max_held = 64,
+						  .max_held_per_identity = 64,
+						  .max_legs_per_netns = 64,
 						  .max_flows = 64,
 						  .names = patterns,
 						  .nnames = 1};
@@ -173,7 +175,11 @@ static void wrong_process(void **state)
 
 static void initial_namespace(void **state)
 {
-	const struct tip_intercept_config host = {.max_held = 1, .max_flows = 1, .host = true};
+	const struct tip_intercept_config host = {.max_held = 1,
+						  .max_held_per_identity = 1,
+						  .max_legs_per_netns = 64,
+						  .max_flows = 1,
+						  .host = true};
 	const int fd = open("/proc/2/ns/net", O_RDONLY | O_CLOEXEC);
 	const uint32_t inode = inode_of(fd);
 	struct fake w = {0};
@@ -245,8 +251,13 @@ static void port_taken(void **state)
 /* The next daemon finds rules and connections of this one. */
 static void served_again(void **state)
 {
-	const struct tip_intercept_config c = {
-		.instance = "unit", .run_dir = "/run", .port = PORT, .max_held = 8, .max_flows = 8};
+	const struct tip_intercept_config c = {.instance = "unit",
+					       .run_dir = "/run",
+					       .port = PORT,
+					       .max_held = 8,
+					       .max_held_per_identity = 8,
+					       .max_legs_per_netns = 64,
+					       .max_flows = 8};
 	struct tip_intercept_ops ops;
 	struct tip_error err = {0};
 	struct fake w = {0};

@@ -153,7 +153,10 @@ static inline void duo_ended(void *ctx, const struct tip_worker_end *end)
 static inline struct tip_worker_limits duo_limits(void)
 {
 	return (struct tip_worker_limits){
-		.relays = {.handshakes = 16, .connections = 8, .per_identity = 8},
+		.relays = {.handshakes = 16,
+			   .handshakes_per_identity = 8,
+			   .connections = 8,
+			   .per_identity = 8},
 		.buffers = 1048576,
 		.records = records,
 	};

@@ -13,6 +13,7 @@
 #define FOUR  "spiffe://a.test/4"
 
 static const struct tip_relay_limits limits = {.handshakes = 4,
+					       .handshakes_per_identity = 2,
 					       .connections = 5,
 					       .per_identity = 3};
 

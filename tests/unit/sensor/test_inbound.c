@@ -328,6 +328,42 @@ static void a_policy_finds_who_was_there_before(void **state)
 	assert_false(known(DEST, 8080));
 }
 
+/* What is beyond a namespace's share is not entered, and found all the same. */
+static void a_namespace_has_its_share(void **state)
+{
+	const uint32_t before = kernel.s ? kernel.s->settings.listeners_per_netns : 0;
+	struct tip_listener by;
+	uint64_t full;
+	int fd[3];
+
+	needs_root();
+	cover();
+	kernel.s->settings.listeners_per_netns = 2;
+	assert_int_equal(tip_settings_write(kernel.s), 0);
+	full = counter(TIP_CTR_LISTENERS_FULL);
+	for (uint16_t i = 0; i < 3; i++)
+		fd[i] = listen4(make_socket(AF_INET, SOCK_STREAM), DEST, (uint16_t)(8080 + i));
+	assert_int_equal(entries(), 2);
+	assert_int_equal(counter(TIP_CTR_LISTENERS_FULL), full + 1);
+	assert_false(known(DEST, 8082));
+	assert_int_equal(tip_sensor_listener_search(kernel.s, kernel.cookie, ip4(DEST), 8082, &by),
+			 0);
+	assert_int_equal(by.exec_id, kernel.exec_id);
+	assert_int_equal(entries(), 2);
+	close(fd[0]);
+	fd[0] = listen4(make_socket(AF_INET, SOCK_STREAM), DEST, 8083);
+	assert_true(known(DEST, 8083));
+	close(fd[0]);
+	/* A walk enters what has come to have a place. */
+	assert_true(tip_sensor_listeners_scan(kernel.s) >= 0);
+	assert_true(known(DEST, 8082));
+	close(fd[1]);
+	close(fd[2]);
+	assert_int_equal(entries(), 0);
+	kernel.s->settings.listeners_per_netns = before;
+	assert_int_equal(tip_settings_write(kernel.s), 0);
+}
+
 static void a_full_table_hides_nobody(void **state)
 {
 	struct tip_listener_key k = {.netns = 1};
@@ -628,6 +664,7 @@ int main(void)
 		cmocka_unit_test_setup(what_cannot_be_seen_is_counted, clean),
 		cmocka_unit_test_setup(only_what_a_policy_covers_is_entered, clean),
 		cmocka_unit_test_setup(a_policy_finds_who_was_there_before, clean),
+		cmocka_unit_test_setup(a_namespace_has_its_share, clean),
 		cmocka_unit_test_setup(a_full_table_hides_nobody, clean),
 		cmocka_unit_test_setup(a_scan_finds_what_the_hooks_missed, clean),
 		cmocka_unit_test_setup(enforced_ports_are_the_workers, clean),

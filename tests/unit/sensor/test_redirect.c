@@ -422,7 +422,7 @@ static void bound_to_a_device_is_unreachable(void **state)
 /* An eighth of 512 places is for one namespace; who closes gives its own back. */
 static void a_namespace_has_its_share(void **state)
 {
-	const uint64_t all = 0;
+	const struct tip_share_key all = {0}, here = {.netns = kernel.cookie};
 	uint64_t before;
 	int64_t n = -1;
 	int fd[64], got[64];
@@ -445,19 +445,54 @@ static void a_namespace_has_its_share(void **state)
 			close(got[i]);
 			close(fd[i]);
 		}
-		until(tip_map_lookup(kernel.s, TIP_MAP_REDIRECT_COUNTS, &kernel.cookie, &n) == 0 &&
-		      n == 0);
+		until(tip_map_lookup(kernel.s, TIP_MAP_SHARES, &here, &n) == 0 && n == 0);
 	}
 	/* All of them together. */
-	assert_int_equal(tip_map_lookup(kernel.s, TIP_MAP_REDIRECT_COUNTS, &all, &n), 0);
+	assert_int_equal(tip_map_lookup(kernel.s, TIP_MAP_SHARES, &all, &n), 0);
 	assert_int_equal(n, 0);
 	n = 512;
-	assert_int_equal(tip_map_update(kernel.s, TIP_MAP_REDIRECT_COUNTS, &all, &n, BPF_ANY), 0);
+	assert_int_equal(tip_map_update(kernel.s, TIP_MAP_SHARES, &all, &n, BPF_ANY), 0);
 	assert_int_equal(try4(DEST, 80), EHOSTUNREACH);
 	assert_int_equal(counter(TIP_CTR_REDIRECTS_FULL), before + 1);
 	n = 0;
-	assert_int_equal(tip_map_update(kernel.s, TIP_MAP_REDIRECT_COUNTS, &all, &n, BPF_ANY), 0);
+	assert_int_equal(tip_map_update(kernel.s, TIP_MAP_SHARES, &all, &n, BPF_ANY), 0);
 	assert_int_equal(try4(DEST, 80), 0);
+}
+
+/* Whoever has an identity has its share over all namespaces; the keeper hears of what is refused.
+ */
+static void an_identity_has_its_share(void **state)
+{
+	const struct tip_share_key ours = {.number = IDENTITY};
+	const unsigned int told = kernel.ndenied;
+	int64_t n = -1;
+	int fd[2], got[2];
+
+	needs_root();
+	strict(DEST, 80);
+	allow(1);
+	worker_up();
+	kernel.s->settings.redirects_per_identity = 2;
+	assert_int_equal(tip_settings_write(kernel.s), 0);
+	for (int i = 0; i < 2; i++) {
+		fd[i] = make_socket(AF_INET, SOCK_STREAM);
+		assert_int_equal(dial4(fd[i], DEST, 80), 0);
+		got[i] = accept_one(kernel.worker, NULL);
+	}
+	until((assert_int_equal(try4(DEST, 80), EHOSTUNREACH), drain(), kernel.ndenied > told));
+	assert_int_equal(kernel.denied.reason, TIP_DENY_SHARE);
+	/* Who is not known yet has the namespace's. */
+	become(TIP_ID_PENDING);
+	assert_int_equal(try4(DEST, 80), 0);
+	become(IDENTITY);
+	for (int i = 0; i < 2; i++) {
+		close(got[i]);
+		close(fd[i]);
+	}
+	until(tip_map_lookup(kernel.s, TIP_MAP_SHARES, &ours, &n) == 0 && n == 0);
+	assert_int_equal(try4(DEST, 80), 0);
+	kernel.s->settings.redirects_per_identity = 256;
+	assert_int_equal(tip_settings_write(kernel.s), 0);
 }
 
 /* Full though the hook saw room: the worker knows nothing of the connection, and resets it. */
@@ -545,6 +580,7 @@ int main(void)
 		cmocka_unit_test_setup(the_worker_is_not_dialled, clean),
 		cmocka_unit_test_setup(bound_to_a_device_is_unreachable, clean),
 		cmocka_unit_test_setup(a_namespace_has_its_share, clean),
+		cmocka_unit_test_setup(an_identity_has_its_share, clean),
 		cmocka_unit_test_setup(a_full_table_is_counted, clean),
 		cmocka_unit_test_setup(ours_go_where_they_want, clean),
 		cmocka_unit_test_setup(the_port_is_the_workers, clean),

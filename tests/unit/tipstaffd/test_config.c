@@ -40,7 +40,10 @@ static void defaults_are_what_the_manual_says(void **state)
 	assert_int_equal(c->max_held_connects, 1024);
 	assert_int_equal(c->max_handshakes, 512);
 	assert_int_equal(c->max_relays, 4096);
-	assert_int_equal(c->max_relays_per_identity, 4096);
+	assert_int_equal(c->max_relays_per_identity, 2048);
+	assert_int_equal(c->max_held_per_identity, 512);
+	assert_int_equal(c->max_handshakes_per_identity, 256);
+	assert_int_equal(c->max_connections_per_identity, 2048);
 	assert_int_equal(c->relay_buffers_mib, 64);
 	/* The whole node: its own network namespace, and every one that has a name. */
 	assert_true(c->traffic_host);
@@ -61,7 +64,7 @@ static void traffic_defaults_follow_other_keys(void **state)
 	assert_int_equal(c->ntraffic_files, 0);
 	assert_false(c->traffic_host);
 	assert_int_equal(c->ntraffic_namespaces, 0);
-	assert_int_equal(c->max_relays_per_identity, 100);
+	assert_int_equal(c->max_relays_per_identity, 50);
 	assert_int_equal(c->max_handshakes, 100);
 	tip_config_free(c);
 	c = parse("trust_domain: a\nscope: {cgroups: [/a]}\n"
@@ -190,6 +193,10 @@ static void mistakes_are_told_with_their_place(void **state)
 		{"trust_domain: a\ntraffic: {namespaces: ['']}\n", 2, 24, "1 to 255 bytes"},
 		{"trust_domain: a\nlimits: {relays: 8, relays_per_identity: 9}\n", 2, 9,
 		 "not be larger than relays"},
+		{"trust_domain: a\nlimits: {handshakes: 8, handshakes_per_identity: 9}\n", 2, 9,
+		 "not be larger than handshakes"},
+		{"trust_domain: a\nlimits: {held_connects: 8, held_connects_per_identity: 9}\n", 2,
+		 9, "not be larger than held_connects"},
 		{"trust_domain: a\nlimits: {relays: 8, handshakes: 9}\n", 2, 9,
 		 "not be larger than relays"},
 		{"trust_domain: a\ntrust_domain: b\n", 2, 1, ""},
