@@ -129,7 +129,7 @@ def test_restart_keeps_the_key(daemon, need):
 
 def test_next_key_is_published_before_it_signs(world):
     """A short-lived authority: its stream tells of the second key while the first one still signs."""
-    d = world.daemon("short", entries=[entry(world, "backend")],
+    d = world.daemon("short", entries=[entry(world, "backend", scope="short")],
                      identity={"authority": {"ca_ttl": "60s", "x509_ttl": "20s", "jwt_ttl": "10s"}})
     d.start()
     p = world.workload("backend", daemon=d, uid=UID["backend"])

@@ -15,6 +15,8 @@ import pytest
 from conftest import UID, entry, spiffe
 from world import until
 
+# The first test waits until the program is built.
+pytestmark = pytest.mark.timeout(600)
 HERE = pathlib.Path(__file__).parent / "go"
 AUDIENCE = "spiffe://example.org/peer"
 FRONTEND, BACKEND = spiffe("frontend"), spiffe("backend")
