@@ -21,6 +21,11 @@ static bool traffic(const struct tip_config *c)
 	return c->traffic;
 }
 
+static bool kernel_records(const struct tip_config *c)
+{
+	return c->traffic && c->records != TIP_RECORDS_USER;
+}
+
 static const struct {
 	enum tip_capability cap;
 	bool (*wanted)(const struct tip_config *c);
@@ -28,9 +33,9 @@ static const struct {
 	const char *follows;
 } lacks[] = {
 	{TIP_CAP_LSM, enforcement, false,
-	 "no act is denied before it happens: a rule that kills ends the process as its system call "
-	 "returns"},
-	{TIP_CAP_KTLS, traffic, false,
+	 "no act is denied before it happens: a rule that kills ends the process as its system "
+	 "call returns"},
+	{TIP_CAP_KTLS, kernel_records, false,
 	 "mTLS records are encrypted in the front, by OpenSSL, and not by the kernel"},
 	{TIP_CAP_CGROUP2, always, false,
 	 "no process has a cgroup path: cgroup:path selectors and rules about containers match "
@@ -67,8 +72,8 @@ void tip_lacks_alert(struct tip_keeper *k)
 
 		if (!lacks[i].unprotected || !lacking(k, i))
 			continue;
-		snprintf(text, sizeof(text), "Configured protection is missing | lacks=%s: %s", name,
-			 lacks[i].follows);
+		snprintf(text, sizeof(text), "Configured protection is missing | lacks=%s: %s",
+			 name, lacks[i].follows);
 		tip_keeper_alert(k, "Configured protection missing", TIP_PRIO_CRITICAL, NULL, extra,
 				 TIP_ARRAY_SIZE(extra), text);
 	}
@@ -80,11 +85,11 @@ json_t *tip_lacks_json(const struct tip_keeper *k)
 
 	for (size_t i = 0; i < TIP_ARRAY_SIZE(lacks); i++)
 		if (lacking(k, i))
-			json_array_append_new(
-				list, json_pack("{s:s, s:s, s:s, s:b}", "capability",
-						tip_capability_name(lacks[i].cap), "detail",
-						k->caps[lacks[i].cap].detail, "follows",
-						lacks[i].follows, "unprotected",
-						(int)lacks[i].unprotected));
+			json_array_append_new(list,
+					      json_pack("{s:s, s:s, s:s, s:b}", "capability",
+							tip_capability_name(lacks[i].cap), "detail",
+							k->caps[lacks[i].cap].detail, "follows",
+							lacks[i].follows, "unprotected",
+							(int)lacks[i].unprotected));
 	return list;
 }

@@ -7,9 +7,9 @@
 #include "tipstaffd/keeper.h"
 
 /*
- * What the configuration asks for and this kernel does not give, and what follows from that. A start
- * goes on without it (`require` is for those who want none), so it is said in the log, in `status`
- * and, where something is left unprotected, by an alert: never silently weaker.
+ * What the configuration asks for and this kernel does not give, and what follows from that. A
+ * start goes on without it (`require` is for those who want none), so it is said in the log, in
+ * `status` and, where something is left unprotected, by an alert: never silently weaker.
  */
 
 /* After the probe: one warning for each. */
