@@ -107,7 +107,7 @@ test: ## install what is missing; lint, unit, fuzz seeds, integration, interop; 
 		vm-6.12 vm-rotated vm-tools -- check-skips; status=$$?; $(GIVE_BACK); exit $$status
 check-skips: ## fail if a test was skipped in each of the runs since they were counted anew by `make test`
 	@tools/check-skips $(BUILD)/test/ran-*.json
-demo: ## install what is missing, build, and act out thirteen scenes (root)
+demo: ## install what is missing, build, and act out fourteen scenes (root)
 	@BUILD=$(BUILD) tools/install-deps demo
 	@+$(MAKE) --no-print-directory $(PARALLEL) all
 	@$(PYTHON_ENV) tools/demo; status=$$?; $(GIVE_BACK); exit $$status

@@ -11,7 +11,7 @@ VM_NAME = vm-test-$(KERNEL)
 # shallow clone cannot count commits; sudo's root may read the clone of another.
 VM_ROTATED := $(shell case $$(git -c safe.directory='*' rev-parse HEAD 2>/dev/null) in (*[13579bdf]) echo 7 ;; (*) echo 6.1 ;; esac)
 
-.PHONY: vm-test vm-tools vm-6.12 vm-rotated
+.PHONY: demo-vm vm-test vm-tools vm-6.12 vm-rotated
 vm-test: ## smoke and integration tests under a stock Debian kernel, emulated: KERNEL=6.1, 6.12 or 7 (root)
 	@BUILD=$(BUILD) tools/install-deps test
 	@+$(MAKE) --no-print-directory $(PARALLEL) all attacks
@@ -29,3 +29,9 @@ vm-6.12: ## a part of the integration tests under Linux 6.12 (root)
 	@+$(MAKE) --no-print-directory vm-test KERNEL=6.12 PYTEST="-m 'needs or kernel'"
 vm-rotated: ## a smaller part under Linux 6.1 or 7, by the commit (root)
 	@+$(MAKE) --no-print-directory vm-test KERNEL=$(VM_ROTATED) PYTEST="-m 'needs or kernel(each=True)'"
+
+demo-vm: ## the demo under Linux 6.12, where the kernel denies and encrypts (root)
+	@BUILD=$(BUILD) tools/install-deps test
+	@+$(MAKE) --no-print-directory $(PARALLEL) all
+	@tools/vm run --kernel 6.12 --mem 3000 --timeout 1200 -- env BUILD=$(BUILD) tools/demo --best; \
+		status=$$?; $(GIVE_BACK); exit $$status
