@@ -80,9 +80,29 @@ $(BUILD)/bench/%: tools/bench-%.c tests/attacks/attack.c tests/attacks/attack.h
 PYTHON_ENV := BUILD=$(BUILD) PYTHONPATH=tools PYTHONDONTWRITEBYTECODE=1
 RUN_PYTEST = $(PYTHON_ENV) $(BUILD)/venv/bin/python -m pytest -c tests/pytest.ini --rootdir=tests $(PYTEST)
 
-.PHONY: integration interop attacks
+# Daemons of other layouts, for the tests of upgrades: only the sensor room knows its layout. `same` has another number and
+# nothing else, `policy` other maps for policies, `all` nothing in common.
+NEXT := same policy all
+NEXT_same := -DTIP_ABI_VERSION=900
+NEXT_policy := -DTIP_ABI_VERSION=901 -DTIP_ABI_POLICY=901
+NEXT_all := -DTIP_ABI_VERSION=902 $(foreach g,PROCESSES POLICY SOCKETS EVENTS,-DTIP_ABI_$(g)=902)
+NEXT_BIN := $(NEXT:%=$(BUILD)/next/%/tipstaffd)
+next_sensor = $(SRC_sensor:userspace/sensor/%.c=$(BUILD)/next/$(1)/%.o)
+define NEXT_RULES
+$(BUILD)/next/$(1)/%.o: userspace/sensor/%.c $(BUILD)/tipstaffd
+	@mkdir -p $$(@D)
+	@$$(CC) $$(CPPFLAGS) $$(CFLAGS_ALL) $$(NEXT_$(1)) -c $$< -o $$@
+$(BUILD)/next/$(1)/tipstaffd: $(call next_sensor,$(1)) $(filter-out %/sensor.a,$(call archives,obj,tipstaffd))
+	@echo "  LINK    $$@"
+	@$$(CC) $$(CFLAGS_ALL) $$(LDFLAGS_ALL) -o $$@ -Wl,--start-group $$^ -Wl,--end-group $$(LIBS)
+	@ln -sfn ../../tipstaff $$(@D)/tipstaff
+endef
+$(foreach n,$(NEXT),$(eval $(call NEXT_RULES,$(n))))
+
+.PHONY: integration interop attacks next
 attacks: $(ATTACK_BIN)
-integration: all attacks ## integration tests (pytest, root) against the built daemon
+next: $(NEXT_BIN)
+integration: all attacks next ## integration tests (pytest, root) against the built daemon
 	@$(RUN_PYTEST) --ran $(BUILD)/test/ran-$@.json tests/integration
 interop: all attacks ## interop tests (pytest, root): py-spiffe, grpcio, openssl, Envoy
 	@$(RUN_PYTEST) --ran $(BUILD)/test/ran-$@.json tests/interop

@@ -10,10 +10,26 @@
  */
 
 /*
- * The layout's version. It is part of the pin directory's name: a daemon never
- * adopts maps of another layout.
+ * The layout's version. It is part of the pin directory's name. A daemon goes on with those maps of
+ * an earlier layout that are the same in its own: for each group, the layout in which one of its
+ * maps last changed. Who changes one raises the version, and sets its group's number to that.
+ * (Tests build a second daemon with other numbers.)
  */
+#ifndef TIP_ABI_VERSION
 #define TIP_ABI_VERSION 3
+#endif
+#ifndef TIP_ABI_PROCESSES
+#define TIP_ABI_PROCESSES 3 /* procs, bindings, sequence, quarantine, identity_names */
+#endif
+#ifndef TIP_ABI_POLICY
+#define TIP_ABI_POLICY 3 /* settings, and the maps that rules and policies are compiled to */
+#endif
+#ifndef TIP_ABI_SOCKETS
+#define TIP_ABI_SOCKETS 3 /* connections of the Workload API, and those that are relayed */
+#endif
+#ifndef TIP_ABI_EVENTS
+#define TIP_ABI_EVENTS 3 /* records in the rings, counters */
+#endif
 
 /* ---- identity ---------------------------------------------------------- */
 

@@ -71,6 +71,14 @@ struct tip_alerts *tip_alerts_new(const struct tip_alerts_config *config, struct
 	return a;
 }
 
+size_t tip_alerts_waiting(struct tip_alerts *a)
+{
+	const size_t out = a->out ? tip_sink_waiting(a->out) : 0;
+	const size_t file = a->file ? tip_sink_waiting(a->file) : 0;
+
+	return out > file ? out : file;
+}
+
 void tip_alerts_free(struct tip_alerts *a)
 {
 	uint64_t deadline = tip_clock_monotonic() + DRAIN_NS;

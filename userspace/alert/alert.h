@@ -30,6 +30,8 @@ struct tip_alerts_config {
 
 /* NULL with `err` when the file cannot be opened. */
 struct tip_alerts *tip_alerts_new(const struct tip_alerts_config *config, struct tip_error *err);
+/* How many alerts wait in the fuller queue: a caller that has a backlog can wait for it. */
+size_t tip_alerts_waiting(struct tip_alerts *a);
 /* Waits up to two seconds for the queues to drain; what a stuck reader has not taken by then is
  * lost. */
 void tip_alerts_free(struct tip_alerts *a);

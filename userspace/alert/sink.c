@@ -287,6 +287,16 @@ void tip_sink_set_fd(struct tip_sink *s, int fd)
 	pthread_mutex_unlock(&s->lock);
 }
 
+size_t tip_sink_waiting(struct tip_sink *s)
+{
+	size_t n;
+
+	pthread_mutex_lock(&s->lock);
+	n = s->count;
+	pthread_mutex_unlock(&s->lock);
+	return n;
+}
+
 void tip_sink_stats(struct tip_sink *s, uint64_t *written, uint64_t *dropped)
 {
 	pthread_mutex_lock(&s->lock);

@@ -39,6 +39,7 @@ void tip_sink_free(struct tip_sink *s);
 void tip_sink_put(struct tip_sink *s, struct tip_line *line);
 /* The thread changes over to `fd` before its next line. */
 void tip_sink_set_fd(struct tip_sink *s, int fd);
+size_t tip_sink_waiting(struct tip_sink *s); /* lines in the queue */
 void tip_sink_stats(struct tip_sink *s, uint64_t *written, uint64_t *dropped);
 
 /* Opens an alert file: appended, created 0600, no symlink, a regular file or a character device.

@@ -44,8 +44,7 @@ int tip_instances_lock(struct tip_error *err)
 
 /* ---- what another instance says of itself ---- */
 
-/* The head of the settings that are pinned at `path`: 1, 0 if there are none, or -1. */
-static int read_head(const char *path, struct tip_settings *out)
+int tip_settings_head(const char *path, struct tip_settings *out)
 {
 	const int fd = bpf_obj_get(path);
 	struct bpf_map_info info = {0};
@@ -217,7 +216,7 @@ static int check_instance(const char *instance, const struct tip_sensor_config *
 			continue;
 		snprintf(path, sizeof(path), TIP_PIN_ROOT "/%.64s/%.64s/settings", instance,
 			 entry->d_name);
-		switch (read_head(path, &st)) {
+		switch (tip_settings_head(path, &st)) {
 		case 0: break;
 		case 1:
 			/* Nothing of it acts yet: its start has not come that far, and never will.

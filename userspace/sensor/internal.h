@@ -161,6 +161,14 @@ struct tip_sensor {
 	struct tip_sensor_ops ops;
 	bool pinned;
 	bool adopted;
+	bool standby;                 /* our programs do not act yet: see upgrade.c */
+	bool retiring;                /* the former layout still acts beside ours */
+	bool prune_hooks, no_lookups; /* what the configuration wants to be removed at the commit */
+	struct {
+		unsigned int version; /* 0: no other layout is at work */
+		uint64_t build;
+		char dir[128];
+	} former;
 	uint32_t groups;     /* TIP_GROUP_*: what this start takes */
 	uint64_t generation; /* settings.build of our programs */
 	char dir[128];       /* where the state maps are pinned */
@@ -240,10 +248,15 @@ void tip_lookup_remove(struct tip_sensor *s);
 /* Makes sure of bpffs, makes and locks the instance's folder, and sets s->dir. */
 int tip_pin_open(struct tip_sensor *s, const char *instance, struct tip_error *err);
 
-/* Removes what a start that failed has pinned, unless a generation has been active there. */
+/* Removes what a start that failed has pinned: all of it, or beside a generation that acts its own.
+ */
 void tip_pin_abandon(struct tip_sensor *s);
 
-/* Opens what is pinned: the state maps. Missing ones stay -1; one of another layout is an error. */
+/* Empties the folder of our layout. */
+int tip_pin_anew(struct tip_sensor *s, struct tip_error *err);
+
+/* Opens what is pinned: the state maps, those of a former layout included that are the same.
+ * Missing ones stay -1; one of another layout is an error. */
 int tip_pin_state(struct tip_sensor *s, struct tip_error *err);
 
 /*
@@ -276,7 +289,19 @@ void tip_pin_remove_own(struct tip_sensor *s);
 void tip_pin_hook_path(const struct tip_sensor *s, enum tip_sensor_prog prog, uint64_t cgroup,
 		       char *buf, size_t size);
 
+/* ---- upgrade.c ---- */
+
+/* Fills s->former if another layout of the instance is at work, and not ours. */
+void tip_upgrade_find(struct tip_sensor *s, const char *instance);
+/* The map of the former layout, if it is the same in ours: a descriptor or -1. */
+int tip_upgrade_open(const struct tip_sensor *s, enum tip_sensor_map map);
+bool tip_upgrade_shares(const struct tip_sensor *s, enum tip_sensor_map map);
+
 /* ---- instances.c ---- */
+
+/* The head of the settings of any layout that are pinned at `path`: 1, 0 if there are none, or -1.
+ */
+int tip_settings_head(const char *path, struct tip_settings *out);
 
 /*
  * Held over the last check and the store of our settings, which say what our scope is: of two that

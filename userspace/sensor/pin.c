@@ -185,12 +185,13 @@ int tip_pin_state(struct tip_sensor *s, struct tip_error *err)
 		struct bpf_map_info info;
 
 		s->maps[i] = open_map(s->dir, i);
-		if (s->maps[i] < 0) {
-			if (errno != ENOENT)
-				return tip_error_set(err, "cannot open %s/%s: %s", s->dir,
-						     tip_map_names[i], strerror(errno));
+		if (s->maps[i] < 0 && errno != ENOENT)
+			return tip_error_set(err, "cannot open %s/%s: %s", s->dir, tip_map_names[i],
+					     strerror(errno));
+		if (s->maps[i] < 0)
+			s->maps[i] = tip_upgrade_open(s, i);
+		if (s->maps[i] < 0)
 			continue;
-		}
 		if (map_info(s->maps[i], &info) || info.key_size != layouts[i].key ||
 		    info.value_size != layouts[i].value)
 			return tip_error_set(
@@ -305,6 +306,8 @@ void tip_pin_reuse_rings(struct tip_sensor *s, uint64_t build,
 	generation_dir(s, build, dir, sizeof(dir));
 	for (int i = TIP_MAP_LIFECYCLE; i <= TIP_MAP_ACTIVITY; i++) {
 		s->maps[i] = open_map(dir, i);
+		if (s->maps[i] < 0)
+			s->maps[i] = tip_upgrade_open(s, i);
 		if (ring_fits(s->maps[i], ring_size(config, i)))
 			continue;
 		if (s->maps[i] >= 0)
@@ -373,20 +376,28 @@ void tip_pin_remove_own(struct tip_sensor *s)
 	remove_path(s->dir, name);
 }
 
+int tip_pin_anew(struct tip_sensor *s, struct tip_error *err)
+{
+	char instance[sizeof(s->dir)];
+
+	memcpy(instance, s->dir, sizeof(instance));
+	*strrchr(instance, '/') = '\0';
+	remove_path(instance, strrchr(s->dir, '/') + 1);
+	return make_dir(s->dir, err);
+}
+
 void tip_pin_abandon(struct tip_sensor *s)
 {
-	const int map = open_map(s->dir, TIP_MAP_SETTINGS);
-	struct tip_settings settings = {0};
-	char instance[sizeof(s->dir)];
-	const uint32_t zero = 0;
-	bool active = false;
+	struct tip_settings settings;
+	char instance[sizeof(s->dir)], path[PATH_MAX];
 
-	if (map >= 0) {
-		active = bpf_map_lookup_elem(map, &zero, &settings) || settings.build;
-		close(map);
-	}
-	if (active)
+	/* Settings that are shared name a generation of the former layout. */
+	snprintf(path, sizeof(path), "%s/%s", s->dir, tip_map_names[TIP_MAP_SETTINGS]);
+	if (!s->former.version && tip_settings_head(path, &settings) == 1 && settings.build) {
+		if (s->generation && s->generation != settings.build)
+			tip_pin_remove_own(s);
 		return;
+	}
 	memcpy(instance, s->dir, sizeof(instance));
 	*strrchr(instance, '/') = '\0';
 	remove_path(instance, strrchr(s->dir, '/') + 1);

@@ -257,7 +257,9 @@ static int settings_prepare(struct tip_sensor *s, const struct tip_sensor_config
 	if (!config->traffic)
 		s->settings.traffic_generation = s->settings.worker_port = 0;
 	shares_prepare(s, config);
-	s->settings.build = s->generation;
+	/* Until the commit, those that act go on to. */
+	if (!s->standby)
+		s->settings.build = s->generation;
 	s->settings.open_kill_count = kill_rules(s);
 	s->settings.keeper_tgid = tip_own_tgid();
 	if (s->settings.keeper_tgid)
@@ -315,6 +317,10 @@ static int adopt_or_start(struct tip_sensor *s, const struct tip_sensor_config *
 	const uint32_t zero = 0;
 	uint64_t active;
 
+	tip_upgrade_find(s, config->instance);
+	/* What lies under our number was never at work, or no longer. */
+	if (s->former.version && tip_pin_anew(s, err))
+		return -1;
 	if (tip_pin_state(s, err))
 		return -1;
 	if (s->maps[TIP_MAP_SETTINGS] >= 0 &&
@@ -336,13 +342,10 @@ static int adopt_or_start(struct tip_sensor *s, const struct tip_sensor_config *
 			 s->dir);
 	}
 	s->generation = active == build ? build | 1 : build;
-	if (active)
+	s->standby = active || s->former.version;
+	if (active || s->former.version)
 		tip_pin_reuse_rings(s, active, config);
-	if (start_generation(s, config, err)) {
-		tip_pin_remove_own(s);
-		return -1;
-	}
-	return 0;
+	return start_generation(s, config, err);
 }
 
 static int open_pinned(struct tip_sensor *s, const struct tip_sensor_config *config,
@@ -353,7 +356,9 @@ static int open_pinned(struct tip_sensor *s, const struct tip_sensor_config *con
 	/* Asked for again in go_live(): loading takes its time. */
 	if (tip_instances_check(config, err) == 0 && adopt_or_start(s, config, err) == 0)
 		return 0;
-	tip_pin_abandon(s);
+	if (!s->adopted)
+		tip_pin_abandon(s);
+	s->standby = false;
 	return -1;
 }
 
@@ -383,14 +388,8 @@ struct tip_sensor *tip_sensor_open(const struct tip_sensor_config *config,
 		tip_sensor_close(s);
 		return NULL;
 	}
-	if (s->pinned) {
-		tip_pin_remove_others(s);
-		/* Without cgroup2 what an earlier daemon has attached is better than nothing. */
-		if (*config->cgroup2 || !config->enforce)
-			tip_hooks_prune(s);
-		if (!config->traffic)
-			tip_lookup_remove(s);
-	}
+	s->prune_hooks = config->pin && (*config->cgroup2 || !config->enforce);
+	s->no_lookups = !config->traffic;
 	return s;
 }
 
@@ -405,6 +404,10 @@ void tip_sensor_close(struct tip_sensor *s)
 {
 	if (!s)
 		return;
+	/* A start that did not come to the commit leaves what was at work, and nothing beside it.
+	 */
+	if (s->standby)
+		tip_pin_abandon(s);
 	for (int i = 0; i < 2; i++)
 		ring_buffer__free(s->rings[i]);
 	for (size_t i = 0; i < s->nhooked; i++)

@@ -137,8 +137,9 @@ struct tip_sensor_ops {
 /*
  * Mounts bpffs if it is not mounted, then adopts the pins of this instance if they are whole and of
  * this layout and these programs; otherwise loads, attaches and pins. Where pins of an older build
- * exist, the new links are attached before the old ones go. NULL with `err` when the kernel refuses
- * something that is needed; then nothing of ours is left attached but what was there before.
+ * exist, the new links are attached before the old ones go, with tip_sensor_commit(). NULL with
+ * `err` when the kernel refuses something that is needed; then nothing of ours is left attached but
+ * what was there before.
  */
 struct tip_sensor *tip_sensor_open(const struct tip_sensor_config *config,
 				   const struct tip_sensor_ops *ops, struct tip_error *err);
@@ -149,6 +150,18 @@ void tip_sensor_close(struct tip_sensor *s);
 /* Removes every pin and link of `instance`; number removed, or -1 with `err`. Works without a
  * sensor. */
 int tip_sensor_detach(const char *instance, struct tip_error *err);
+
+/*
+ * Policy has been written: from here on, at the latest, our programs act, and what an earlier build
+ * or layout has attached goes. 0, or -1 with `err`.
+ */
+int tip_sensor_commit(struct tip_sensor *s, struct tip_error *err);
+/*
+ * Does the former layout still act beside ours, because its identities could not be carried over?
+ * Then tip_sensor_retire() ends that, when everybody has been identified again.
+ */
+bool tip_sensor_retiring(const struct tip_sensor *s);
+void tip_sensor_retire(struct tip_sensor *s);
 
 bool tip_sensor_adopted(const struct tip_sensor *s);
 enum tip_sensing tip_sensor_sensing(const struct tip_sensor *s);

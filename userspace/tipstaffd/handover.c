@@ -16,7 +16,8 @@
 #include "control/control.h"
 #include "tipstaffd/keeper.h"
 
-#define LEAVE_NS (20 * TIP_NSEC_PER_SEC) /* for the old one to write its last alerts and end */
+#define RETIRE_TICKS 15 /* of the loop: then a former layout goes in any case */
+#define LEAVE_NS     (20 * TIP_NSEC_PER_SEC) /* for the old one to write its last alerts and end */
 
 /* ---- listeners of UNIX sockets ---- */
 
@@ -59,6 +60,27 @@ int tip_handover_listener(struct tip_keeper *k, const char *name, const char *pa
 	close(fd);
 	tip_fdstore_forget(k->fds, name);
 	return -1;
+}
+
+/* ---- a former layout ---- */
+
+static void count_pending(void *ctx, struct tip_process *p)
+{
+	*(size_t *)ctx += p->current == TIP_ID_PENDING;
+}
+
+void tip_handover_tick(struct tip_keeper *k)
+{
+	size_t pending = 0;
+
+	if (!tip_sensor_retiring(k->sensor))
+		return;
+	tip_process_each(k->table, count_pending, &pending);
+	if (k->ticks < RETIRE_TICKS && (!k->front.ready || pending > 0))
+		return;
+	tip_info("keeper", "what an earlier version had attached goes; %zu processes are pending",
+		 pending);
+	tip_sensor_retire(k->sensor);
 }
 
 /* ---- the new one ---- */

@@ -27,6 +27,8 @@
 
 #define CATCH_UP_USEC      20000
 #define CATCH_UP_ROUNDS    150
+#define BACKLOG_USEC       2000
+#define BACKLOG_TICKS      10
 #define PROCESS_GRACE_TICK 1 /* seconds between housekeeping rounds */
 
 /* ---- events of the loop ---------------------------------------------------------------------- */
@@ -40,7 +42,7 @@ static void on_catch_up(evutil_socket_t fd, short what, void *ctx)
 	const struct timeval again = {.tv_usec = CATCH_UP_USEC};
 	struct tip_keeper *k = ctx;
 
-	if (!k->front.ready && --k->catching_up > 0) {
+	if (k->catching_up > 0 && !k->front.ready && --k->catching_up > 0) {
 		tip_sensor_poll_lifecycle(k->sensor);
 		event_add(k->catch_up, &again);
 		return;
@@ -51,8 +53,16 @@ static void on_catch_up(evutil_socket_t fd, short what, void *ctx)
 
 static void on_sensor(evutil_socket_t fd, short what, void *ctx)
 {
+	const struct timeval soon = {.tv_usec = BACKLOG_USEC};
 	struct tip_keeper *k = ctx;
 
+	/* A backlog comes faster than its alerts are written. A sink that is stuck stalls it no
+	 * longer than this. */
+	if (k->ticks < BACKLOG_TICKS && tip_alerts_waiting(k->alerts) > 0) {
+		event_del(k->sensor_readable);
+		event_add(k->catch_up, &soon);
+		return;
+	}
 	tip_sensor_poll(k->sensor);
 }
 
@@ -89,6 +99,7 @@ static void on_tick(evutil_socket_t fd, short what, void *ctx)
 	/* Who died while no daemon ran is needed until what it did has been read. */
 	if (!k->catching_up && ++k->ticks > 2)
 		tip_process_expire(k->table, tip_clock_boot());
+	tip_handover_tick(k);
 	tip_front_watch(k);
 	tip_relays_tick(k);
 	tip_vault_flush(k->vault);
@@ -468,9 +479,9 @@ static int start(struct tip_keeper *k, struct tip_error *err)
 		return -1;
 	tip_pipeline_init(k);
 	if (open_sensor(k, err) < 0 || open_guard(k, err) < 0 || tip_relays_open(k, err) < 0 ||
-	    load_policy(k, err) < 0 || tip_sensor_snapshot(k->sensor, err) < 0 ||
-	    tip_workload_listen(k, err) < 0 || tip_front_start(k, err) < 0 ||
-	    open_control(k, err) < 0)
+	    load_policy(k, err) < 0 || tip_sensor_commit(k->sensor, err) < 0 ||
+	    tip_sensor_snapshot(k->sensor, err) < 0 || tip_workload_listen(k, err) < 0 ||
+	    tip_front_start(k, err) < 0 || open_control(k, err) < 0)
 		return -1;
 	listen_all(k);
 	k->listening = true;

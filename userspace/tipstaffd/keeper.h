@@ -190,6 +190,8 @@ bool tip_wire_peer_ok(void *keeper, int fd, char *why, size_t size); /* tip_cont
 /* The listener that an earlier daemon left under `name`, if it listens at `path` with that mode, or
  * -1. */
 int tip_handover_listener(struct tip_keeper *k, const char *name, const char *path, mode_t mode);
+/* Each second: a former layout acts until everybody is identified, where that is needed. */
+void tip_handover_tick(struct tip_keeper *k);
 /* Has the daemon that holds k->lock_fd's file hand over and end, and takes the lock. */
 int tip_handover_replace(struct tip_keeper *k, struct tip_error *err);
 

@@ -353,7 +353,7 @@ static inline void worker_up(void)
 			 0);
 	listen4(kernel.worker, "127.0.0.1", PORT);
 	assert_int_equal(tip_sensor_worker_set(kernel.s, kernel.cookie, kernel.worker), 0);
-	assert_int_equal(tip_sensor_heartbeat(kernel.s), 0);
+	assert_int_equal(tip_sensor_heartbeat(kernel.s, 0), 0);
 }
 
 static inline void worker_down(void)
@@ -511,7 +511,8 @@ static inline int sensor_up(const char *instance, bool pin, bool traffic)
 	if (tip_cgroup2_mount(mount, sizeof(mount)))
 		return -1;
 	kernel.s = tip_sensor_open(&config, &ops, &err);
-	if (kernel.s && tip_sensor_snapshot(kernel.s, &err) == 0 && kernel.exec_id)
+	if (kernel.s && tip_sensor_commit(kernel.s, &err) == 0 &&
+	    tip_sensor_snapshot(kernel.s, &err) == 0 && kernel.exec_id)
 		return traffic ? tip_sensor_set_worker_port(kernel.s, PORT) : 0;
 	print_error("no sensor: %s\n", err.text);
 	return -1;

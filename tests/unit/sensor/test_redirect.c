@@ -205,7 +205,7 @@ static void no_worker_is_unreachable(void **state)
 	/* It hangs. */
 	assert_int_equal(tip_map_update(kernel.s, TIP_MAP_HEARTBEAT, &zero, &long_ago, BPF_ANY), 0);
 	assert_int_equal(try4(DEST, 80), EHOSTUNREACH);
-	assert_int_equal(tip_sensor_heartbeat(kernel.s), 0);
+	assert_int_equal(tip_sensor_heartbeat(kernel.s, 0), 0);
 	assert_int_equal(try4(DEST, 80), 0);
 	/* It dies. */
 	worker_down();
