@@ -14,7 +14,7 @@ VM_ROTATED := $(shell case $$(git -c safe.directory='*' rev-parse HEAD 2>/dev/nu
 .PHONY: demo-vm vm-test vm-tools vm-6.12 vm-rotated
 vm-test: ## smoke and integration tests under a stock Debian kernel, emulated: KERNEL=6.1, 6.12 or 7 (root)
 	@BUILD=$(BUILD) tools/install-deps test
-	@+$(MAKE) --no-print-directory $(PARALLEL) all attacks
+	@+$(MAKE) --no-print-directory $(PARALLEL) all attacks $(filter $(BUILD)/unit/mtls/%,$(UNIT_BIN))
 	@mkdir -p $(BUILD)/test
 	@set -o pipefail; tools/vm run --kernel $(KERNEL) --mem 3000 --timeout $(VM_SECONDS) --keep $(BUILD)/test/ran-$(VM_NAME).json -- \
 		env BUILD=$(BUILD) tests/vm/run --ran $(BUILD)/test/ran-$(VM_NAME).json $(PYTEST) $(VM_TESTS) 2>&1 \

@@ -53,9 +53,26 @@ def make_settings(module, world):
     return made(world) if callable(made) else made
 
 
+def pytest_generate_tests(metafunc):
+    """A module with OVER_RECORDS runs once with each maker of records; TIPSTAFF_RECORDS=user or kernel has one of them only."""
+    if not getattr(metafunc.module, "OVER_RECORDS", False) or "records" not in metafunc.fixturenames:
+        return
+    only = os.environ.get("TIPSTAFF_RECORDS", "both")
+    kernel = pytest.param("kernel", marks=pytest.mark.needs("ktls"))
+    every = {"user": ["user"], "kernel": [kernel], "both": ["user", kernel]}
+    metafunc.parametrize("records", every[only], indirect=True, scope="module")
+
+
 @pytest.fixture(scope="module")
-def world():
-    with World("test", build=os.environ.get("BUILD")) as w:
+def records(request):
+    """Who makes the records of mTLS connections: traffic.records of the world's daemons. By itself the daemon takes the
+    kernel where it can."""
+    return getattr(request, "param", os.environ.get("TIPSTAFF_RECORDS", "both").replace("both", "auto"))
+
+
+@pytest.fixture(scope="module")
+def world(records):
+    with World("test", build=os.environ.get("BUILD"), records=records) as w:
         yield w
 
 

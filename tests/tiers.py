@@ -23,11 +23,22 @@ IN_VM = "TIPSTAFF_VM" in os.environ
 
 @functools.cache
 def capabilities():
-    """{name: "" if it works here, else why it does not}, as the daemon's own probe has it."""
+    """{name: "" if it works here, else why it does not}."""
+    return {c["name"]: "" if c["works"] else c["detail"] for c in probed()}
+
+
+@functools.cache
+def probed():
+    """What the daemon's own probe says."""
     daemon = ROOT / os.environ.get("BUILD", "build") / "tipstaffd"
     done = subprocess.run([daemon, "--capabilities", "--json"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                           check=True, timeout=60 * PATIENCE)
-    return {c["name"]: "" if c["works"] else c["detail"] for c in json.loads(done.stdout)["capabilities"]}
+    return json.loads(done.stdout)["capabilities"]
+
+
+def detail(name):
+    """What the daemon's probe says about a capability."""
+    return next(c["detail"] for c in probed() if c["name"] == name)
 
 
 def needs(item):

@@ -14,6 +14,7 @@ from world.wire import CHANGE_CIPHER, DATA, HANDSHAKE
 
 pytestmark = [pytest.mark.kernel, pytest.mark.usefixtures("served")]
 
+OVER_RECORDS = True
 ENTRIES = ("frontend", "orders")
 SIZES = [1, 1000, 65536, 1_000_000]
 HUGE = 100_000_000

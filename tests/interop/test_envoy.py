@@ -17,6 +17,9 @@ ECHO_PORT, ENVOY_PORT = 7001, 7002
 MB = 1 << 20
 
 
+OVER_RECORDS = True
+
+
 @pytest.fixture(scope="module")
 def scene(world):
     s = Scene(world)

@@ -9,7 +9,11 @@ from cryptography import x509
 
 from conftest import spiffe
 from peers import BAD, PEER_PORTS, SERVER_PORT, Scene
+from tiers import detail
 from world import until
+
+
+OVER_RECORDS = True
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +61,52 @@ def test_s_client_sends_many_records(scene):
     p.send("\n".join(lines))
     until("all of it to come back", lambda: len(p.output) >= len(lines) and p.output[-1] == lines[-1])
     assert [line for line in p.output if line.startswith("line ")] == lines
+    p.close()
+
+
+def rekeys():
+    return "rekey yes" in detail("ktls")
+
+
+@pytest.mark.parametrize("key", ["k", "K"], ids=["update", "update-requested"])
+def test_s_client_changes_its_key(scene, records, key):
+    """OpenSSL follows, and answers where it is asked to. So does the kernel from Linux 6.14 on; before, the connection
+    ends, and the cause is told."""
+    mark = scene.daemon.alerts_mark()
+    p = s_client(scene, *files(scene.svids["frontend"]))
+    p.send("before")
+    until("the echo", lambda: "before" in p.output)
+    p.send(key)
+    until("the new key", lambda: "KEYUPDATE" in p.output)  # a command is the whole of what it reads at once
+    p.send("after")
+    if records == "user" or rekeys():
+        until("the echo", lambda: "after" in p.output)
+        p.send("Q")
+        assert p.wait() == 0
+        return
+    alert = scene.daemon.wait_alert(
+        lambda a: a["rule"] == "mTLS connection cut" and a["output_fields"]["tipstaff.cause"] == "key-update", since=mark)
+    assert alert["output_fields"]["tipstaff.peer.id"] == spiffe("frontend")
+    p.wait()
+    assert "after" not in p.output
+
+
+def test_s_server_sends_tickets(scene, s_server, records):
+    """They come between the handshake and the data, and are none of the application's affair."""
+    s_server(*ASKS, "-num_tickets", "20", *files(scene.svids["backend"]))
+    connected, _, heard = scene.dial("say", "there and back\n", "hear", 100)
+    assert connected["errno"] == "ok" and heard["text"].startswith("kcab dna ereht")
+
+
+def test_who_makes_the_records(scene, records):
+    """What the other tests of this module are run over is what they say."""
+    p = s_client(scene, "-quiet", *files(scene.svids["frontend"]))
+    p.send("x")
+    until("the echo", lambda: "x" in p.output)
+    peer = until("the connection", lambda: next(
+        (c for c in scene.daemon.json("connections")["connections"] if c["remote"].startswith(scene.at["peer"]) and c["backend"]),
+        None))
+    assert peer["backend"] == records
     p.close()
 
 

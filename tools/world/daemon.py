@@ -90,7 +90,7 @@ class Daemon:
             self.write_traffic(traffic)
             self.settings["traffic"] = {
                 "files": [str(self.traffic_file)], "port": self.worker_port, "host_network": False,
-                "namespaces": list(namespaces)}
+                "namespaces": list(namespaces), "records": getattr(world, "records", "auto")}
         for key, value in settings.items():
             if isinstance(value, dict):
                 self.settings.setdefault(key, {}).update(value)

@@ -43,10 +43,11 @@ def command(*argv):
 class World:
     """One world; a context manager. `tag` begins its name, the pid of this process ends it."""
 
-    def __init__(self, tag, build=None):
+    def __init__(self, tag, build=None, records="auto"):
         if os.geteuid() != 0:
             sys.exit("cgroups, network namespaces and BPF need root: run this with sudo")
         sweep()
+        self.records = records  # traffic.records of its daemons
         self.build = pathlib.Path(build or os.environ.get("BUILD", "build"))
         if not self.build.is_absolute():
             self.build = ROOT / self.build

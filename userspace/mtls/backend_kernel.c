@@ -15,15 +15,13 @@
 
 #include "base/mem.h"
 #include "mtls/internal.h"
+#include "mtls/post.h"
 #include "tipstaff/ktls.h"
 
-/* Content types of RFC 8446; the handshake messages that may still come. */
-#define TYPE_ALERT         21
-#define TYPE_HANDSHAKE     22
-#define TYPE_DATA          23
-#define MESSAGE_TICKET     4
-#define MESSAGE_KEY_UPDATE 24
-#define MESSAGE_HEADER     4
+/* Content types of RFC 8446. */
+#define TYPE_ALERT     21
+#define TYPE_HANDSHAKE 22
+#define TYPE_DATA      23
 
 #define RECORD_MAX 16384
 /*
@@ -46,11 +44,8 @@ struct kernel {
 	uint64_t rekey, budget;         /* as in struct tip_records */
 	uint64_t written;               /* records under the current key, as far as we know */
 	uint64_t sampled;               /* `written` when the kernel was asked */
-	/* What is being received. */
-	uint8_t alert[2], alert_len;
-	uint8_t message[MESSAGE_HEADER + 1], message_len;
-	uint32_t message_rest; /* bytes of the message that are still to come */
-	struct tip_keys keys;  /* as long as they can change */
+	struct tip_post post;           /* what is being received besides data */
+	struct tip_keys keys;           /* as long as they can change */
 };
 
 static struct kernel *kernel_of(struct tip_backend *b)
@@ -138,9 +133,10 @@ static int renew(struct kernel *k, bool tx)
 	return 0;
 }
 
+/* A KeyUpdate that asks for none. */
 static int send_update(struct kernel *k)
 {
-	static const uint8_t update[] = {MESSAGE_KEY_UPDATE, 0, 0, 1, 0};
+	static const uint8_t update[] = {24, 0, 0, 1, 0};
 
 	if (send_typed(k->b.fd, TYPE_HANDSHAKE, update, sizeof(update)) < 0) {
 		if (errno == EAGAIN || errno == EINTR)
@@ -151,85 +147,35 @@ static int send_update(struct kernel *k)
 	return renew(k, true);
 }
 
-static int on_update(struct kernel *k, uint8_t request)
+static int on_update(struct kernel *k, bool asked)
 {
-	if (request > 1)
-		return refuse(k, SSL_AD_ILLEGAL_PARAMETER, TIP_MTLS_BAD_RECORD, "KeyUpdate");
 	if (++k->updates > UPDATES_MAX)
 		return unexpected(k, "nothing but KeyUpdates");
 	if (!k->can_rekey)
 		return refuse(k, SSL_AD_UNEXPECTED_MESSAGE, TIP_MTLS_KEY_UPDATE,
 			      "kTLS can change keys from Linux 6.14 on");
 	/* Due before our next data: RFC 8446, 4.6.3. */
-	k->owes_update |= request == 1;
+	k->owes_update |= asked;
 	return renew(k, false);
 }
 
 /* ---- reading ---- */
 
-static int on_alert(struct kernel *k, const uint8_t *data, size_t len)
+/* 0, or an enum tip_io. */
+static int on_said(struct kernel *k, enum tip_post_said said)
 {
-	enum tip_mtls_cause cause;
-
-	for (; len && k->alert_len < 2; len--)
-		k->alert[k->alert_len++] = *data++;
-	if (k->alert_len < 2)
-		return 0;
-	k->alert_len = 0;
-	/* The level means nothing in TLS 1.3; close_notify may follow user_canceled. */
-	if (k->alert[1] == SSL_AD_USER_CANCELLED)
-		return 0;
-	if (k->alert[1] == SSL_AD_CLOSE_NOTIFY) {
-		k->read_closed = true;
-		return 0;
+	switch (said) {
+	case TIP_POST_NOTHING: return 0;
+	case TIP_POST_CLOSE: k->read_closed = true; return 0;
+	case TIP_POST_ALERT:
+		k->b.cause = tip_open_cause(
+			tip_alert_cause(k->post.alert, k->b.text, sizeof(k->b.text)));
+		return TIP_IO_FAILED;
+	case TIP_POST_UPDATE: return on_update(k, false);
+	case TIP_POST_UPDATE_ASKED: return on_update(k, true);
+	case TIP_POST_BAD: break;
 	}
-	cause = tip_open_cause(tip_alert_cause(k->alert[1], k->b.text, sizeof(k->b.text)));
-	k->b.cause = cause;
-	return TIP_IO_FAILED;
-}
-
-/*
- * Messages may lie across records and side by side in one. Tickets are none of our affair, there
- * is no resumption.
- */
-static int on_handshake(struct kernel *k, const uint8_t *data, size_t len)
-{
-	while (len) {
-		int ret = 0;
-
-		if (k->message_len < MESSAGE_HEADER) {
-			k->message[k->message_len++] = *data++;
-			len--;
-			if (k->message_len < MESSAGE_HEADER)
-				continue;
-			k->message_rest = (uint32_t)k->message[1] << 16 |
-					  (uint32_t)k->message[2] << 8 | k->message[3];
-			if (k->message[0] == MESSAGE_KEY_UPDATE
-				    ? k->message_rest != 1
-				    : k->server || k->message[0] != MESSAGE_TICKET)
-				return unexpected(k, "a handshake message that has no place here");
-			if (k->message_rest)
-				continue;
-		} else if (k->message[0] == MESSAGE_KEY_UPDATE) {
-			/* A key changes at a record's end and nowhere else. */
-			if (len > 1)
-				return unexpected(k, "data behind a KeyUpdate");
-			ret = on_update(k, *data);
-			k->message_rest = 0;
-			len--;
-		} else {
-			size_t skip = len < k->message_rest ? len : k->message_rest;
-
-			data += skip;
-			len -= skip;
-			k->message_rest -= (uint32_t)skip;
-		}
-		if (!k->message_rest)
-			k->message_len = 0;
-		if (ret)
-			return ret;
-	}
-	return 0;
+	return unexpected(k, "a handshake message that has no place here");
 }
 
 static int read_trouble(struct kernel *k, int error)
@@ -265,9 +211,9 @@ static ssize_t kernel_read(struct tip_backend *b, void *buf, size_t len)
 		if (!type)
 			return failed(k, TIP_MTLS_TRUNCATED, "");
 		if (type == TYPE_ALERT && n)
-			ret = on_alert(k, buf, (size_t)n);
+			ret = on_said(k, tip_post_alert(&k->post, buf, (size_t)n));
 		else if (type == TYPE_HANDSHAKE && n)
-			ret = on_handshake(k, buf, (size_t)n);
+			ret = on_said(k, tip_post_handshake(&k->post, !k->server, buf, (size_t)n));
 		else if (type != TYPE_DATA)
 			ret = unexpected(k, "a record of a type that has no place here");
 		if (ret)
