@@ -50,6 +50,7 @@ def test_check_touches_nothing(world):
     (7, 15, "identity:\n  authority:\n    x509_ttl: 1s\n", "x509_ttl"),
     (5, 11, "require: [levitation]\n", "levitation"),
     (6, 11, "traffic:\n  files: [x.yaml]\n", "absolute"),
+    (6, 12, "traffic:\n  records: openssl\n", "auto, kernel or user"),
     (5, 1, "instance: two\n", "instance"),
 ])
 def test_wrong_keys_and_values_have_a_place(world, line, column, text, why):
