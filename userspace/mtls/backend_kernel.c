@@ -184,6 +184,9 @@ static int read_trouble(struct kernel *k, int error)
 
 	if (error == EAGAIN)
 		return TIP_IO_WANT_READ;
+	/* From Linux 6.14 on: half of one has come, and no record is read before the new key. */
+	if (error == EKEYEXPIRED)
+		return unexpected(k, "a KeyUpdate in pieces");
 	if (cause == TIP_MTLS_BAD_RECORD)
 		return refuse(k, error == EMSGSIZE ? SSL_AD_RECORD_OVERFLOW : SSL_AD_BAD_RECORD_MAC,
 			      cause, strerror(error));

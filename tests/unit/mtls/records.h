@@ -28,11 +28,13 @@ static inline bool can_rekey(void)
 	return !records.kernel || records.kernel & TIP_KTLS_REKEY;
 }
 
-/* What this kernel can do: an armed socket on the loopback that takes a second key, or not. */
-static inline unsigned int kernel_tls(void)
+/* Does a socket on the loopback take a key of that cipher, and another one after it? */
+static inline unsigned int takes(uint16_t cipher, socklen_t size, unsigned int bit)
 {
-	const struct tls12_crypto_info_aes_gcm_128 key = {
-		.info = {.version = TLS_1_3_VERSION, .cipher_type = TLS_CIPHER_AES_GCM_128}};
+	union {
+		struct tls_crypto_info info;
+		struct tls12_crypto_info_aes_gcm_256 largest;
+	} key = {.info = {.version = TLS_1_3_VERSION, .cipher_type = cipher}};
 	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	int l = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -43,14 +45,26 @@ static inline unsigned int kernel_tls(void)
 	assert_int_equal(getsockname(l, (struct sockaddr *)&a, &len), 0);
 	assert_int_equal(connect(fd, (struct sockaddr *)&a, len), 0);
 	if (!setsockopt(fd, IPPROTO_TCP, TCP_ULP, "tls", 3) &&
-	    !setsockopt(fd, SOL_TLS, TLS_TX, &key, sizeof(key))) {
-		bits = TIP_KTLS_AES_128_GCM | TIP_KTLS_AES_256_GCM | TIP_KTLS_CHACHA20_POLY1305;
-		if (!setsockopt(fd, SOL_TLS, TLS_TX, &key, sizeof(key)))
+	    !setsockopt(fd, SOL_TLS, TLS_TX, &key, size)) {
+		bits = bit;
+		if (!setsockopt(fd, SOL_TLS, TLS_TX, &key, size))
 			bits |= TIP_KTLS_REKEY;
 	}
 	close(fd);
 	close(l);
 	return bits;
+}
+
+/* What this kernel can do. Its modules are loaded then, which can take seconds in a guest. */
+static inline unsigned int kernel_tls(void)
+{
+	return takes(TLS_CIPHER_AES_GCM_128, sizeof(struct tls12_crypto_info_aes_gcm_128),
+		     TIP_KTLS_AES_128_GCM) |
+	       takes(TLS_CIPHER_AES_GCM_256, sizeof(struct tls12_crypto_info_aes_gcm_256),
+		     TIP_KTLS_AES_256_GCM) |
+	       takes(TLS_CIPHER_CHACHA20_POLY1305,
+		     sizeof(struct tls12_crypto_info_chacha20_poly1305),
+		     TIP_KTLS_CHACHA20_POLY1305);
 }
 
 static inline int run_over(const struct CMUnitTest *tests, size_t n, CMFixtureFunction set_up,
