@@ -60,7 +60,8 @@ static int make_program(int map)
 			       .license = (unsigned long)"GPL",
 			       .log_buf = (unsigned long)log,
 			       .log_size = sizeof(log),
-			       .log_level = 1};
+			       .log_level = 1,
+			       .prog_name = "cni"};
 	int prog = (int)bpf(BPF_PROG_LOAD, &attr);
 
 	if (prog < 0)

@@ -82,5 +82,6 @@ def test_somebody_elses_sockmap(world, daemon, town):
     alert = daemon.wait_alert(lambda a: a["rule"] == "mTLS connection refused"
                               and a["output_fields"]["tipstaff.cause"] == "sockmap", since=mark)
     assert "sockmap" in alert["output"]
+    assert re.search(r"\bcni\(\d+\)", alert["output_fields"]["tipstaff.programs"])
     foreign.close()
     town.dial("echo", 1000, options=RETRY).ok()

@@ -82,8 +82,10 @@ static ssize_t send_typed(int fd, uint8_t type, const void *data, size_t len)
 	return sendmsg(fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
-/* `*type` 0: nothing of a record came, the peer has ended. Without the buffer for it a record that
- * is no data would be EIO. */
+/*
+ * `*type` 0: nothing of a record came, the peer has ended. Without the buffer for the type a record
+ * that is no data would be EIO.
+ */
 static ssize_t receive_typed(int fd, void *buf, size_t len, int flags, uint8_t *type)
 {
 	union {
@@ -238,39 +240,12 @@ static int kernel_look(struct tip_backend *b)
 
 /* ---- writing ---- */
 
-/* Asks the kernel: the next record's number is how many there were. */
+/* The kernel's own count, where it says. */
 static uint64_t live_seq(const struct kernel *k)
 {
-	union {
-		struct tls_crypto_info info;
-		struct tls12_crypto_info_aes_gcm_128 aes128;
-		struct tls12_crypto_info_aes_gcm_256 aes256;
-		struct tls12_crypto_info_chacha20_poly1305 chacha;
-	} c = {0};
-	const unsigned char *seq;
-	uint64_t n = 0;
-	socklen_t len;
+	uint64_t seq;
 
-	switch (k->cipher) {
-	case TLS_CIPHER_AES_GCM_128:
-		seq = c.aes128.rec_seq;
-		len = sizeof(c.aes128);
-		break;
-	case TLS_CIPHER_AES_GCM_256:
-		seq = c.aes256.rec_seq;
-		len = sizeof(c.aes256);
-		break;
-	default:
-		seq = c.chacha.rec_seq;
-		len = sizeof(c.chacha);
-		break;
-	}
-	if (getsockopt(k->b.fd, SOL_TLS, TLS_TX, &c, &len) < 0)
-		return k->written;
-	for (int i = 0; i < 8; i++)
-		n = n << 8 | seq[i];
-	explicit_bzero(&c, sizeof(c));
-	return n;
+	return tip_keys_seq(k->cipher, k->b.fd, &seq) < 0 ? k->written : seq;
 }
 
 static uint64_t kernel_rec_seq(const struct tip_backend *b)

@@ -137,6 +137,16 @@ _Static_assert(TLS_CIPHER_AES_GCM_128_SALT_SIZE + TLS_CIPHER_AES_GCM_128_IV_SIZE
 		       TLS_CIPHER_AES_GCM_256_SALT_SIZE + TLS_CIPHER_AES_GCM_256_IV_SIZE == IV_LEN,
 	       "what the kernel calls salt is the first part of RFC 8446's IV");
 
+/* The record's number of a cipher, big-endian, and the length of its structure. */
+static unsigned char *seq_of(union crypto *c, unsigned int cipher, socklen_t *len)
+{
+	switch (cipher) {
+	case TLS_CIPHER_AES_GCM_128: *len = sizeof(c->aes128); return c->aes128.rec_seq;
+	case TLS_CIPHER_AES_GCM_256: *len = sizeof(c->aes256); return c->aes256.rec_seq;
+	default: *len = sizeof(c->chacha); return c->chacha.rec_seq;
+	}
+}
+
 /* The length of what was filled in. */
 static socklen_t fill(union crypto *c, const uint8_t *key, const uint8_t *iv)
 {
@@ -174,5 +184,20 @@ int tip_keys_install(const struct tip_keys *k, int fd, bool tx)
 	explicit_bzero(iv, sizeof(iv));
 	explicit_bzero(&c, sizeof(c));
 	errno = saved;
+	return ret;
+}
+
+int tip_keys_seq(unsigned int cipher, int fd, uint64_t *seq)
+{
+	union crypto c = {0};
+	socklen_t len;
+	const unsigned char *at = seq_of(&c, cipher, &len);
+	int ret = getsockopt(fd, SOL_TLS, TLS_TX, &c, &len);
+
+	*seq = 0;
+	for (int i = 0; i < 8; i++)
+		*seq = *seq << 8 | at[i];
+	/* The key came with it. */
+	explicit_bzero(&c, sizeof(c));
 	return ret;
 }

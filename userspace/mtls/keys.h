@@ -37,6 +37,10 @@ bool tip_keys_complete(struct tip_keys *k, const SSL *ssl);
  */
 int tip_keys_install(const struct tip_keys *k, int fd, bool tx);
 
+/* How many records were written under the current key, as the kernel has it. 0, or -1 with errno.
+ */
+int tip_keys_seq(unsigned int cipher, int fd, uint64_t *seq);
+
 /* The secret of that direction becomes the next one: a KeyUpdate. 0, or -1: OpenSSL fails. */
 int tip_keys_next(struct tip_keys *k, bool tx);
 

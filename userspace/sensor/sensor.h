@@ -97,6 +97,12 @@ struct tip_capability_result {
  */
 void tip_probe(const char *cgroup2, struct tip_capability_result out[TIP_CAP_MAX]);
 
+/*
+ * Who else on this kernel has programs that put sockets into sockmaps, or work on those in one:
+ * "name(id)" of each, with blanks between, as far as it fits; "" if nobody.
+ */
+void tip_sensor_sockmap_programs(char *buf, size_t size);
+
 /* The mount point of cgroup2 from /proc/self/mountinfo into `buf`; 0, or -1 when there is none. */
 int tip_cgroup2_mount(char *buf, size_t size);
 

@@ -69,7 +69,7 @@ void tip_relays_tell(struct tip_keeper *k, const struct tip_flow *f, enum tip_mt
 {
 	const struct tip_traffic_policy *policy = tip_relays_policy_of(k, f);
 	const bool open = f->state == TIP_FLOW_JOINED;
-	char expected[512], sentence[1600];
+	char expected[512], programs[256] = "", sentence[1600];
 	struct ends e;
 	struct tip_alert_field extra[] = {
 		{"tipstaff.cause", tip_mtls_cause_name(cause)},
@@ -82,10 +82,17 @@ void tip_relays_tell(struct tip_keeper *k, const struct tip_flow *f, enum tip_mt
 		{"fd.lport", e.lport},
 		{"fd.rip", e.rip},
 		{"fd.rport", e.rport},
+		{"tipstaff.programs", programs},
 	};
+	size_t nextra = sizeof(extra) / sizeof(extra[0]);
 
 	if (!is_news(f, cause, peer_id))
 		return;
+	/* Whose it was is not to be seen, but there are not many. */
+	if (cause == TIP_MTLS_SOCKMAP)
+		tip_sensor_sockmap_programs(programs, sizeof(programs));
+	else
+		nextra--;
 	expected_of(policy, expected, sizeof(expected));
 	ends_of(&e, &f->local, &f->remote);
 	snprintf(sentence, sizeof(sentence),
@@ -95,8 +102,7 @@ void tip_relays_tell(struct tip_keeper *k, const struct tip_flow *f, enum tip_mt
 		 f->inbound ? e.rport : e.lport, f->inbound ? e.lip : e.rip,
 		 f->inbound ? e.lport : e.rport);
 	tip_keeper_alert(k, open ? CUT : REFUSED, TIP_PRIO_WARNING,
-			 tip_process_by_exec_id(k->table, f->exec_id), extra,
-			 sizeof(extra) / sizeof(extra[0]), sentence);
+			 tip_process_by_exec_id(k->table, f->exec_id), extra, nextra, sentence);
 }
 
 void tip_relays_tell_refused(struct tip_keeper *k, const struct tip_flow *f, int err,
