@@ -123,7 +123,7 @@ deps: ## install what the build needs (Debian 12)
 	@tools/install-deps build
 test: ## install what is missing; lint, unit, fuzz seeds, integration, interop; Linux 6.12 and another in VMs (root)
 	@BUILD=$(BUILD) tools/install-deps test
-	@MAKE='$(MAKE) $(PARALLEL)' BUILD=$(BUILD) tools/run-tests all attacks -- lint unit fuzz-seeds integration interop -- \
+	@MAKE='$(MAKE) $(PARALLEL)' BUILD=$(BUILD) tools/run-tests vm-needs -- lint unit fuzz-seeds integration interop -- \
 		vm-6.12 vm-rotated vm-tools -- check-skips; status=$$?; $(GIVE_BACK); exit $$status
 check-skips: ## fail if a test was skipped in each of the runs since they were counted anew by `make test`
 	@tools/check-skips $(BUILD)/test/ran-*.json

@@ -12,7 +12,7 @@ from mtls import PORT, RETRY, UNCOVERED, accepted, orders_policy, policy, steps_
 from world import Capture, kernel, until
 from world.wire import CHANGE_CIPHER, DATA, HANDSHAKE
 
-pytestmark = [pytest.mark.kernel, pytest.mark.usefixtures("served")]
+pytestmark = pytest.mark.usefixtures("served")
 
 OVER_RECORDS = True
 ENTRIES = ("frontend", "orders")

@@ -9,8 +9,6 @@ import pytest
 from conftest import UID, got_nothing, resolved, spiffe
 from world import CliError, until
 
-pytestmark = pytest.mark.kernel
-
 FRONTEND = spiffe("frontend")
 
 
