@@ -13,7 +13,7 @@ VM_ROTATED := $(shell case $$(git -c safe.directory='*' rev-parse HEAD 2>/dev/nu
 
 .PHONY: demo-vm vm-needs vm-test vm-tools vm-6.12 vm-rotated
 # Built before anything else in `make test`: two runs of make must not build the same at once.
-vm-needs: all attacks $(filter $(BUILD)/unit/mtls/%,$(UNIT_BIN))
+vm-needs: all attacks next $(filter $(BUILD)/unit/mtls/%,$(UNIT_BIN))
 vm-test: ## smoke and integration tests under a stock Debian kernel, emulated: KERNEL=6.1, 6.12 or 7 (root)
 	@BUILD=$(BUILD) tools/install-deps test
 	@+$(MAKE) --no-print-directory $(PARALLEL) vm-needs
