@@ -5,6 +5,46 @@
  */
 #include "lib/image.h"
 
+/*
+ * Who an exec like this was before, if that is remembered; otherwise leaves its key for the answer
+ * that will come. The path is the one in the record, at `path`. Only what root mounted: elsewhere a
+ * path is worth what the keeper's own namespace says.
+ */
+static __always_inline __u32 remembered(struct tip_scratch *s, const struct tip_settings *st,
+					const struct tip_proc *p, const struct tip_exec_rec *rec,
+					__u32 path)
+{
+	const struct file *exe =
+		BPF_CORE_READ((struct task_struct *)bpf_get_current_task(), mm, exe_file);
+	struct tip_exec_cache_key *key = &s->exec;
+	__u32 len = rec->ev.exe_path_len;
+	const __u32 *number;
+
+	if (!st->remember_execs || !len || len >= TIP_EXEC_CACHE_PATH ||
+	    (p->flags & TIP_PROC_EXE_FLAGS) != TIP_PROC_EXE_INIT_MNT)
+		return TIP_ID_PENDING;
+	key->exe_ino = p->exe_ino;
+	key->exe_ctime_ns = rec->ev.exe_ctime_ns;
+	key->cgroup_id = p->cgroup_id;
+	key->exe_dev = p->exe_dev;
+	key->exe_generation = BPF_CORE_READ(exe, f_inode, i_generation);
+	key->euid = p->euid;
+	key->egid = p->egid;
+	key->mntns = p->mntns;
+	key->entries = st->entries;
+	__builtin_memset(key->path, 0, sizeof(key->path));
+	opaque(len);
+	if (len >= TIP_EXEC_CACHE_PATH)
+		return TIP_ID_PENDING;
+	opaque(path);
+	bpf_probe_read_kernel(key->path, len, &s->rec[path & TIP_REC_MASK]);
+	number = bpf_map_lookup_elem(&exec_cache, key);
+	if (number)
+		return *number;
+	bpf_map_update_elem(&exec_keys, &p->exec_id, key, BPF_ANY);
+	return TIP_ID_PENDING;
+}
+
 SEC("tp_btf/sched_process_exec")
 int BPF_PROG(tip_exec, struct task_struct *task, int old_pid, struct linux_binprm *bprm)
 {
@@ -17,6 +57,7 @@ int BPF_PROG(tip_exec, struct task_struct *task, int old_pid, struct linux_binpr
 	struct mm_struct *mm;
 	__u64 old_exec_id = 0;
 	__u64 start, end;
+	__u32 path;
 
 	if (!st || !s || task_is_kernel(task))
 		return 0;
@@ -57,7 +98,14 @@ int BPF_PROG(tip_exec, struct task_struct *task, int old_pid, struct linux_binpr
 		text_begin(s, sizeof(*rec));
 		mm = BPF_CORE_READ(task, mm);
 		rec->ev.filename_len = text_str(s, BPF_CORE_READ(bprm, filename), false);
+		path = s->text_pos;
 		rec->ev.exe_path_len = text_file(s, BPF_CORE_READ(mm, exe_file));
+		next.current = remembered(s, st, &proc, rec, path);
+		if (next.current != TIP_ID_PENDING && who.binding &&
+		    !bpf_map_update_elem(&bindings, &proc.exec_id, &next, BPF_EXIST)) {
+			rec->hdr.current = next.current;
+			count(TIP_CTR_EXEC_CACHED);
+		}
 		rec->ev.cwd_len = text_cwd(s, task);
 		start = BPF_CORE_READ(mm, arg_start);
 		end = BPF_CORE_READ(mm, arg_end);

@@ -4,6 +4,8 @@
 
 struct tip_map_procs procs SEC(".maps");
 struct tip_map_bindings bindings SEC(".maps");
+struct tip_map_exec_cache exec_cache SEC(".maps");
+struct tip_map_exec_keys exec_keys SEC(".maps");
 struct tip_map_sequence sequence SEC(".maps");
 struct tip_map_settings settings SEC(".maps");
 struct tip_map_counters counters SEC(".maps");

@@ -28,6 +28,24 @@ struct tip_map_bindings {
 };
 extern struct tip_map_bindings bindings SEC(".maps");
 
+/* An exec -> who one like it was. LRU: forgetting costs an answer by the keeper, no more. */
+struct tip_map_exec_cache {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 2048);
+	__type(key, struct tip_exec_cache_key);
+	__type(value, __u32);
+};
+extern struct tip_map_exec_cache exec_cache SEC(".maps");
+
+/* exec id -> its key, while the keeper has not answered. */
+struct tip_map_exec_keys {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1024);
+	__type(key, __u64);
+	__type(value, struct tip_exec_cache_key);
+};
+extern struct tip_map_exec_keys exec_keys SEC(".maps");
+
 /* The next exec id. The keeper starts it at the uptime in us: above all that an earlier map gave
  * out. */
 struct tip_map_sequence {
@@ -308,6 +326,7 @@ struct tip_scratch {
 	__u32 taken;
 	__u32 zero;
 	struct tip_kill_key key;
+	struct tip_exec_cache_key exec;
 };
 
 struct tip_map_scratch {

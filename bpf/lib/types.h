@@ -162,6 +162,7 @@ struct inode {
 	struct super_block *i_sb;
 	unsigned long i_ino;
 	unsigned int i_nlink;
+	__u32 i_generation;
 	/* since 6.11 */
 	__s64 i_mtime_sec;
 	__s64 i_ctime_sec;

@@ -82,6 +82,25 @@ struct tip_binding {
 	__u32 zero;
 };
 
+/*
+ * An exec as far as selectors look at it: key of `exec_cache`, whose value is the identity number
+ * that the keeper gave to one like it (TIP_ID_NONE too). The next one like it is bound before its
+ * first instruction. Whatever a selector may ask for is in here; entries that ask for more (a
+ * digest) turn it off. `exec_keys` holds the key of an exec until its answer comes.
+ */
+#define TIP_EXEC_CACHE_PATH 184 /* longer paths are not remembered */
+struct tip_exec_cache_key {
+	__u64 exe_ino;
+	__u64 exe_ctime_ns;
+	__u64 cgroup_id;
+	__u32 exe_dev;
+	__u32 exe_generation; /* of the inode: numbers are used again */
+	__u32 euid, egid;
+	__u32 mntns;
+	__u32 entries; /* settings.entries: other entries, other answers */
+	char path[TIP_EXEC_CACHE_PATH];
+};
+
 /* Value of `quarantine`, keyed by identity number. */
 #define TIP_QUARANTINE_CONNECT (1u << 0) /* refuse new connections */
 
@@ -290,6 +309,8 @@ struct tip_settings {
 	__u32 worker_port;        /* of the worker's listener, on 127.0.0.1 of each namespace */
 	__u32 redirects_per_netns, redirects_per_identity, listeners_per_netns; /* at most */
 	__u32 zero;
+	__u32 entries;            /* number of the set of registration entries */
+	__u32 remember_execs;     /* 0: some entry asks for more than exec_cache compares */
 };
 
 /* ---- events --------------------------------------------------------------- */
@@ -510,6 +531,7 @@ enum tip_counter {
 	TIP_CTR_STEERED,       /* inbound connections given to the worker */
 	TIP_CTR_STEER_REFUSED, /* inbound on an enforced port, and nobody to give it to */
 	TIP_CTR_PLAIN_STOPPED, /* packets of enforced ports outside registered connections */
+	TIP_CTR_EXEC_CACHED,   /* execs that were bound before their first instruction */
 	TIP_CTR_DROPS_TOLD, /* of the dropped, those that an alert has named: the keeper's note */
 	TIP_CTR_MAX
 };

@@ -25,6 +25,8 @@
 const char *const tip_map_names[TIP_MAP_END] = {
 	[TIP_MAP_PROCS] = "procs",
 	[TIP_MAP_BINDINGS] = "bindings",
+	[TIP_MAP_EXEC_CACHE] = "exec_cache",
+	[TIP_MAP_EXEC_KEYS] = "exec_keys",
 	[TIP_MAP_SEQUENCE] = "sequence",
 	[TIP_MAP_SETTINGS] = "settings",
 	[TIP_MAP_COUNTERS] = "counters",

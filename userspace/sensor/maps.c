@@ -94,7 +94,28 @@ int tip_sensor_proc(struct tip_sensor *s, const struct tip_proc_key *key, struct
 
 int tip_sensor_bind(struct tip_sensor *s, uint64_t exec_id, const struct tip_binding *b)
 {
-	return tip_map_update(s, TIP_MAP_BINDINGS, &exec_id, b, BPF_EXIST);
+	struct tip_exec_cache_key key;
+	const int err = tip_map_update(s, TIP_MAP_BINDINGS, &exec_id, b, BPF_EXIST);
+
+	/*
+	 * The answer to an exec that looks as it did then is the answer to the next one like it. An
+	 * answer to other credentials or another cgroup (a later epoch) is none to this key.
+	 */
+	if (!err && b->current != TIP_ID_PENDING &&
+	    tip_map_lookup(s, TIP_MAP_EXEC_KEYS, &exec_id, &key) == 0) {
+		if (b->epoch == 0)
+			tip_map_update(s, TIP_MAP_EXEC_CACHE, &key, &b->current, BPF_ANY);
+		tip_map_delete(s, TIP_MAP_EXEC_KEYS, &exec_id);
+	}
+	return err;
+}
+
+int tip_sensor_entries_changed(struct tip_sensor *s, bool remember)
+{
+	/* It lives in the pins, as what was remembered under earlier numbers does. */
+	s->settings.entries++;
+	s->settings.remember_execs = remember;
+	return tip_settings_write(s);
 }
 
 int tip_sensor_binding(struct tip_sensor *s, uint64_t exec_id, struct tip_binding *b)

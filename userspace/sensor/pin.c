@@ -157,6 +157,8 @@ static const struct {
 } layouts[TIP_MAP_STATE_END] = {
 	[TIP_MAP_PROCS] = {sizeof(struct tip_proc_key), sizeof(struct tip_proc)},
 	[TIP_MAP_BINDINGS] = {sizeof(__u64), sizeof(struct tip_binding)},
+	[TIP_MAP_EXEC_CACHE] = {sizeof(struct tip_exec_cache_key), sizeof(__u32)},
+	[TIP_MAP_EXEC_KEYS] = {sizeof(__u64), sizeof(struct tip_exec_cache_key)},
 	[TIP_MAP_SEQUENCE] = {sizeof(__u32), sizeof(__u64)},
 	[TIP_MAP_SETTINGS] = {sizeof(__u32), sizeof(struct tip_settings)},
 	[TIP_MAP_COUNTERS] = {sizeof(__u32), sizeof(__u64)},

@@ -221,6 +221,12 @@ int tip_sensor_proc(struct tip_sensor *s, const struct tip_proc_key *key, struct
 /* Bindings: replace (only if the exec id still exists: 0 or -ENOENT) and read. */
 int tip_sensor_bind(struct tip_sensor *s, uint64_t exec_id, const struct tip_binding *b);
 int tip_sensor_binding(struct tip_sensor *s, uint64_t exec_id, struct tip_binding *b);
+/*
+ * Other registration entries come into force: what was answered to earlier execs is no answer any
+ * more. `remember`: the kernel may bind an exec by the answer that one like it got, before its
+ * first instruction; false while some entry asks for what the kernel does not compare. 0 or -errno.
+ */
+int tip_sensor_entries_changed(struct tip_sensor *s, bool remember);
 
 /* Policy maps, written by the guard room through these. 0 or -errno. */
 int tip_sensor_quarantine_set(struct tip_sensor *s, uint32_t number, uint32_t flags);

@@ -269,7 +269,9 @@ static void on_exec(struct front *f, const struct tip_link_msg *m)
 		.epoch = m->epoch,
 		.pid = m->pid,
 		.withheld = m->flag,
-		.attested = {.uid = m->uid, .gid = m->gid, .path = m->name,
+		.attested = {.uid = m->uid,
+			     .gid = m->gid,
+			     .path = m->name,
 			     .cgroup = m->text,
 			     .sha256 = m->data},
 	};
