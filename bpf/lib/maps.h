@@ -316,6 +316,20 @@ enum tip_scratch_set {
 #define TIP_NAME_MAX  255
 #define TIP_REC_MASK  0x3fff /* where the last string of a record may begin, at most */
 
+/*
+ * How an open ended, and where its name stands. In scratch memory, not on the stack: what the
+ * verifier does not know of it cannot multiply the cases that it follows.
+ */
+struct tip_opened {
+	__s64 ret;       /* the descriptor, or -errno */
+	__u64 file;      /* struct file, 0: it failed, or is closed by now */
+	__u64 name;      /* 0: there was none */
+	__u32 name_user; /* 1: in user memory */
+	__u32 flags;     /* TIP_EVF_* */
+	__u32 killed;
+	__u32 rule;
+};
+
 struct tip_scratch {
 	__u8 rec[TIP_REC_MASK + 1 + TIP_PATH_MAX + 8];
 	char walk[TIP_WALK_SIZE + TIP_NAME_MAX + 1]; /* see path.h */
@@ -325,6 +339,7 @@ struct tip_scratch {
 	__u32 text_truncated;
 	__u32 taken;
 	__u32 zero;
+	struct tip_opened opened;
 	struct tip_kill_key key;
 	struct tip_exec_cache_key exec;
 };

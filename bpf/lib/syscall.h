@@ -102,8 +102,7 @@ struct tip_call {
 	__s64 ret;
 	__u32 nr; /* in the 64-bit table */
 	bool ia32;
-	bool socketcall; /* ia32: the arguments are in user memory, at cx ... */
-	bool old_mmap;   /* ... and at bx */
+	__u32 args_at; /* ia32: where in user memory the arguments are, 0: in registers */
 };
 
 static __always_inline void call_init(struct tip_call *c, struct pt_regs *regs, long ret)
@@ -115,8 +114,11 @@ static __always_inline void call_init(struct tip_call *c, struct pt_regs *regs, 
 	c->regs = regs;
 	c->ia32 = task->thread_info.status & TS_COMPAT;
 	c->nr = c->ia32 ? nr_from_ia32(regs) : nr & ~X32_BIT;
-	c->socketcall = c->ia32 && nr == NR32_SOCKETCALL;
-	c->old_mmap = c->ia32 && nr == NR32_OLD_MMAP;
+	c->args_at = 0;
+	if (c->ia32 && nr == NR32_SOCKETCALL)
+		c->args_at = regs->cx;
+	if (c->ia32 && nr == NR32_OLD_MMAP)
+		c->args_at = regs->bx;
 	c->ret = c->ia32 ? (__s32)ret : ret;
 }
 
@@ -126,16 +128,11 @@ static __always_inline __u16 call_flags(const struct tip_call *c)
 	return c->ia32 || (c->regs->orig_ax & X32_BIT) ? TIP_EVF_COMPAT : 0;
 }
 
-static __always_inline __u64 call_arg(const struct tip_call *c, int n)
+/* An argument of a call that has them in registers in each table. */
+static __always_inline __u64 reg_arg(const struct tip_call *c, int n)
 {
 	const struct pt_regs *r = c->regs;
 
-	if (c->socketcall || c->old_mmap) {
-		__u32 at = c->old_mmap ? r->bx : r->cx, arg = 0;
-
-		bpf_probe_read_user(&arg, sizeof(arg), (void *)(at + n * sizeof(arg)));
-		return arg;
-	}
 	if (c->ia32) {
 		switch (n) {
 		case 0: return (__u32)r->bx;
@@ -154,6 +151,18 @@ static __always_inline __u64 call_arg(const struct tip_call *c, int n)
 	case 4: return r->r8;
 	default: return r->r9;
 	}
+}
+
+/* An argument of a call that can have them in memory too: those on sockets, and mmap(). */
+static __always_inline __u64 call_arg(const struct tip_call *c, int n)
+{
+	__u32 arg = 0;
+
+	if (!c->args_at)
+		return reg_arg(c, n);
+	bpf_probe_read_user(&arg, sizeof(arg),
+			    (void *)(unsigned long)(c->args_at + n * sizeof(arg)));
+	return arg;
 }
 
 #endif

@@ -134,7 +134,7 @@ static __always_inline bool called_read(const struct tip_call *c, const struct t
 		d->args[i] = call_arg(c, i);
 	if (d->type == TIP_EV_MMAP && !(d->args[2] & PROT_EXEC))
 		return false;
-	if (c->ia32 && d->call == TIP_CALL_MMAP && !c->old_mmap)
+	if (c->ia32 && d->call == TIP_CALL_MMAP && !c->args_at)
 		d->args[5] = (__u64)(__u32)d->args[5] << 12; /* mmap2() counts in pages */
 	d->ret = c->ret;
 	d->flags = call_flags(c);

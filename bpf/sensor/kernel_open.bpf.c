@@ -31,7 +31,7 @@ static __always_inline void tell(struct tip_acting *a, __s64 ret, struct file *f
 				 const char *name)
 {
 	const struct tip_settings *st = active_settings();
-	struct tip_opened o = {.ret = ret, .file = file, .name = name};
+	const void *given;
 	struct tip_open_rec *rec;
 	struct tip_scratch *s;
 	struct tip_who who;
@@ -40,9 +40,7 @@ static __always_inline void tell(struct tip_acting *a, __s64 ret, struct file *f
 	a->told = true;
 	if (!st)
 		return;
-	call_now(&c, ret);
-	who_find(&who, c.task);
-	if ((!open_wanted(st) && !open_judged(st, ret)) || !who_in_scope(&who, c.task, st)) {
+	if (!open_wanted(st) && !open_judged(st, ret)) {
 		count(TIP_CTR_FILTERED);
 		return;
 	}
@@ -51,23 +49,33 @@ static __always_inline void tell(struct tip_acting *a, __s64 ret, struct file *f
 		count(TIP_CTR_ACTIVITY_DROPPED);
 		return;
 	}
+	/* Arguments first: see open.bpf.c. */
+	call_now(&c, ret);
 	rec = (void *)s->rec;
+	s->opened.ret = ret;
+	s->opened.file = (unsigned long)file;
+	s->opened.name = (unsigned long)name;
+	s->opened.name_user = 0;
+	s->opened.flags = 0;
 	if (a->uring) {
 		uring_args(a, dfd, &rec->ev);
 		if (ret >= 0 && a->fd < 0) {
-			o.flags = TIP_EVF_DIRECT;
-			o.ret = 0;
+			s->opened.flags = TIP_EVF_DIRECT;
+			s->opened.ret = 0;
 		}
 	} else {
-		const void *given = open_args(&c, a->has_how ? &a->how : NULL, &rec->ev);
-
-		o.flags = call_flags(&c);
+		given = open_args(&c, a->has_how ? &a->how : NULL, &rec->ev);
+		s->opened.flags = call_flags(&c);
 		if (!name) {
-			o.name = given;
-			o.name_user = true;
+			s->opened.name = (unsigned long)given;
+			s->opened.name_user = 1;
 		}
 	}
-	open_tell(s, st, &who, c.task, &o);
+	who_find(&who, c.task);
+	if (who_in_scope(&who, c.task, st))
+		open_tell(s, st, &who, c.task);
+	else
+		count(TIP_CTR_FILTERED);
 	scratch_give(s);
 }
 

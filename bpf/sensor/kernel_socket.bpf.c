@@ -136,7 +136,8 @@ static __always_inline void sock_tell(struct tip_acting *a, const struct tip_set
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	bool came = a && a->sock; /* as far as to the socket */
-	bool same = !came || (unsigned long)e->sock == a->sock;
+	struct socket *sock = e->sock;
+	bool same = !came || (unsigned long)sock == a->sock;
 	struct tip_sock_rec *rec;
 	struct tip_scratch *s;
 	struct tip_who who;
@@ -162,8 +163,8 @@ static __always_inline void sock_tell(struct tip_acting *a, const struct tip_set
 	if (came)
 		__builtin_memcpy(&rec->ev, &a->ev, sizeof(rec->ev));
 	/* A number that was given to another socket meanwhile says nothing about this one. */
-	if (same && e->sock)
-		sk = BPF_CORE_READ(e->sock, sk);
+	if (same && sock)
+		sk = BPF_CORE_READ(sock, sk);
 	sock_fill(&rec->ev, sk);
 	rec->ev.fd = e->fd;
 	rec->ev.backlog = e->backlog;
@@ -196,14 +197,16 @@ int BPF_PROG(tip_connect_exit, int fd, void *addr, int len, int ret)
 	struct tip_acting *a = act_find(TIP_ACT_SOCKET);
 	struct tip_sock_end e = {
 		.type = TIP_EV_CONNECT, .ret = ret, .fd = fd, .uaddr = addr, .ulen = len};
+	struct socket *sock;
 	struct sock *sk;
 
 	act_end(a);
 	if (!st)
 		return 0;
-	e.sock = fd_socket(fd);
-	sk = e.sock ? BPF_CORE_READ(e.sock, sk) : NULL;
-	if (!ret && a && a->sock == (unsigned long)e.sock && sk_is_stream_client(sk))
+	sock = fd_socket(fd);
+	e.sock = sock;
+	sk = sock ? BPF_CORE_READ(sock, sk) : NULL;
+	if (!ret && a && a->sock == (unsigned long)sock && sk_is_stream_client(sk))
 		peer_record(bpf_get_current_task_btf(), sk, st);
 	sock_tell(a, st, &e);
 	return 0;

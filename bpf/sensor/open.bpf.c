@@ -7,7 +7,6 @@ int BPF_PROG(tip_sys_open, struct pt_regs *regs, long ret)
 {
 	const struct tip_settings *st = active_settings();
 	struct tip_scratch *s = scratch_get(TIP_SCRATCH_SYSCALL);
-	struct tip_opened o = {.name_user = true};
 	struct tip_open_rec *rec;
 	struct tip_who who;
 	struct tip_call c;
@@ -19,18 +18,22 @@ int BPF_PROG(tip_sys_open, struct pt_regs *regs, long ret)
 		count(TIP_CTR_FILTERED);
 		return 0;
 	}
+	/*
+	 * The arguments come before the process: in this order the verifier forgets which call it
+	 * was before the cases of the rest begin, and has a tenth of the work.
+	 */
+	rec = (void *)s->rec;
+	s->opened.name = (unsigned long)open_args(&c, NULL, &rec->ev);
+	s->opened.name_user = 1;
+	s->opened.ret = c.ret;
+	s->opened.flags = call_flags(&c);
+	s->opened.file = c.ret >= 0 ? (unsigned long)task_file(c.task, c.ret) : 0;
 	who_find(&who, c.task);
 	if (!who_in_scope(&who, c.task, st)) {
 		count(TIP_CTR_FILTERED);
 		return 0;
 	}
-	rec = (void *)s->rec;
-	o.name = open_args(&c, NULL, &rec->ev);
-	o.ret = c.ret;
-	o.flags = call_flags(&c);
-	if (c.ret >= 0)
-		o.file = task_file(c.task, c.ret);
-	open_tell(s, st, &who, c.task, &o);
+	open_tell(s, st, &who, c.task);
 	return 0;
 }
 

@@ -12,15 +12,6 @@ struct tip_open_rec {
 	struct tip_ev_open ev;
 };
 
-/* How an open ended, and where its name stands. */
-struct tip_opened {
-	__s64 ret;         /* the descriptor, or -errno */
-	struct file *file; /* NULL: it failed, or is closed by now */
-	const void *name;  /* NULL: there was none */
-	bool name_user;    /* whose memory the name is in */
-	__u16 flags;       /* TIP_EVF_* */
-};
-
 /*
  * The arguments of the calls that open; returns the user's pointer to the name. Those of openat2
  * that are in user memory come from `how`, where the caller has the kernel's copy of them.
@@ -35,38 +26,38 @@ static __always_inline const void *open_args(const struct tip_call *c, const str
 	switch (c->nr) {
 	case NR_OPEN:
 		ev->syscall = TIP_OPEN_OPEN;
-		ev->oflags = call_arg(c, 1);
-		ev->mode = call_arg(c, 2);
-		return (void *)call_arg(c, 0);
+		ev->oflags = reg_arg(c, 1);
+		ev->mode = reg_arg(c, 2);
+		return (void *)reg_arg(c, 0);
 	case NR_CREAT:
 		ev->syscall = TIP_OPEN_CREAT;
 		ev->oflags = 01101; /* O_CREAT | O_WRONLY | O_TRUNC */
-		ev->mode = call_arg(c, 1);
-		return (void *)call_arg(c, 0);
+		ev->mode = reg_arg(c, 1);
+		return (void *)reg_arg(c, 0);
 	case NR_OPENAT:
 		ev->syscall = TIP_OPEN_OPENAT;
-		ev->oflags = call_arg(c, 2);
-		ev->mode = call_arg(c, 3);
+		ev->oflags = reg_arg(c, 2);
+		ev->mode = reg_arg(c, 3);
 		break;
 	case NR_OPEN_BY_HANDLE_AT:
 		ev->syscall = TIP_OPEN_BY_HANDLE;
-		ev->oflags = call_arg(c, 2);
+		ev->oflags = reg_arg(c, 2);
 		ev->mode = 0;
-		ev->dirfd = call_arg(c, 0);
+		ev->dirfd = reg_arg(c, 0);
 		return NULL;
 	default:
 		ev->syscall = TIP_OPEN_OPENAT2;
 		if (how)
 			bpf_probe_read_kernel(&copy, sizeof(copy), how);
 		else
-			bpf_probe_read_user(&copy, sizeof(copy), (void *)call_arg(c, 2));
+			bpf_probe_read_user(&copy, sizeof(copy), (void *)reg_arg(c, 2));
 		ev->oflags = copy.flags;
 		ev->mode = copy.mode;
 		ev->resolve = copy.resolve;
 		break;
 	}
-	ev->dirfd = call_arg(c, 0);
-	return (void *)call_arg(c, 1);
+	ev->dirfd = reg_arg(c, 0);
+	return (void *)reg_arg(c, 1);
 }
 
 /* The folder that a relative name starts from. */
@@ -119,34 +110,36 @@ static __always_inline bool open_judged(const struct tip_settings *st, __s64 ret
 }
 
 /*
- * Judges an open and tells of it. The record in s->rec has its arguments already: syscall, dirfd,
- * oflags, mode, resolve.
+ * Judges an open and tells of it: s->opened, and the arguments that are in the record already
+ * (syscall, dirfd, oflags, mode, resolve).
  */
 static __always_inline void open_tell(struct tip_scratch *s, const struct tip_settings *st,
-				      const struct tip_who *who, struct task_struct *task,
-				      const struct tip_opened *o)
+				      const struct tip_who *who, struct task_struct *task)
 {
 	struct tip_open_rec *rec = (void *)s->rec;
-	struct file *file = o->file;
-	bool killed = false, real;
+	struct tip_opened *o = &s->opened;
+	struct file *file = (void *)o->file;
 	__u32 rule = 0;
 
-	if (file && open_judged(st, o->ret))
-		killed = open_judge(s, who, file, rec->ev.oflags, &rule);
-	if (killed) {
+	o->killed = 0;
+	if (file && open_judged(st, o->ret) && open_judge(s, who, file, rec->ev.oflags, &rule)) {
 		bpf_send_signal(SIGKILL);
 		count(TIP_CTR_KILLS);
-	} else if (!open_wanted(st)) {
+		o->killed = 1;
+	}
+	o->rule = rule;
+	if (!o->killed && !open_wanted(st)) {
 		count(TIP_CTR_FILTERED);
 		return;
 	}
 
 	hdr_fill(&rec->hdr, TIP_EV_OPEN, 0, who, task, o->ret);
-	rec->hdr.flags = o->flags | (killed ? TIP_EVF_KILLED : 0);
-	rec->ev.rule = rule;
+	rec->hdr.flags = o->flags | (o->killed ? TIP_EVF_KILLED : 0);
+	rec->ev.rule = o->rule;
 	rec->ev.ino = 0;
 	rec->ev.dev = 0;
 	rec->ev.file_mode = 0;
+	file = (void *)o->file;
 	if (file) {
 		struct inode *inode = BPF_CORE_READ(file, f_inode);
 
@@ -155,13 +148,15 @@ static __always_inline void open_tell(struct tip_scratch *s, const struct tip_se
 		rec->ev.file_mode = BPF_CORE_READ(inode, i_mode);
 	}
 	text_begin(s, sizeof(*rec));
-	rec->ev.name_len = o->name ? text_str(s, o->name, o->name_user) : text_none(s);
+	rec->ev.name_len = o->name ? text_str(s, (void *)o->name, o->name_user) : text_none(s);
 	rec->ev.base_len = o->name ? open_base(s, task, rec->ev.dirfd,
 					       s->rec[sizeof(struct tip_open_rec)] == '/')
 				   : text_none(s);
 	/* A handle is no name: what it opened is all there is to be shown. */
-	real = killed || st->want_real_path || rec->ev.syscall == TIP_OPEN_BY_HANDLE;
-	rec->ev.real_len = file && real ? text_file(s, file) : text_none(s);
+	if (o->file && (o->killed || st->want_real_path || rec->ev.syscall == TIP_OPEN_BY_HANDLE))
+		rec->ev.real_len = text_file(s, (void *)o->file);
+	else
+		rec->ev.real_len = text_none(s);
 	activity_send(s, &rec->hdr);
 }
 

@@ -130,6 +130,22 @@ def test_required_capability_that_is_there_does_not(world, daemon):
     d.remove()
 
 
+def test_sensing_that_this_kernel_cannot_do_stops_the_start(world, daemon):
+    """Where fentry works `sensing: kernel` is what it says; where it does not, the daemon refuses rather than be weaker."""
+    fentry = next(c for c in daemon.status()["capabilities"] if c["name"] == "fentry")
+    d = world.daemon("sensing", scope_cgroup="sensing", sensing="kernel")
+    if fentry["works"]:
+        d.start()
+        assert {t["concern"]: t["tier"] for t in d.status()["tiers"]}["sensing"] == "fexit"
+        d.remove()
+        return
+    d.start(wait=False)
+    assert d.process.wait(15) != 0
+    assert "sensing: kernel needs fentry" in d.log() and fentry["detail"] in d.log()
+    assert not d.pins.exists()
+    assert {t["concern"]: t["tier"] for t in daemon.status()["tiers"]}["sensing"] == "sys_exit"
+
+
 def test_scope_that_does_not_exist_is_an_error(world):
     d = world.daemon("noscope", scope={"cgroups": ["/no/such/cgroup"]})
     d.start(wait=False)
