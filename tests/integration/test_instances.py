@@ -7,6 +7,9 @@ from conftest import UID, entry, resolved, spiffe
 from mtls import RETRY, Town, policy
 from world import until
 
+# Programs are loaded again and again, which takes seconds where others want the processors too.
+pytestmark = pytest.mark.timeout(180)
+
 RULES = """
 - rule: Secret opened
   desc: d

@@ -15,6 +15,9 @@ from manager import Manager
 from mtls import RETRY, Town, orders_policy
 from world import PATIENCE, CliError, until
 
+# Programs are loaded again and again, which takes seconds where others want the processors too.
+pytestmark = pytest.mark.timeout(180)
+
 ENTRIES = ("frontend", "backend", "orders")
 RULES = """
 - rule: Counted

@@ -13,6 +13,9 @@ from mtls import Town, orders_policy
 from test_restart import OPENER, Load, counted
 from world import until
 
+# Programs are loaded again and again, which takes seconds where others want the processors too.
+pytestmark = pytest.mark.timeout(180)
+
 ENTRIES = ("frontend", "backend", "orders")
 
 
