@@ -3,9 +3,11 @@
 # declares the kernel's structures by hand, relocated at load (CO-RE).
 
 # The maps' definition comes first: the linker of libbpf 1.1 loses the offset of a map that it meets as extern before.
-# The sk_lookup program is an object of its own: it is loaded once for each network namespace, over the maps of the others.
+# Two are objects of their own, over the maps of the others: the sk_lookup program, loaded once for each network namespace, and those
+# of veths. They belong to no generation.
 BPF_LOOKUP := bpf/intercept/lookup.bpf.c
-BPF_SRC := bpf/lib/maps.bpf.c $(filter-out bpf/lib/maps.bpf.c $(BPF_LOOKUP),$(sort $(wildcard bpf/*/*.bpf.c)))
+BPF_VETH := bpf/intercept/veth.bpf.c
+BPF_SRC := bpf/lib/maps.bpf.c $(filter-out bpf/lib/maps.bpf.c $(BPF_LOOKUP) $(BPF_VETH),$(sort $(wildcard bpf/*/*.bpf.c)))
 BPF_OBJ := $(BPF_SRC:bpf/%.bpf.c=$(BUILD)/bpf/%.bpf.o)
 BPF_FLAGS := -target bpf -D__TARGET_ARCH_x86 -mcpu=v3 -O2 -g -std=gnu17 -Wall -Wextra -Werror \
 	-Wno-unused-parameter -Wno-sign-compare -fno-stack-protector -ffile-prefix-map=$(CURDIR)=. -Iinclude -Ibpf \
@@ -25,12 +27,17 @@ $(BUILD)/bpf/lookup.bpf.o: $(BPF_LOOKUP:bpf/%.bpf.c=$(BUILD)/bpf/%.bpf.o)
 	@echo "  BPF     $@"
 	@$(BPFTOOL) gen object $@ $^
 
+$(BUILD)/bpf/veth.bpf.o: $(BPF_VETH:bpf/%.bpf.c=$(BUILD)/bpf/%.bpf.o)
+	@echo "  BPF     $@"
+	@$(BPFTOOL) gen object $@ $^
+
 $(BUILD)/gen/%.skel.h: $(BUILD)/bpf/%.bpf.o
 	@mkdir -p $(@D)
 	@echo "  SKEL    $@"
 	@$(BPFTOOL) gen skeleton $< name $*_bpf > $@
 
-# Whoever waits for the first waits for both: see mk/user.mk.
-$(BUILD)/gen/tipstaff.skel.h: $(BUILD)/gen/lookup.skel.h
+# Whoever waits for the first waits for all: see mk/user.mk.
+$(BUILD)/gen/tipstaff.skel.h: $(BUILD)/gen/lookup.skel.h $(BUILD)/gen/veth.skel.h
 
--include $(BPF_OBJ:.o=.d) $(BPF_LOOKUP:bpf/%.bpf.c=$(BUILD)/bpf/%.bpf.d)
+-include $(BPF_OBJ:.o=.d) $(BPF_LOOKUP:bpf/%.bpf.c=$(BUILD)/bpf/%.bpf.d) \
+	$(BPF_VETH:bpf/%.bpf.c=$(BUILD)/bpf/%.bpf.d)

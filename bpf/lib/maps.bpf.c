@@ -26,6 +26,7 @@ struct tip_map_legs legs SEC(".maps");
 struct tip_map_listeners listeners SEC(".maps");
 struct tip_map_workers workers SEC(".maps");
 struct tip_map_ours ours SEC(".maps");
+struct tip_map_veths veths SEC(".maps");
 struct tip_map_redirected redirected SEC(".maps");
 struct tip_map_heartbeat heartbeat SEC(".maps");
 struct tip_map_handlers handlers SEC(".maps");

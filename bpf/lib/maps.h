@@ -234,6 +234,16 @@ struct tip_map_ours {
 };
 extern struct tip_map_ours ours SEC(".maps");
 
+/* The host's ends of served namespaces, by interface index. */
+struct tip_map_veths {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u32);
+	__type(value, struct tip_veth);
+};
+extern struct tip_map_veths veths SEC(".maps");
+
 /* Where a redirected socket wanted to go, and who asked for it: from the connect hook on. */
 struct tip_map_redirected {
 	__uint(type, BPF_MAP_TYPE_SK_STORAGE);

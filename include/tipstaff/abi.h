@@ -272,6 +272,13 @@ struct tip_listener_rec {
 	__u32 zero;
 };
 
+/* Value of `veths`, keyed by the host's end (its index): what is behind it. */
+struct tip_veth {
+	__u64 netns; /* cookie */
+	__s32 nsid;  /* its number in the host's namespace */
+	__u32 zero;
+};
+
 /* Socket storage `ours`: written by the keeper only, inherited by what a listener accepts. */
 #define TIP_OURS_LISTENER 1u /* the worker's listener of a namespace */
 #define TIP_OURS_WIRE     2u /* towards the peer: TLS */
@@ -309,8 +316,8 @@ struct tip_settings {
 	__u32 worker_port;        /* of the worker's listener, on 127.0.0.1 of each namespace */
 	__u32 redirects_per_netns, redirects_per_identity, listeners_per_netns; /* at most */
 	__u32 zero;
-	__u32 entries;            /* number of the set of registration entries */
-	__u32 remember_execs;     /* 0: some entry asks for more than exec_cache compares */
+	__u32 entries;        /* number of the set of registration entries */
+	__u32 remember_execs; /* 0: some entry asks for more than exec_cache compares */
 };
 
 /* ---- events --------------------------------------------------------------- */
@@ -531,6 +538,7 @@ enum tip_counter {
 	TIP_CTR_STEERED,       /* inbound connections given to the worker */
 	TIP_CTR_STEER_REFUSED, /* inbound on an enforced port, and nobody to give it to */
 	TIP_CTR_PLAIN_STOPPED, /* packets of enforced ports outside registered connections */
+	TIP_CTR_VETH_STOPPED,  /* the same, on the host's end of a veth */
 	TIP_CTR_EXEC_CACHED,   /* execs that were bound before their first instruction */
 	TIP_CTR_DROPS_TOLD, /* of the dropped, those that an alert has named: the keeper's note */
 	TIP_CTR_MAX

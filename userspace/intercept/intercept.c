@@ -89,6 +89,7 @@ struct tip_intercept *tip_intercept_new(struct event_base *base,
 					const struct tip_intercept_ops *ops, struct tip_error *err)
 {
 	struct tip_intercept *ic = tip_alloc(sizeof(*ic));
+	int ret;
 
 	ic->base = base;
 	ic->ops = *ops;
@@ -117,6 +118,11 @@ struct tip_intercept *tip_intercept_new(struct event_base *base,
 		tip_error_set(err, "cannot see the own network namespace: %s", strerror(errno));
 		goto fail;
 	}
+	ret = config->veth_stop ? tip_veths_open(ic) : 0;
+	if (ret < 0) {
+		tip_error_set(err, "cannot watch network interfaces: %s", strerror(-ret));
+		goto fail;
+	}
 	if (try_out(ic, err) == 0)
 		return ic;
 fail:
@@ -132,6 +138,7 @@ void tip_intercept_free(struct tip_intercept *ic)
 	if (!ic)
 		return;
 	tip_flows_free(ic);
+	tip_veths_close(ic);
 	while ((ns = tip_map_next(ic->spaces, &it)))
 		tip_netns_free(ns);
 	tip_map_free(ic->spaces, NULL);

@@ -101,6 +101,8 @@ struct tip_intercept_ops {
 	/* The kernel side: see sensor/intercept.h, whose functions fill these. */
 	int (*attach)(void *ctx, int netns_fd, uint64_t cookie);
 	int (*detach)(void *ctx, uint64_t cookie);
+	int (*veth_attach)(void *ctx, uint32_t ifindex, int32_t nsid, uint64_t cookie);
+	void (*veth_detach)(void *ctx, uint32_t ifindex);
 	int (*worker_set)(void *ctx, uint64_t cookie, int listener_fd);
 	int (*worker_clear)(void *ctx, uint64_t cookie);
 	int (*ours)(void *ctx, int fd, uint32_t kind);
@@ -121,6 +123,7 @@ struct tip_intercept_config {
 	const char *run_dir;      /* for the lock file of iptables */
 	uint16_t port;            /* of the listeners, 127.0.0.1 */
 	bool host;                /* serve the initial network namespace too */
+	bool veth_stop;           /* a plaintext stop on veths that lead to served namespaces */
 	const char *const *names; /* of namespaces below /run/netns to serve before any process;
 				     fnmatch patterns */
 	size_t nnames;
@@ -194,7 +197,7 @@ size_t tip_intercept_end_plain(struct tip_intercept *ic,
 			       bool (*covered)(void *ctx, uint32_t addr, uint16_t port), void *ctx);
 
 struct tip_intercept_stats {
-	size_t namespaces, held, flows;
+	size_t namespaces, veths, held, flows;
 	uint64_t released, refused, accepted,
 		orphans; /* orphans: on our port, without a flow: reset */
 	uint64_t limit_held, limit_flows, limit_legs, queue_drops;

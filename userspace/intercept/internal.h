@@ -43,6 +43,7 @@ struct tip_netns {
 	unsigned int empties;          /* looks in a row that found nobody */
 	unsigned int failures;
 	size_t legs;
+	int32_t nsid;      /* its number in our own namespace, -1: none is known */
 	uint64_t retry_at; /* CLOCK_MONOTONIC: not to be served again before, nor its rules */
 	struct {
 		uint16_t low, high;
@@ -94,8 +95,12 @@ struct tip_intercept {
 	uint32_t initial; /* inode of the initial network namespace */
 	struct tip_map *spaces;
 	struct event *serve_more;
-	bool full_told;  /* that there are too many of them */
-	bool owned_told; /* likewise, of somebody's */
+	struct mnl_socket
+		*links; /* tells when interfaces change; NULL: no plaintext stop on veths */
+	struct event *link_changed, *look_at_links;
+	struct tip_map *veths; /* interface index -> what veth.c knows of it */
+	bool full_told;        /* that there are too many of them */
+	bool owned_told;       /* likewise, of somebody's */
 	unsigned int ticks;
 
 	struct tip_flow_list flows; /* by ID */
@@ -186,6 +191,16 @@ void tip_queue_close(struct tip_netns *ns);
 /* Lets the packet go on with that mark: TIP_MARK_*. */
 void tip_queue_pass(struct tip_netns *ns, uint32_t packet, uint32_t mark);
 void tip_queue_drop(struct tip_netns *ns, uint32_t packet);
+
+/* ---- veth.c: the host's ends of veths ---- */
+
+/* Begins to watch the interfaces of our own namespace. 0 or -errno. */
+int tip_veths_open(struct tip_intercept *ic);
+void tip_veths_close(struct tip_intercept *ic);
+/* Something has changed: has the loop look at all of them. */
+void tip_veths_schedule(struct tip_intercept *ic);
+/* The namespace is let go. */
+void tip_veths_drop(struct tip_intercept *ic, const struct tip_netns *ns);
 
 /* ---- flow.c: the table ---- */
 

@@ -76,6 +76,7 @@ struct tip_netns *tip_netns_add(struct tip_intercept *ic, uint32_t inode, uid_t 
 	ns->inode = inode;
 	ns->owner = owner;
 	ns->fd = ns->listener = -1;
+	ns->nsid = -1;
 	memset(ns->inherited, 0xff, sizeof(ns->inherited));
 	tip_map_putu(ic->spaces, inode, ns);
 	return ns;
@@ -225,6 +226,7 @@ static void serve(struct tip_intercept *ic, struct tip_netns *ns)
 		ns->failures = 0;
 		ns->retry_at = 0;
 		ic->stats.namespaces++;
+		tip_veths_schedule(ic);
 		return;
 	}
 	close_all(ns);
@@ -310,6 +312,7 @@ void tip_netns_release(struct tip_intercept *ic, struct tip_netns *ns)
 				tip_flow_cut(ic, f, ENETDOWN);
 		}
 		tip_legs_drop(ic, ns);
+		tip_veths_drop(ic, ns);
 		ic->ops.worker_clear(ic->ops.ctx, ns->cookie);
 		ic->ops.detach(ic->ops.ctx, ns->cookie);
 		ic->stats.namespaces--;

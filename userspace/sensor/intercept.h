@@ -79,6 +79,19 @@ int tip_sensor_netns_prune(struct tip_sensor *s);
 int tip_sensor_worker_set(struct tip_sensor *s, uint64_t cookie, int listener_fd);
 int tip_sensor_worker_clear(struct tip_sensor *s, uint64_t cookie);
 
+/* ---- veths ---- */
+
+/*
+ * Puts the plaintext stop on the host's end `ifindex` of a veth, in the network namespace that this
+ * thread is in; behind it lies the namespace of that number and cookie. Filters of an earlier
+ * daemon are replaced in place.
+ */
+int tip_sensor_veth_attach(struct tip_sensor *s, uint32_t ifindex, int32_t nsid, uint64_t cookie);
+/* Takes it off again; what it was never put on is left alone. */
+void tip_sensor_veth_detach(struct tip_sensor *s, uint32_t ifindex);
+/* Forgets those whose interface is gone: at start. */
+void tip_sensor_veth_prune(struct tip_sensor *s);
+
 /* ---- connections ---- */
 
 /* Marks a socket of this process as ours: TIP_OURS_*. */

@@ -8,6 +8,7 @@
 
 #include "sensor/sensor.h"
 
+struct bpf_object;
 struct ring_buffer;
 
 /* The maps that this process keeps open. The first ones outlive an upgrade, the others belong to a
@@ -35,6 +36,7 @@ enum tip_sensor_map {
 	TIP_MAP_LISTENERS,
 	TIP_MAP_WORKERS,
 	TIP_MAP_OURS,
+	TIP_MAP_VETHS,
 	TIP_MAP_REDIRECTED,
 	TIP_MAP_HEARTBEAT,
 	TIP_MAP_STATE_END,
@@ -159,13 +161,16 @@ struct tip_looked_up {
 	int link;
 };
 
+#define TIP_VETH_PROGS 2 /* from the namespace behind it, and to it */
+
 struct tip_sensor {
 	struct tip_sensor_ops ops;
 	bool pinned;
 	bool adopted;
-	bool standby;                 /* our programs do not act yet: see upgrade.c */
-	bool retiring;                /* the former layout still acts beside ours */
-	bool prune_hooks, no_lookups; /* what the configuration wants to be removed at the commit */
+	bool standby;  /* our programs do not act yet: see upgrade.c */
+	bool retiring; /* the former layout still acts beside ours */
+	bool prune_hooks, no_lookups,
+		no_veths; /* what the configuration wants to be removed at the commit */
 	struct {
 		unsigned int version; /* 0: no other layout is at work */
 		uint64_t build;
@@ -184,8 +189,10 @@ struct tip_sensor {
 	size_t nhooked;
 	struct tip_looked_up *looked_up;
 	size_t nlooked_up;
-	struct tip_settings settings; /* what is in the map */
-	struct ring_buffer *rings[2]; /* lifecycle, activity */
+	char instance[65];
+	int veth_progs[TIP_VETH_PROGS]; /* -1: not loaded yet */
+	struct tip_settings settings;   /* what is in the map */
+	struct ring_buffer *rings[2];   /* lifecycle, activity */
 	int epoll;
 	int timer;  /* wakes the epoll while records flow, see pace() */
 	bool paced; /* the rings do not wake it, the timer does */
@@ -241,6 +248,14 @@ void tip_hooks_prune(struct tip_sensor *s);
 
 /* Lets go of the sk_lookup links that no pin holds. */
 void tip_lookup_close(struct tip_sensor *s);
+/* The sensor's maps in place of those of an object of its own. 0 or -errno. */
+int tip_share_maps(struct tip_sensor *s, struct bpf_object *obj);
+
+/* ---- veth.c ---- */
+
+/* Takes the filters off whatever `map` (`veths`) names; it stays as it is. */
+void tip_veth_remove(const char *instance, int map);
+void tip_veth_close(struct tip_sensor *s);
 
 /* Removes all of the instance's pinned ones: interception is not configured. */
 void tip_lookup_remove(struct tip_sensor *s);

@@ -45,6 +45,7 @@ const char *const tip_map_names[TIP_MAP_END] = {
 	[TIP_MAP_LISTENERS] = "listeners",
 	[TIP_MAP_WORKERS] = "workers",
 	[TIP_MAP_OURS] = "ours",
+	[TIP_MAP_VETHS] = "veths",
 	[TIP_MAP_REDIRECTED] = "redirected",
 	[TIP_MAP_HEARTBEAT] = "heartbeat",
 	[TIP_MAP_LIFECYCLE] = "lifecycle",

@@ -32,28 +32,6 @@
 
 /* ---- the program ---- */
 
-/* Its maps are those of the sensor; its constants are its own. */
-static int share_maps(struct tip_sensor *s, struct bpf_object *obj)
-{
-	struct bpf_map *map;
-
-	bpf_object__for_each_map(map, obj)
-	{
-		const char *name = bpf_map__name(map);
-		int i = 0;
-
-		if (bpf_map__is_internal(map))
-			continue;
-		while (i < TIP_MAP_END && strcmp(tip_map_names[i], name) != 0)
-			i++;
-		if (i == TIP_MAP_END)
-			return -ENOENT;
-		if (bpf_map__reuse_fd(map, s->maps[i]))
-			return -errno;
-	}
-	return 0;
-}
-
 /* A descriptor of the program for that namespace, or -errno. */
 static int load_program(struct tip_sensor *s, uint64_t cookie)
 {
@@ -63,7 +41,7 @@ static int load_program(struct tip_sensor *s, uint64_t cookie)
 	if (!skel)
 		return -errno;
 	skel->rodata->tip_netns = cookie;
-	ret = share_maps(s, skel->obj);
+	ret = tip_share_maps(s, skel->obj);
 	if (!ret)
 		ret = bpf_object__load(skel->obj);
 	if (!ret) {

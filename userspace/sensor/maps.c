@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include <bpf/bpf.h>
+#include <bpf/libbpf.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -229,4 +230,25 @@ void tip_sensor_names(struct tip_sensor *s, void (*fn)(void *ctx, uint32_t numbe
 		text[name.len] = '\0';
 		fn(ctx, key, text);
 	}
+}
+
+int tip_share_maps(struct tip_sensor *s, struct bpf_object *obj)
+{
+	struct bpf_map *map;
+
+	bpf_object__for_each_map(map, obj)
+	{
+		const char *name = bpf_map__name(map);
+		int i = 0;
+
+		if (bpf_map__is_internal(map))
+			continue;
+		while (i < TIP_MAP_END && strcmp(tip_map_names[i], name) != 0)
+			i++;
+		if (i == TIP_MAP_END)
+			return -ENOENT;
+		if (bpf_map__reuse_fd(map, s->maps[i]))
+			return -errno;
+	}
+	return 0;
 }

@@ -177,6 +177,7 @@ static const struct {
 	[TIP_MAP_LISTENERS] = {sizeof(struct tip_listener_key), sizeof(struct tip_listener)},
 	[TIP_MAP_WORKERS] = {sizeof(__u64), sizeof(__u64)},
 	[TIP_MAP_OURS] = {sizeof(int), sizeof(__u32)},
+	[TIP_MAP_VETHS] = {sizeof(__u32), sizeof(struct tip_veth)},
 	[TIP_MAP_REDIRECTED] = {sizeof(int), sizeof(struct tip_redirect)},
 	[TIP_MAP_HEARTBEAT] = {sizeof(__u32), sizeof(__u64)},
 };
@@ -447,6 +448,33 @@ void tip_pin_remove_others(struct tip_sensor *s)
 	remove_folders_but(instance, strrchr(s->dir, '/') + 1);
 }
 
+/*
+ * Filters of veths are in no folder. Those that are found here go; what lies in another network
+ * namespace sees no policy any more.
+ */
+static void veths_off(const char *instance)
+{
+	struct tip_settings settings;
+	const uint32_t zero = 0;
+	char path[PATH_MAX];
+	int map;
+
+	snprintf(path, sizeof(path), TIP_PIN_ROOT "/%s/v%d/settings", instance, TIP_ABI_VERSION);
+	map = bpf_obj_get(path);
+	if (map >= 0 && bpf_map_lookup_elem(map, &zero, &settings) == 0) {
+		settings.traffic_generation = 0;
+		bpf_map_update_elem(map, &zero, &settings, BPF_ANY);
+	}
+	if (map >= 0)
+		close(map);
+	snprintf(path, sizeof(path), TIP_PIN_ROOT "/%s/v%d/veths", instance, TIP_ABI_VERSION);
+	map = bpf_obj_get(path);
+	if (map < 0)
+		return;
+	tip_veth_remove(instance, map);
+	close(map);
+}
+
 int tip_sensor_detach(const char *instance, struct tip_error *err)
 {
 	int root, removed;
@@ -459,6 +487,7 @@ int tip_sensor_detach(const char *instance, struct tip_error *err)
 		return errno == ENOENT ? 0
 				       : tip_error_set(err, "cannot open " TIP_PIN_ROOT ": %s",
 						       strerror(errno));
+	veths_off(instance);
 	removed = remove_tree(root, instance, 3);
 	if (removed < 0)
 		tip_error_set(err, "cannot remove everything below " TIP_PIN_ROOT "/%s: %s",

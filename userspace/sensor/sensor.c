@@ -378,6 +378,8 @@ struct tip_sensor *tip_sensor_open(const struct tip_sensor_config *config,
 	memset(s->maps, 0xff, sizeof(s->maps));
 	memset(s->progs, 0xff, sizeof(s->progs));
 	memset(s->links, 0xff, sizeof(s->links));
+	memset(s->veth_progs, 0xff, sizeof(s->veth_progs));
+	snprintf(s->instance, sizeof(s->instance), "%s", config->instance);
 	if (config->pin) {
 		failed = open_pinned(s, config, err);
 	} else {
@@ -390,6 +392,7 @@ struct tip_sensor *tip_sensor_open(const struct tip_sensor_config *config,
 	}
 	s->prune_hooks = config->pin && (*config->cgroup2 || !config->enforce);
 	s->no_lookups = !config->traffic;
+	s->no_veths = !config->traffic || !config->veth_stop;
 	return s;
 }
 
@@ -414,6 +417,9 @@ void tip_sensor_close(struct tip_sensor *s)
 		close_all(s->hooked[i].links, TIP_CGROUP_HOOKS);
 	free(s->hooked);
 	tip_lookup_close(s);
+	if (!s->pinned && s->maps[TIP_MAP_VETHS] >= 0)
+		tip_veth_remove(s->instance, s->maps[TIP_MAP_VETHS]);
+	tip_veth_close(s);
 	close_all(s->links, TIP_PROG_TRACING_END);
 	close_all(s->progs, TIP_PROG_END);
 	close_all(s->maps, TIP_MAP_END);

@@ -224,4 +224,6 @@ void tip_sensor_retire(struct tip_sensor *s)
 		tip_hooks_prune(s);
 	if (s->no_lookups)
 		tip_lookup_remove(s);
+	if (s->no_veths)
+		tip_veth_remove(s->instance, s->maps[TIP_MAP_VETHS]);
 }

@@ -67,6 +67,7 @@ static const struct key {
 	{"traffic.files", K_PATHS, LIST(traffic_files, ntraffic_files)},
 	{"traffic.port", K_NUMBER, AT(traffic_port), 0, 1, 65535},
 	{"traffic.host_network", K_BOOL, AT(traffic_host)},
+	{"traffic.veth_stop", K_BOOL, AT(traffic_veth_stop)},
 	{"traffic.namespaces", K_PATTERNS, LIST(traffic_namespaces, ntraffic_namespaces)},
 	{"traffic.records", K_RECORDS, AT(records)},
 	{"require", K_REQUIRE, AT(require)},
@@ -497,6 +498,7 @@ struct tip_config *tip_config_parse(const char *name, const char *text, size_t l
 	c->max_connections = 4096;
 	c->max_connections_per_uid = 1024;
 	c->traffic_port = 15049;
+	c->traffic_veth_stop = true;
 	c->max_held_connects = 1024;
 	c->max_handshakes = 512;
 	c->max_relays = 4096;

@@ -55,6 +55,7 @@ struct tip_config {
 	size_t ntraffic_files;
 	enum tip_records_choice records; /* who makes them */
 	uint32_t traffic_port;           /* of the worker's listeners, on 127.0.0.1 */
+	bool traffic_veth_stop;          /* the plaintext stop, on host's ends of veths too */
 	bool traffic_host;               /* the initial network namespace is served too */
 	const char **traffic_namespaces; /* patterns for names below /run/netns */
 	size_t ntraffic_namespaces;

@@ -354,6 +354,7 @@ static int open_sensor(struct tip_keeper *k, struct tip_error *err)
 		.lsm = c->enforcement && k->caps[TIP_CAP_LSM].works,
 		.enforce = c->enforcement,
 		.traffic = k->traffic.on,
+		.veth_stop = c->traffic_veth_stop,
 		.pin = true,
 	};
 	struct tip_process_ops pops = tip_wire_process(k);

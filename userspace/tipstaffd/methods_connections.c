@@ -53,17 +53,17 @@ json_t *tip_relays_stats(struct tip_keeper *k)
 		tip_intercept_stats(k->relays.intercept, &s);
 	return json_pack(
 		"{s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, "
-		"s:I, s:I, s:I, s:I}",
-		"on", k->relays.intercept != NULL, "namespaces", (json_int_t)s.namespaces, "held",
-		(json_int_t)s.held, "relays", (json_int_t)s.flows, "handshakes", (json_int_t)n[0],
-		"open", (json_int_t)n[1], "buffers_kb", (json_int_t)n[2], "buffers_peak_kb",
-		(json_int_t)n[3], "begun", (json_int_t)c[0], "opened", (json_int_t)c[1],
-		"chains_verified", (json_int_t)c[2], "chains_remembered", (json_int_t)c[3],
-		"kernel", (json_int_t)c[5], "released", (json_int_t)s.released, "refused",
-		(json_int_t)s.refused, "accepted", (json_int_t)s.accepted, "orphans",
-		(json_int_t)s.orphans, "limit_held", (json_int_t)s.limit_held, "limit_relays",
-		(json_int_t)s.limit_flows, "limit_legs", (json_int_t)s.limit_legs, "queue_drops",
-		(json_int_t)s.queue_drops);
+		"s:I, s:I, s:I, s:I, s:I}",
+		"on", k->relays.intercept != NULL, "namespaces", (json_int_t)s.namespaces, "veths",
+		(json_int_t)s.veths, "held", (json_int_t)s.held, "relays", (json_int_t)s.flows,
+		"handshakes", (json_int_t)n[0], "open", (json_int_t)n[1], "buffers_kb",
+		(json_int_t)n[2], "buffers_peak_kb", (json_int_t)n[3], "begun", (json_int_t)c[0],
+		"opened", (json_int_t)c[1], "chains_verified", (json_int_t)c[2],
+		"chains_remembered", (json_int_t)c[3], "kernel", (json_int_t)c[5], "released",
+		(json_int_t)s.released, "refused", (json_int_t)s.refused, "accepted",
+		(json_int_t)s.accepted, "orphans", (json_int_t)s.orphans, "limit_held",
+		(json_int_t)s.limit_held, "limit_relays", (json_int_t)s.limit_flows, "limit_legs",
+		(json_int_t)s.limit_legs, "queue_drops", (json_int_t)s.queue_drops);
 }
 
 TIP_METHOD(tip_method_connections)

@@ -112,6 +112,7 @@ static json_t *counters(const struct tip_sensor_stats *s)
 		[TIP_CTR_STEERED] = "steered",
 		[TIP_CTR_STEER_REFUSED] = "steer_refused",
 		[TIP_CTR_PLAIN_STOPPED] = "plain_stopped",
+		[TIP_CTR_VETH_STOPPED] = "veth_stopped",
 		[TIP_CTR_EXEC_CACHED] = "exec_cached",
 	};
 	json_t *o = json_object();

@@ -192,6 +192,16 @@ static int op_detach(void *ctx, uint64_t cookie)
 	return tip_sensor_netns_detach(((struct tip_keeper *)ctx)->sensor, cookie);
 }
 
+static int op_veth_attach(void *ctx, uint32_t ifindex, int32_t nsid, uint64_t cookie)
+{
+	return tip_sensor_veth_attach(((struct tip_keeper *)ctx)->sensor, ifindex, nsid, cookie);
+}
+
+static void op_veth_detach(void *ctx, uint32_t ifindex)
+{
+	tip_sensor_veth_detach(((struct tip_keeper *)ctx)->sensor, ifindex);
+}
+
 static int op_worker_set(void *ctx, uint64_t cookie, int listener_fd)
 {
 	return tip_sensor_worker_set(((struct tip_keeper *)ctx)->sensor, cookie, listener_fd);
@@ -518,6 +528,8 @@ int tip_relays_open(struct tip_keeper *k, struct tip_error *err)
 		.limited = op_limited,
 		.attach = op_attach,
 		.detach = op_detach,
+		.veth_attach = op_veth_attach,
+		.veth_detach = op_veth_detach,
 		.worker_set = op_worker_set,
 		.worker_clear = op_worker_clear,
 		.ours = op_ours,
@@ -535,6 +547,7 @@ int tip_relays_open(struct tip_keeper *k, struct tip_error *err)
 		.run_dir = c->run_dir,
 		.port = (uint16_t)c->traffic_port,
 		.host = c->traffic_host,
+		.veth_stop = c->traffic_veth_stop,
 		.names = c->traffic_namespaces,
 		.nnames = c->ntraffic_namespaces,
 		.max_held = c->max_held_connects,
@@ -557,6 +570,7 @@ int tip_relays_open(struct tip_keeper *k, struct tip_error *err)
 	    tip_sensor_heartbeat(k->sensor, 0) < 0)
 		return tip_error_set(err, "traffic: the kernel's maps cannot be written: %s",
 				     strerror(errno));
+	tip_sensor_veth_prune(k->sensor);
 	return 0;
 }
 
