@@ -310,8 +310,7 @@ static int probe(struct tip_keeper *k, struct tip_error *err)
 }
 
 /*
- * Opens the sensor on the tier that the configuration asks for; `auto` takes the better one that
- * this kernel accepts as a whole.
+ * Opens the sensor on the tier that the configuration asks for.
  */
 static int open_tier(struct tip_keeper *k, struct tip_sensor_config *sc, struct tip_error *err)
 {
@@ -324,13 +323,10 @@ static int open_tier(struct tip_keeper *k, struct tip_sensor_config *sc, struct 
 				    "sensing: kernel needs fentry, which does not work on this "
 				    "kernel: %s; say auto or syscalls",
 				    fentry->detail);
-	if (choice == TIP_SENSING_ONLY_KERNEL || (choice == TIP_SENSING_AUTO && fentry->works)) {
+	if (choice == TIP_SENSING_ONLY_KERNEL) {
 		sc->sensing = TIP_SENSING_KERNEL;
 		k->sensor = tip_sensor_open(sc, &ops, err);
-		if (k->sensor || choice == TIP_SENSING_ONLY_KERNEL)
-			return k->sensor ? 0 : -1;
-		tip_warn("sensor", "sensing at the exit of system calls instead: %s", err->text);
-		snprintf(k->sensing_refused, sizeof(k->sensing_refused), "%s", err->text);
+		return k->sensor ? 0 : -1;
 	}
 	sc->sensing = TIP_SENSING_SYSCALLS;
 	k->sensor = tip_sensor_open(sc, &ops, err);
