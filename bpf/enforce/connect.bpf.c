@@ -5,31 +5,8 @@
  * and decide by the calling task: its process's identity, or the last one of its lineage.
  */
 #include "enforce/denied.h"
+#include "enforce/quarantine.h"
 #include "intercept/redirect.h"
-
-static __always_inline bool quarantined(__u32 number)
-{
-	const __u32 *flags;
-
-	if (number < TIP_ID_FIRST)
-		return false;
-	flags = bpf_map_lookup_elem(&quarantine, &number);
-	return flags && (*flags & TIP_QUARANTINE_CONNECT);
-}
-
-static long stop_at_first(void *map, const void *key, void *value, void *ctx)
-{
-	return 1;
-}
-
-/*
- * A process that found no place in `procs` has no lineage: whoever fills the table could shed a
- * quarantine by one more fork. So such processes connect only while nothing is quarantined.
- */
-static __always_inline bool unknown_refused(const struct tip_who *who)
-{
-	return !who->proc && bpf_for_each_map_elem(&quarantine, stop_at_first, NULL, 0) > 0;
-}
 
 /* 1: go on, 0: refused, with EPERM unless another errno was set. */
 static __always_inline int judge(struct bpf_sock_addr *ctx, bool v6)
@@ -41,9 +18,10 @@ static __always_inline int judge(struct bpf_sock_addr *ctx, bool v6)
 	if (!st || !(st->enforce || traffic_concerns(ctx, st)) || task_is_kernel(task))
 		return 1;
 	who_find(&who, task);
-	if (st->enforce &&
-	    (quarantined(who_held(&who)) || quarantined(who_origin(&who)) || unknown_refused(&who)))
+	if (st->enforce && who_quarantined(&who))
 		return deny(ctx, v6, &who, task, TIP_DENY_QUARANTINE, 0);
+	if (!tip_lsm && rule_refuses(ctx, v6, TIP_JUDGED_CONNECT, st, &who, task))
+		return 0;
 	return traffic_judge(ctx, v6, st, &who, task);
 }
 

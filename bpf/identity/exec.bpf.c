@@ -4,6 +4,26 @@
  * image, in the thread that is the leader by now, whichever thread called.
  */
 #include "lib/image.h"
+#include "enforce/judge.h"
+
+/*
+ * Without BPF LSM a rule ends the process before the first instruction of what it may not execute.
+ * Who acts is what it was before.
+ */
+static __always_inline bool exec_judge(const struct tip_settings *st, const struct tip_who *who,
+				       struct task_struct *task, struct tip_verdict *v)
+{
+	struct tip_judgement j;
+	struct tip_actor actor;
+	struct tip_file f;
+
+	if (tip_lsm || !st->rule_count || !who_in_scope(who, task, st) ||
+	    !judge_begin(&j, st, 1u << TIP_JUDGED_EXEC))
+		return false;
+	actor_of(&actor, who);
+	file_of(&f, BPF_CORE_READ(task, mm, exe_file));
+	return judge_file(&j, &f, &actor, true, v) == 1;
+}
 
 /*
  * Who an exec like this was before, if that is remembered; otherwise leaves its key for the answer
@@ -51,10 +71,12 @@ int BPF_PROG(tip_exec, struct task_struct *task, int old_pid, struct linux_binpr
 	const struct tip_settings *st = active_settings();
 	struct tip_scratch *s = scratch_get(TIP_SCRATCH_EXEC);
 	struct tip_binding next = {};
+	struct tip_verdict verdict = {};
 	struct tip_proc proc = {};
 	struct tip_exec_rec *rec;
 	struct tip_who who;
 	struct mm_struct *mm;
+	bool killed;
 	__u64 old_exec_id = 0;
 	__u64 start, end;
 	__u32 path;
@@ -66,6 +88,11 @@ int BPF_PROG(tip_exec, struct task_struct *task, int old_pid, struct linux_binpr
 		old_exec_id = who.proc->exec_id;
 		proc.parent_exec_id = who.proc->parent_exec_id;
 		proc.epoch = 0;
+	}
+	killed = exec_judge(st, &who, task, &verdict);
+	if (killed) {
+		bpf_send_signal(SIGKILL);
+		count(TIP_CTR_KILLS);
 	}
 	proc.exec_id = exec_id_next();
 	next.origin = origin_after(who.binding);
@@ -88,6 +115,8 @@ int BPF_PROG(tip_exec, struct task_struct *task, int old_pid, struct linux_binpr
 	if (proc.flags & TIP_PROC_IN_SCOPE) {
 		rec = (void *)s->rec;
 		image_fill(rec, &who, task);
+		rec->hdr.flags = killed ? TIP_EVF_KILLED : 0;
+		rec->ev.rule = verdict.rule;
 		rec->ev.old_exec_id = old_exec_id;
 		/*
 		 * The number in the registers is that of execve by now, whatever was called. A path

@@ -28,12 +28,19 @@
 #define S_IFSOCK        0140000
 #define FMODE_READ      1u
 #define FMODE_WRITE     2u
+#define FMODE_EXEC      0x20u
 #define O_TRUNC         01000
 #define AT_FDCWD        (-100)
 #define AF_UNIX         1
 #define AF_INET         2
 #define AF_INET6        10
+#define AF_NETLINK      16
+#define AF_PACKET       17
+#define AF_ALG          38
 #define SOCK_STREAM     1
+#define SOCK_DGRAM      2
+#define SOCK_RAW        3
+#define SOCK_PACKET     10
 #define IPPROTO_ICMP    1
 #define IPPROTO_TCP     6
 #define IPPROTO_UDP     17
@@ -61,5 +68,11 @@
  * upgrade, and one store switches from the old one to the new.
  */
 extern const volatile __u64 tip_build;
+
+/* BPF LSM denies acts here, so no other program needs to judge them. Written before load. */
+extern const volatile bool tip_lsm;
+
+/* Elements of `judges`, a power of two; likewise. */
+extern const volatile __u32 tip_judges;
 
 #endif

@@ -157,6 +157,13 @@ static __always_inline bool mount_trusted(struct mount *mnt)
 	return owner && BPF_CORE_READ(owner, level) == 0;
 }
 
+/* Is this a mount of the kernel's own, which no namespace shows? Its namespace is an error pointer.
+ */
+static __always_inline bool mount_internal(struct mount *mnt)
+{
+	return (unsigned long)BPF_CORE_READ(mnt, mnt_ns) >= (unsigned long)-4095;
+}
+
 /*
  * Was the name under which the file is open given by root? The file's mount decides, not the task's
  * namespace: a descriptor from elsewhere can be executed too.
@@ -199,6 +206,11 @@ static __always_inline __u64 inode_mtime_ns(struct inode *inode)
 		return BPF_CORE_READ(v61, i_mtime.tv_sec) * 1000000000ull +
 		       BPF_CORE_READ(v61, i_mtime.tv_nsec);
 	return 0;
+}
+
+static __always_inline __u64 inode_ino(struct inode *inode)
+{
+	return BPF_CORE_READ(inode, i_ino);
 }
 
 static __always_inline __u32 inode_dev(struct inode *inode)

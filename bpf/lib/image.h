@@ -54,7 +54,7 @@ static __always_inline void image_fill(struct tip_exec_rec *rec, const struct ti
 	ev->mntns = who->proc->mntns;
 	ev->pidns = ns ? BPF_CORE_READ(ns, ns.inum) : 0;
 	ev->netns = task_netns(task);
-	ev->zero32 = 0;
+	ev->rule = 0;
 	ev->syscall = 0;
 	ev->zero = 0;
 }

@@ -12,8 +12,10 @@ struct tip_map_counters counters SEC(".maps");
 struct tip_map_ring lifecycle SEC(".maps");
 struct tip_map_ring activity SEC(".maps");
 struct tip_map_quarantine quarantine SEC(".maps");
-struct tip_map_open_kill open_kill SEC(".maps");
-struct tip_map_kill_except kill_except SEC(".maps");
+struct tip_map_rule_sets rule_sets SEC(".maps");
+struct tip_map_rule_values rule_values SEC(".maps");
+struct tip_map_rule_texts rule_texts SEC(".maps");
+struct tip_map_rule_nets rule_nets SEC(".maps");
 struct tip_map_identity_names identity_names SEC(".maps");
 struct tip_map_unix_peers unix_peers SEC(".maps");
 struct tip_map_accepted accepted SEC(".maps");
@@ -32,7 +34,10 @@ struct tip_map_heartbeat heartbeat SEC(".maps");
 struct tip_map_handlers handlers SEC(".maps");
 struct tip_map_acting acting SEC(".maps");
 struct tip_map_scratch scratch SEC(".maps");
+struct tip_map_judges judges SEC(".maps");
 
 const volatile __u64 tip_build = 0;
+const volatile bool tip_lsm = false;
+const volatile __u32 tip_judges = TIP_JUDGES_MIN;
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

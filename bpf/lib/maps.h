@@ -90,23 +90,41 @@ struct tip_map_quarantine {
 };
 extern struct tip_map_quarantine quarantine SEC(".maps");
 
-struct tip_map_open_kill {
+struct tip_map_rule_sets {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 2);
+	__type(key, __u32);
+	__type(value, struct tip_rule_set);
+};
+extern struct tip_map_rule_sets rule_sets SEC(".maps");
+
+/* The three hold two sets for a moment. */
+struct tip_map_rule_values {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 65536);
+	__uint(map_flags, BPF_F_NO_PREALLOC); /* as above */
+	__type(key, struct tip_rule_value_key);
+	__type(value, struct tip_rule_match);
+};
+extern struct tip_map_rule_values rule_values SEC(".maps");
+
+struct tip_map_rule_texts {
 	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
 	__uint(max_entries, 16384);
 	__uint(map_flags, BPF_F_NO_PREALLOC); /* a trie has no other kind */
-	__type(key, struct tip_kill_key);
-	__type(value, struct tip_kill_value);
+	__type(key, struct tip_rule_text_key);
+	__type(value, struct tip_rule_match);
 };
-extern struct tip_map_open_kill open_kill SEC(".maps");
+extern struct tip_map_rule_texts rule_texts SEC(".maps");
 
-struct tip_map_kill_except {
-	__uint(type, BPF_MAP_TYPE_HASH);
+struct tip_map_rule_nets {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
 	__uint(max_entries, 16384);
-	__uint(map_flags, BPF_F_NO_PREALLOC); /* as above */
-	__type(key, struct tip_except_key);
-	__type(value, __u32);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct tip_rule_net_key);
+	__type(value, struct tip_rule_match);
 };
-extern struct tip_map_kill_except kill_except SEC(".maps");
+extern struct tip_map_rule_nets rule_nets SEC(".maps");
 
 /* Never read here; it lives with the pins because bindings without names mean nothing. */
 struct tip_map_identity_names {
@@ -340,17 +358,21 @@ struct tip_opened {
 	__u32 rule;
 };
 
+/* A path while it is walked, see path.h. */
+struct tip_path_buf {
+	char text[TIP_WALK_SIZE + TIP_NAME_MAX + 1];
+	__u32 off; /* where its text begins */
+	__u32 truncated;
+};
+
 struct tip_scratch {
 	__u8 rec[TIP_REC_MASK + 1 + TIP_PATH_MAX + 8];
-	char walk[TIP_WALK_SIZE + TIP_NAME_MAX + 1]; /* see path.h */
-	__u32 walk_off;                              /* where its text begins */
-	__u32 walk_truncated;
+	struct tip_path_buf path;
 	__u32 text_pos; /* see store.h */
 	__u32 text_truncated;
 	__u32 taken;
 	__u32 zero;
 	struct tip_opened opened;
-	struct tip_kill_key key;
 	struct tip_exec_cache_key exec;
 };
 
@@ -361,5 +383,39 @@ struct tip_map_scratch {
 	__type(value, struct tip_scratch);
 };
 extern struct tip_map_scratch scratch SEC(".maps");
+
+/*
+ * Where an act is judged. LSM programs can be preempted by any other task, so memory of a CPU is
+ * not theirs alone: each takes a place of this pool for itself. The keeper makes TIP_JUDGES_CPU
+ * places for each CPU, see abi.h.
+ */
+
+struct tip_judge {
+	__u32 busy;
+	__u32 zero;
+	struct tip_path_buf path;
+	struct tip_rule_text_key key;
+	char slack[TIP_NAME_MAX + 1]; /* behind key.text: a name may begin at its end */
+	union {
+		struct tip_denied_file {
+			struct tip_hdr hdr;
+			struct tip_ev_open ev;
+			char path[TIP_PATH_MAX];
+		} file;
+		struct tip_denied_exec {
+			struct tip_hdr hdr;
+			struct tip_ev_exec ev;
+			char path[TIP_PATH_MAX];
+		} exec;
+	};
+};
+
+struct tip_map_judges {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, TIP_JUDGES_MIN);
+	__type(key, __u32);
+	__type(value, struct tip_judge);
+};
+extern struct tip_map_judges judges SEC(".maps");
 
 #endif

@@ -4,7 +4,7 @@
 
 /*
  * Paths by hand: bpf_d_path() is refused in these programs. The walk goes from the name up to the
- * root of the mount namespace and writes towards the front of `walk`, whose last byte is at
+ * root of the mount namespace and writes towards the front of `text`, whose last byte is at
  * TIP_WALK_SIZE - 1; the 256 bytes behind it only satisfy the verifier.
  */
 
@@ -15,7 +15,7 @@
 #define TIP_WALK_STEPS 65536
 
 struct tip_walk {
-	struct tip_scratch *s;
+	struct tip_path_buf *buf;
 	struct dentry *dentry;
 	struct mount *mnt;
 	struct dentry *mnt_root;
@@ -25,26 +25,26 @@ struct tip_walk {
  * Puts "/name" before what is there. The offset lives in the map and not on the stack: a verifier
  * that follows its value from step to step (6.7 and later) would not come to an end.
  */
-static __always_inline void walk_prepend(struct tip_scratch *s, struct dentry *dentry)
+static __always_inline void walk_prepend(struct tip_path_buf *b, struct dentry *dentry)
 {
 	__u32 len = BPF_CORE_READ(dentry, d_name.len) & TIP_NAME_MAX;
-	__u32 off = s->walk_off;
+	__u32 off = b->off;
 
 	if (off < TIP_NAME_MAX + 2) {
 		/*
 		 * Longer than PATH_MAX. The front of a path decides which rule it falls under, and
 		 * it is still to come: keep the nearest 256 bytes of it and give up the tail.
 		 */
-		bpf_probe_read_kernel(&s->walk[TIP_WALK_SIZE - 256], 256,
-				      &s->walk[off & (TIP_WALK_SIZE - 1)]);
+		bpf_probe_read_kernel(&b->text[TIP_WALK_SIZE - 256], 256,
+				      &b->text[off & (TIP_WALK_SIZE - 1)]);
 		off = TIP_WALK_SIZE - 256;
-		s->walk_truncated = 1;
+		b->truncated = 1;
 	}
 	off -= len + 1;
-	s->walk_off = off;
+	b->off = off;
 	opaque(off);
-	s->walk[off & (TIP_WALK_SIZE - 1)] = '/';
-	bpf_probe_read_kernel(&s->walk[(off + 1) & (TIP_WALK_SIZE - 1)], len,
+	b->text[off & (TIP_WALK_SIZE - 1)] = '/';
+	bpf_probe_read_kernel(&b->text[(off + 1) & (TIP_WALK_SIZE - 1)], len,
 			      BPF_CORE_READ(dentry, d_name.name));
 }
 
@@ -71,11 +71,11 @@ static long walk_step(__u32 i, struct tip_walk *w)
 		 * A root that is not where the file is mounted: a memfd, a pipe, a socket
 		 * (their name is the whole path), or a folder moved out of its bind mount.
 		 */
-		if (w->s->walk_off == TIP_WALK_SIZE)
-			walk_prepend(w->s, dentry);
+		if (w->buf->off == TIP_WALK_SIZE)
+			walk_prepend(w->buf, dentry);
 		return 1;
 	}
-	walk_prepend(w->s, dentry);
+	walk_prepend(w->buf, dentry);
 	w->dentry = parent;
 	return 0;
 }
@@ -140,30 +140,30 @@ static __always_inline struct mount *trusted_mount(struct dentry *dentry)
 }
 
 /*
- * Writes the path of {mnt, dentry} into s->walk. Returns where it begins; it ends at TIP_WALK_SIZE
+ * Writes the path of {mnt, dentry} into b->text. Returns where it begins; it ends at TIP_WALK_SIZE
  * and has 1 to 4095 bytes. `*truncated` is set to 1 when the text is not all of it.
  */
-static __always_inline __u32 path_walk(struct tip_scratch *s, struct mount *mnt,
+static __always_inline __u32 path_walk(struct tip_path_buf *b, struct mount *mnt,
 				       struct dentry *dentry, __u32 *truncated)
 {
 	struct tip_walk w = {
-		.s = s,
+		.buf = b,
 		.dentry = dentry,
 		.mnt = mnt,
 		.mnt_root = BPF_CORE_READ(mnt, mnt.mnt_root),
 	};
 
-	s->walk_off = TIP_WALK_SIZE;
-	s->walk_truncated = 0;
+	b->off = TIP_WALK_SIZE;
+	b->truncated = 0;
 	if (bpf_loop(TIP_WALK_STEPS, walk_step, &w, 0) >= TIP_WALK_STEPS)
-		s->walk_truncated = 1;
-	if (s->walk_off == TIP_WALK_SIZE) {
-		s->walk_off = TIP_WALK_SIZE - 1;
-		s->walk[TIP_WALK_SIZE - 1] = '/';
+		b->truncated = 1;
+	if (b->off == TIP_WALK_SIZE) {
+		b->off = TIP_WALK_SIZE - 1;
+		b->text[TIP_WALK_SIZE - 1] = '/';
 	}
-	if (s->walk_truncated)
+	if (b->truncated)
 		*truncated = 1;
-	return s->walk_off;
+	return b->off;
 }
 
 #endif

@@ -203,11 +203,11 @@ static __always_inline __u16 text_path(struct tip_scratch *s, struct vfsmount *m
 
 	if (!mnt || !dentry)
 		return text_end(s, 0);
-	off = path_walk(s, real_mount(mnt), dentry, &s->text_truncated);
+	off = path_walk(&s->path, real_mount(mnt), dentry, &s->text_truncated);
 	len = (TIP_WALK_SIZE - off) & (TIP_PATH_MAX - 1);
 	opaque(len);
 	len &= TIP_PATH_MAX - 1;
-	bpf_probe_read_kernel(text_at(s), len, &s->walk[off & (TIP_WALK_SIZE - 1)]);
+	bpf_probe_read_kernel(text_at(s), len, &s->path.text[off & (TIP_WALK_SIZE - 1)]);
 	return text_end(s, len);
 }
 

@@ -109,6 +109,7 @@ struct nsproxy {
 
 struct kernfs_node {
 	__u64 id;
+	const char *name;
 };
 
 struct cgroup {
@@ -206,6 +207,7 @@ struct path {
 
 struct file {
 	unsigned int f_mode;
+	unsigned int f_flags;
 	void *private_data;
 	struct inode *f_inode;
 	struct path f_path;
@@ -240,6 +242,7 @@ struct mm_struct {
 };
 
 struct linux_binprm {
+	struct file *file;
 	const char *filename;
 	const char *fdpath;
 };
@@ -329,8 +332,17 @@ struct sock_reuseport {
 	__u16 num_socks;
 };
 
+struct sock_cgroup_data {
+	struct cgroup *cgroup; /* the one that the socket was made in */
+};
+
+struct msghdr {
+	void *msg_name;
+};
+
 struct sock {
 	struct sock_common __sk_common;
+	struct sock_cgroup_data sk_cgrp_data;
 	struct socket *sk_socket;
 	__u16 sk_protocol;
 	__u16 sk_type;
@@ -345,6 +357,7 @@ struct tcp_sock {
 };
 
 struct socket {
+	short type;
 	struct file *file;
 	struct sock *sk;
 };

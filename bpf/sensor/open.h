@@ -5,7 +5,7 @@
 /* What both tiers of sensing do about an open. */
 
 #include "lib/syscall.h"
-#include "enforce/kill.h"
+#include "enforce/judge.h"
 
 struct tip_open_rec {
 	struct tip_hdr hdr;
@@ -71,32 +71,19 @@ static __always_inline __u16 open_base(struct tip_scratch *s, struct task_struct
 	return text_cwd(s, task);
 }
 
-/* Is this an open that a kill rule ends? */
-static __always_inline bool open_judge(struct tip_scratch *s, const struct tip_who *who,
-				       struct file *file, __u32 oflags, __u32 *rule)
+/* Is this an open that a rule ends? What cannot be judged has happened already. */
+static __always_inline bool open_judge(const struct tip_settings *st, const struct tip_who *who,
+				       struct file *file, __u32 oflags, struct tip_verdict *v)
 {
-	struct vfsmount *vfsmnt = BPF_CORE_READ(file, f_path.mnt);
-	struct dentry *dentry = BPF_CORE_READ(file, f_path.dentry);
-	__u32 mode = BPF_CORE_READ(file, f_mode);
-	__u32 access = 0, lost = 0;
-	struct mount *mnt;
+	struct tip_judgement j;
+	struct tip_actor actor;
+	struct tip_file f;
 
-	if (mode & FMODE_READ)
-		access |= TIP_ACCESS_READ;
-	/* O_TRUNC destroys content also through a descriptor that only reads. */
-	if ((mode & FMODE_WRITE) || (oflags & O_TRUNC))
-		access |= TIP_ACCESS_WRITE;
-	if (!access)
+	if (!open_begin(&j, st, file, oflags))
 		return false;
-	mnt = real_mount(vfsmnt);
-	if (kill_decide(s, path_walk(s, mnt, dentry, &lost), access, who, rule))
-		return true;
-	/* Reached through a mount that the process may have made itself: also by its proper name.
-	 */
-	if (mount_trusted(mnt))
-		return false;
-	mnt = trusted_mount(dentry);
-	return mnt && kill_decide(s, path_walk(s, mnt, dentry, &lost), access, who, rule);
+	actor_of(&actor, who);
+	file_of(&f, file);
+	return judge_file(&j, &f, &actor, false, v) == 1;
 }
 
 static __always_inline bool open_wanted(const struct tip_settings *st)
@@ -106,7 +93,7 @@ static __always_inline bool open_wanted(const struct tip_settings *st)
 
 static __always_inline bool open_judged(const struct tip_settings *st, __s64 ret)
 {
-	return st->enforce && st->open_kill_count && ret >= 0;
+	return !tip_lsm && st->enforce && st->rule_count && ret >= 0;
 }
 
 /*
@@ -119,15 +106,16 @@ static __always_inline void open_tell(struct tip_scratch *s, const struct tip_se
 	struct tip_open_rec *rec = (void *)s->rec;
 	struct tip_opened *o = &s->opened;
 	struct file *file = (void *)o->file;
-	__u32 rule = 0;
+	struct tip_verdict verdict = {};
 
 	o->killed = 0;
-	if (file && open_judged(st, o->ret) && open_judge(s, who, file, rec->ev.oflags, &rule)) {
+	if (file && open_judged(st, o->ret) &&
+	    open_judge(st, who, file, rec->ev.oflags, &verdict)) {
 		bpf_send_signal(SIGKILL);
 		count(TIP_CTR_KILLS);
 		o->killed = 1;
 	}
-	o->rule = rule;
+	o->rule = verdict.rule;
 	if (!o->killed && !open_wanted(st)) {
 		count(TIP_CTR_FILTERED);
 		return;

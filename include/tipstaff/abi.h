@@ -104,34 +104,97 @@ struct tip_exec_cache_key {
 /* Value of `quarantine`, keyed by identity number. */
 #define TIP_QUARANTINE_CONNECT (1u << 0) /* refuse new connections */
 
-/* Key of `open_kill` (an LPM trie); data is number then path. */
-#define TIP_KILL_PATH 240
+/* ---- rules that enforce ---------------------------------------------------- */
+
 /*
- * Keys of one identity above each other on one path that may each need a look, since a shorter one
- * can concern other accesses: the kernel program looks at so many, the guard refuses more.
+ * Rules with an action, compiled by the keeper into sets of bits: one bit for each rule, in the
+ * order of the rules. For each dimension of an act (who, which file, where to) a map says of a
+ * value which rules' conditions it meets; what is left after all dimensions are asked are the rules
+ * that hold, and the first of them decides. A set is written whole beside the one in force, then
+ * settings.rule_generation is switched, then the old one is deleted.
  */
-#define TIP_KILL_NESTED 8
-struct tip_kill_key {
-	__u32 prefixlen; /* bits: 32 + 8 * (path length, plus 1 for the NUL of an exact path) */
-	__u32 number;    /* identity that is concerned (current or origin), or TIP_ID_ANY */
-	char path[TIP_KILL_PATH];
+#define TIP_RULES_MAX 256 /* rules with an action that are in force at once */
+struct tip_rule_bits {
+	__u64 word[TIP_RULES_MAX / 64];
 };
 
-struct tip_kill_value {
-	__u32 rule;      /* number of the rule, reported in the event */
-	__u32 access;    /* TIP_ACCESS_*: the kinds of open that are concerned */
-	__u32 prefixlen; /* its key's, filled in by the sensor: where to look for the next shorter
-			    one */
-	__u32 zero;
+/* What is judged. An open is both of the first two at once, if it asks for both. */
+enum tip_judged {
+	TIP_JUDGED_READ,
+	TIP_JUDGED_WRITE,
+	TIP_JUDGED_EXEC,
+	TIP_JUDGED_CONNECT, /* datagrams to an address as well */
+	TIP_JUDGED_BIND,
+	TIP_JUDGED_MAX
 };
-#define TIP_ACCESS_READ  1u
-#define TIP_ACCESS_WRITE 2u
+#define TIP_ACCESS_READ   (1u << TIP_JUDGED_READ)
+#define TIP_ACCESS_WRITE  (1u << TIP_JUDGED_WRITE)
+#define TIP_JUDGED_SOCKET (1u << TIP_JUDGED_CONNECT | 1u << TIP_JUDGED_BIND)
 
-/* Key of `kill_except`: this identity (current) is spared by that rule. */
-struct tip_except_key {
-	__u32 rule;
-	__u32 number;
+enum tip_rule_dim {
+	/* numbers, in `rule_values` */
+	TIP_DIM_IDENTITY,
+	TIP_DIM_INO,     /* of the file that is opened or executed */
+	TIP_DIM_DEV,     /* of its file system, kernel encoding */
+	TIP_DIM_EXE_INO, /* of the executable of who acts */
+	/* texts, in `rule_texts` */
+	TIP_DIM_PATH, /* of the file */
+	TIP_DIM_EXE,
+	TIP_DIM_CGROUP,
+	/* in `rule_nets` */
+	TIP_DIM_ADDR, /* dialled, or bound to */
+	TIP_DIM_PORT,
+	TIP_DIM_MAX
 };
+
+/*
+ * What a value says of each rule: that it meets the condition that the rule has in this dimension,
+ * or that it is one of those which the rule spares ("not ..."). In a trie shorter prefixes are
+ * flattened in: one lookup is the whole answer.
+ */
+struct tip_rule_match {
+	struct tip_rule_bits meets, spared;
+};
+
+/* Value of `rule_sets` (array of two, by the lowest bit of the generation). */
+struct tip_rule_set {
+	struct tip_rule_bits acts[TIP_JUDGED_MAX]; /* rules about that act */
+	struct tip_rule_bits needs[TIP_DIM_MAX];   /* rules with a condition that must be met */
+	struct tip_rule_bits spares[TIP_DIM_MAX];  /* rules that spare some values */
+	struct tip_rule_bits kill;                 /* rules that end the process as well */
+};
+
+struct tip_rule_value_key {
+	__u64 value;
+	__u32 generation; /* settings.rule_generation */
+	__u32 dim;        /* enum tip_rule_dim */
+};
+
+#define TIP_RULE_TEXT 240
+struct tip_rule_text_key {
+	__u32 prefixlen; /* bits: 64 + 8 * (length, plus 1 for the NUL of an exact text) */
+	__u32 generation;
+	__u32 dim;
+	char text[TIP_RULE_TEXT];
+};
+
+#define TIP_RULE_NET4 0
+#define TIP_RULE_NET6 1
+#define TIP_RULE_PORT 2
+struct tip_rule_net_key {
+	__u32 prefixlen; /* bits: 64 + those of the address or port */
+	__u32 generation;
+	__u32 table;   /* TIP_RULE_NET4 ... */
+	__u8 addr[16]; /* network order; a port in the first two */
+};
+
+/* Places in which acts are judged at once: so many for each CPU, a power of two in all. */
+#define TIP_JUDGES_CPU 8
+#define TIP_JUDGES_MIN 64
+#define TIP_JUDGES_MAX 4096
+
+/* How the kernel names a rule to the keeper: generation, then place in the set. */
+#define TIP_RULE_NUMBER(generation, place) ((generation) << 8 | (place))
 
 /* ---- Workload API connections ------------------------------------------- */
 
@@ -311,11 +374,11 @@ struct tip_settings {
 	__u32 nscope;             /* 0: the whole node */
 	__u32 enforce;            /* 0: kill rules and quarantine are ignored */
 	__u32 want_real_path;     /* 1: some rule reads fd.path.real */
-	__u32 open_kill_count;    /* entries in open_kill: 0 skips the walk */
+	__u32 rule_generation;    /* of the enforcing rules, 0: there were never any */
+	__u32 rule_count;         /* how many there are */
 	__u32 traffic_generation; /* 0: no policy, nothing is intercepted */
 	__u32 worker_port;        /* of the worker's listener, on 127.0.0.1 of each namespace */
 	__u32 redirects_per_netns, redirects_per_identity, listeners_per_netns; /* at most */
-	__u32 zero;
 	__u32 entries;        /* number of the set of registration entries */
 	__u32 remember_execs; /* 0: some entry asks for more than exec_cache compares */
 };
@@ -344,16 +407,21 @@ enum tip_event_type {
 	TIP_EV_MOUNT = 16,
 	TIP_EV_MODULE = 17,
 	TIP_EV_MMAP = 18, /* and mprotect: of memory that may be executed */
+	/* An exec that was refused: a tip_ev_exec of what it would have become. Never filtered. */
+	TIP_EV_DENIED_EXEC = 19,
 	TIP_EV_MAX
 };
 
-#define TIP_EVF_KILLED    (1u << 0) /* a kill rule fired: `rule` of the payload says which */
+#define TIP_EVF_KILLED    (1u << 0) /* a rule ended the process: `rule` of the payload says which */
 #define TIP_EVF_TRUNCATED (1u << 1) /* some string did not fit */
 #define TIP_EVF_COMPAT    (1u << 2) /* 32-bit syscall */
 #define TIP_EVF_DIRECT    (1u << 4) /* io_uring put it into its own table: there is no number */
 #define TIP_EVF_SNAPSHOT                                                                           \
 	(1u << 3) /* EXEC told by the iterator about a process that already ran                    \
 		   */
+/* A rule refused the act before it was done: `rule` says which. The event of the failed system call
+ * comes as well. */
+#define TIP_EVF_DENIED (1u << 5)
 
 /* Every record starts with this; `len` bytes in all. */
 struct tip_hdr {
@@ -393,8 +461,8 @@ struct tip_ev_exec {
 	__u32 sid, pgid;   /* session and process group, initial pid namespace */
 	__u32 vpid, vpgid; /* in the innermost pid namespace */
 	__u32 mntns, pidns;
-	__u32 netns; /* inode number */
-	__u32 zero32;
+	__u32 netns;        /* inode number */
+	__u32 rule;         /* with TIP_EVF_KILLED or TIP_EVF_DENIED */
 	__u32 exe_mode;     /* st_mode of the executable */
 	__u16 syscall;      /* 1: execveat of or below a descriptor; 0: execve */
 	__u16 filename_len; /* what was passed to exec */
@@ -452,7 +520,7 @@ struct tip_ev_open { /* header.ret: the fd, or -errno */
 	__u32 oflags; /* O_* as given */
 	__u32 mode;
 	__s32 dirfd;
-	__u32 rule;     /* with TIP_EVF_KILLED */
+	__u32 rule;     /* with TIP_EVF_KILLED or TIP_EVF_DENIED */
 	__u16 syscall;  /* TIP_OPEN_* */
 	__u16 name_len; /* the raw argument */
 	__u16 base_len; /* folder that a relative name starts from (cwd or dirfd), "" if absolute */
@@ -475,7 +543,8 @@ struct tip_ev_sock {    /* connect, accept, bind, listen, denied connect; header
 	__u16 path_len; /* AF_UNIX: path, an abstract one with a leading '@' */
 	__u32 backlog;  /* listen */
 	__u32 reason;   /* denied connect: TIP_DENY_* */
-	__u32 policy;   /* denied connect: number of the traffic policy, 0: none */
+	__u32 policy;   /* denied connect: number of the traffic policy, 0: none; with
+			 * TIP_EVF_DENIED that of the rule */
 };
 
 /*
@@ -514,6 +583,8 @@ struct tip_ev_call { /* signal, ptrace, mount, module, mmap; header.ret: the res
 #define TIP_DENY_PROTOCOL    4 /* not TCP over IPv4: cannot be protected, so not to that port */
 #define TIP_DENY_LOCAL       5 /* inside its namespace, to a server that has not listed it */
 #define TIP_DENY_SHARE       6 /* EHOSTUNREACH: `redirects` has no more place for it */
+#define TIP_DENY_RULE        7
+#define TIP_DENY_SOCKET      8 /* the socket was made outside the scope: it cannot be relayed */
 
 /* ---- counters -------------------------------------------------------------- */
 
@@ -540,6 +611,8 @@ enum tip_counter {
 	TIP_CTR_PLAIN_STOPPED, /* packets of enforced ports outside registered connections */
 	TIP_CTR_VETH_STOPPED,  /* the same, on the host's end of a veth */
 	TIP_CTR_EXEC_CACHED,   /* execs that were bound before their first instruction */
+	TIP_CTR_DENIED,        /* acts refused by rules, before they were done */
+	TIP_CTR_JUDGES_BUSY,   /* acts refused with EAGAIN: no memory to judge them in */
 	TIP_CTR_DROPS_TOLD, /* of the dropped, those that an alert has named: the keeper's note */
 	TIP_CTR_MAX
 };

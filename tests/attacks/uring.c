@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * uring open PATH | connect HOST PORT | serve PORT | workload SOCKET: does it through io_uring, in
- * a worker thread that the kernel makes (IOSQE_ASYNC). No system call of the act's name happens.
+ * uring open PATH | polled PATH | connect HOST PORT | serve PORT | workload SOCKET: does it through
+ * io_uring, in a worker thread that the kernel makes (IOSQE_ASYNC); "polled" is an open by the
+ * thread that polls the ring (IORING_SETUP_SQPOLL). No system call of the act's name happens.
  * Prints
  * {"who":"uring","result":N}; with "workload" it then asks on
  * the connection and prints that answer too. With "wait" as last argument it prints {"who":"ready"}
@@ -59,10 +60,13 @@ static int ring_do(const struct io_uring_sqe *sqe)
 	int result;
 
 	sqes[at] = *sqe;
-	sqes[at].flags = IOSQE_ASYNC;
+	sqes[at].flags = params.flags & IORING_SETUP_SQPOLL ? 0 : IOSQE_ASYNC;
 	array[at] = at;
 	__atomic_store_n(tail, *tail + 1, __ATOMIC_RELEASE);
-	if (syscall(SYS_io_uring_enter, ring_fd, 1, 1, IORING_ENTER_GETEVENTS, NULL, 0) < 0)
+	if (syscall(SYS_io_uring_enter, ring_fd, 1, 1,
+		    IORING_ENTER_GETEVENTS |
+			    (params.flags & IORING_SETUP_SQPOLL ? IORING_ENTER_SQ_WAKEUP : 0),
+		    NULL, 0) < 0)
 		die("io_uring_enter: %s", strerror(errno));
 	result = ((struct io_uring_cqe *)(cq + params.cq_off.cqes))[*cq_head & cq_mask].res;
 	__atomic_store_n(cq_head, *cq_head + 1, __ATOMIC_RELEASE);
@@ -117,7 +121,10 @@ int main(int argc, char **argv)
 	struct answer a;
 
 	if (argc < 3)
-		die("usage: uring open PATH | connect HOST PORT | serve PORT | workload SOCKET");
+		die("usage: uring open PATH | polled PATH | connect HOST PORT | serve PORT | "
+		    "workload SOCKET");
+	if (!strcmp(argv[1], "polled"))
+		params.flags = IORING_SETUP_SQPOLL;
 	if (!ring_open()) {
 		printf("{\"who\":\"uring\",\"impossible\":\"%s\"}\n", strerror(errno));
 		return 0;
@@ -127,7 +134,7 @@ int main(int argc, char **argv)
 		fflush(stdout);
 		getchar();
 	}
-	if (!strcmp(argv[1], "open")) {
+	if (!strcmp(argv[1], "open") || !strcmp(argv[1], "polled")) {
 		const struct io_uring_sqe sqe = {.opcode = IORING_OP_OPENAT,
 						 .fd = AT_FDCWD,
 						 .addr = (uint64_t)(uintptr_t)argv[2],

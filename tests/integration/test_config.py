@@ -187,11 +187,10 @@ def test_enforcement_off_enforces_nothing(world, listener):
         d.remove()
 
 
-def test_kill_rules_that_contradict_each_other_are_found_by_check(world):
-    rules = world.file("contradiction.yaml", text=to_yaml([
-        {"rule": f"only {who}", "desc": "d", "output": "o", "priority": "WARNING", "action": "kill",
-         "condition": "evt.type in (open, openat, openat2) and fd.path.real = /etc/key and "
-                      f"not spiffe.id = spiffe://example.org/{who}"}
-        for who in ("a", "b")]))
+def test_more_enforcing_rules_than_the_kernel_holds_are_found_by_check(world):
+    rules = world.file("many.yaml", text=to_yaml([
+        {"rule": f"rule {n}", "desc": "d", "output": "o", "priority": "WARNING", "action": "deny",
+         "condition": f"evt.type in (open, openat, openat2) and fd.path.real = /etc/key{n}"}
+        for n in range(257)]))
     status, said = check(world, good(world) + to_yaml({"rules": {"files": [str(rules)]}}))
-    assert status != 0 and "contradiction.yaml:" in said and "exceptions for /etc/key differ" in said, said
+    assert status != 0 and "many.yaml:" in said and "256 rules with an action" in said, said

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -251,8 +252,11 @@ void tip_alert_rule(struct tip_alerts *a, const struct tip_rule *rule, struct ti
 	tip_buf_reset(&a->fields);
 	tip_rule_render(rule, m, in, &a->text, &a->fields);
 	add_time(a, in->time_ns);
-	if (action_done)
+	if (action_done) {
 		add_text_member(a, "tipstaff.action", action_done);
+		if (in->ev->hdr->ret == -EPERM)
+			add_text_member(a, "evt.res", "EPERM");
+	}
 	alert.message = a->text.data ? a->text.data : "";
 	alert.message_len = a->text.len;
 	alert.fields = a->fields.data;

@@ -39,8 +39,8 @@ void tip_alerts_free(struct tip_alerts *a);
  * stays in use. */
 int tip_alerts_reopen(struct tip_alerts *a, struct tip_error *err);
 
-/* A rule matched. `action_done`: NULL, or what enforcement did ("killed"): output field
- * tipstaff.action. */
+/* A rule matched. `action_done`: NULL, or what enforcement did ("killed", "denied"): output
+ * field tipstaff.action, and evt.res where the act was refused. */
 void tip_alert_rule(struct tip_alerts *a, const struct tip_rule *rule, struct tip_matcher *m,
 		    const struct tip_match_input *in, const char *action_done);
 

@@ -105,7 +105,7 @@ static int build_rule(struct tip_loader *l, struct tip_rules *set, struct tip_ru
 	}
 	if (tip_template_compile(set, &d->output, d->enabled, &r->output, &deprecated, &err) < 0 ||
 	    (d->action != TIP_ACTION_NONE &&
-	     tip_kill_compile(set->arena, ast, &r->kill, &err) < 0)) {
+	     tip_enforce_compile(set->arena, ast, &r->enforce, &err) < 0)) {
 		tip_load_say_cond(l, NULL, &err, "rule", d->name);
 		goto out;
 	}
@@ -216,9 +216,9 @@ const struct tip_rule_info *tip_rule_info(const struct tip_rule *rule)
 	return &rule->info;
 }
 
-const struct tip_kill_spec *tip_rule_kill_spec(const struct tip_rule *rule)
+const struct tip_enforce_spec *tip_rule_enforce_spec(const struct tip_rule *rule)
 {
-	return rule->kill;
+	return rule->enforce;
 }
 
 uint64_t tip_rules_event_mask(const struct tip_rules *r)

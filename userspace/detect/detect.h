@@ -91,25 +91,37 @@ uint64_t tip_rules_event_mask(const struct tip_rules *r);
 bool tip_rules_use_field(const struct tip_rules *r, const char *prefix);
 
 /*
- * What a kernel kill rule needs, when the condition is one that the kernel can decide whole: a
- * conjunction of
- *  - evt.type = / in  open types, and optionally evt.is_open_read|evt.is_open_write = true
- *  - fd.path.real = / in / startswith   absolute paths (at most TIP_KILL_PATH - 1 bytes)
- *  - spiffe.id / spiffe.origin.id  = / in,  or `not spiffe.id =/in ...` ("only X may")
- * A rule with `action: kill|deny` whose condition is anything else is refused at load, with its
- * place.
+ * What the kernel needs for a rule with an action: the kind of act, and a conjunction of conditions
+ * that it can decide whole (docs/rules.md). A rule with `action: kill|deny` whose condition is
+ * anything else is refused at load, with its place.
  */
-struct tip_kill_spec {
-	const char *const *paths;
-	const bool *prefix; /* per path: startswith */
-	size_t npaths;
-	uint32_t access; /* TIP_ACCESS_* */
-	bool any;        /* concerns every identity but those in `ids` ("only X may") */
-	const char *const *ids;
-	size_t nids;
+enum tip_enforce_how { TIP_ENFORCE_EXACT, TIP_ENFORCE_PREFIX, TIP_ENFORCE_GLOB };
+
+struct tip_enforce_value {
+	/* texts and identities */
+	const char *text;
+	enum tip_enforce_how how;
+	/* addresses and ports: a prefix in a table of `rule_nets` */
+	uint32_t table, bits;
+	uint8_t bytes[16];
+	uint64_t number; /* all others */
+};
+
+/* The value in that dimension must be one of these; with `spares`, must be none of them. */
+struct tip_enforce_term {
+	enum tip_rule_dim dim;
+	bool spares;
+	struct tip_enforce_value *values;
+	size_t nvalues;
+};
+
+struct tip_enforce_spec {
+	uint32_t acts;                        /* 1 << TIP_JUDGED_* */
+	const struct tip_enforce_term *terms; /* each {dim, spares} at most once */
+	size_t nterms;
 };
 /* The rule's spec, or NULL for a rule without action. */
-const struct tip_kill_spec *tip_rule_kill_spec(const struct tip_rule *rule);
+const struct tip_enforce_spec *tip_rule_enforce_spec(const struct tip_rule *rule);
 
 /* ---- matching ---------------------------------------------------------------- */
 

@@ -127,6 +127,7 @@ enum tip_code tip_event_code(const struct tip_event *ev)
 		if (ev->hdr->flags & TIP_EVF_SNAPSHOT)
 			return TIP_CODE_MAX;
 		return ev->exec.data->syscall ? TIP_CODE_EXECVEAT : TIP_CODE_EXECVE;
+	case TIP_EV_DENIED_EXEC: return TIP_CODE_EXECVE;
 	case TIP_EV_FORK: return TIP_CODE_CLONE;
 	case TIP_EV_EXIT: return TIP_CODE_PROCEXIT;
 	case TIP_EV_CRED:

@@ -269,7 +269,7 @@ static void fd_file(struct tip_extract *x, const struct tip_field_ref *ref, stru
 	uint64_t ino;
 	uint32_t dev;
 
-	if (is_open(x) && ev->hdr->ret >= 0) {
+	if (is_open(x) && (ev->hdr->ret >= 0 || (ev->hdr->flags & TIP_EVF_DENIED))) {
 		dev = ev->open.data->dev;
 		ino = ev->open.data->ino;
 	} else if (call_path(x)) {

@@ -90,6 +90,7 @@ enum {
 	P_PGID,
 	P_VPGID,
 	P_EXE_INO,
+	P_CGROUP,
 	P_CTIME,
 	P_MTIME,
 	P_EXEC_ID,
@@ -139,16 +140,24 @@ static void times(struct tip_extract *x, const struct tip_process *p, uint32_t w
 	}
 }
 
+/* What it was refused to become, NULL: this is no such event, or not about that process. */
+static const struct tip_event *refused_image(const struct tip_extract *x,
+					     const struct tip_process *p)
+{
+	return p == x->in->proc && x->in->ev->hdr->type == TIP_EV_DENIED_EXEC ? x->in->ev : NULL;
+}
+
 static void property(struct tip_extract *x, const struct tip_process *p, uint32_t what,
 		     struct tip_value *out)
 {
+	const struct tip_event *image = refused_image(x, p);
 	const char *rest;
 	size_t len;
 
 	switch (what) {
 	case P_NAME: tip_value_str(out, name_of(x, p)); break;
 	case P_EXE: tip_value_str(out, arguments(p, &rest, &len)); break;
-	case P_EXEPATH: tip_value_str(out, p->exe_path); break;
+	case P_EXEPATH: tip_value_str(out, image ? image->exec.exe_path : p->exe_path); break;
 	case P_ARGS: tip_extract_args(x, p, out); break;
 	case P_CMDLINE: joined(x, name_of(x, p), p, out); break;
 	case P_EXELINE: joined(x, arguments(p, &rest, &len), p, out); break;
@@ -164,7 +173,10 @@ static void property(struct tip_extract *x, const struct tip_process *p, uint32_
 	case P_SID: tip_value_int(out, p->sid); break;
 	case P_PGID: tip_value_int(out, p->pgid); break;
 	case P_VPGID: tip_value_int(out, p->vpgid); break;
-	case P_EXE_INO: tip_value_int(out, (int64_t)p->exe_ino); break;
+	case P_EXE_INO:
+		tip_value_int(out, (int64_t)(image ? image->exec.data->exe_ino : p->exe_ino));
+		break;
+	case P_CGROUP: tip_value_str(out, p->cgroup); break;
 	case P_CTIME: tip_value_int(out, (int64_t)p->exe_ctime_ns); break;
 	case P_MTIME: tip_value_int(out, (int64_t)p->exe_mtime_ns); break;
 	case P_EXEC_ID: tip_value_int(out, (int64_t)p->exec_id); break;
@@ -389,6 +401,8 @@ static const struct tip_field fields[] = {
 		  P_CTIME_AGE, 0, "ns between that change and the start of the process"),
 	TIP_FIELD("proc.exec_id", TIP_T_UINT, 0, ALL, proc, P_EXEC_ID, 0,
 		  "number of this exec, unique since boot"),
+	TIP_FIELD("proc.cgroup", TIP_T_PATH, 0, ALL, proc, P_CGROUP, 0,
+		  "its cgroup, as a path below the root of cgroup2"),
 	TIP_FIELD("thread.tid", TIP_T_INT, 0, ALL, thread, T_TID, 0, "thread ID"),
 	TIP_FIELD("thread.ismain", TIP_T_BOOL, 0, ALL, thread, T_IS_MAIN, 0, "the main thread"),
 	TIP_FIELD("thread.cap_permitted", TIP_T_STRING, 0, ALL, thread, T_PERMITTED, 0,

@@ -95,7 +95,7 @@ struct tip_rule {
 	const struct tip_rules *set;
 	struct tip_program program;
 	struct tip_template output;
-	struct tip_kill_spec *kill;
+	struct tip_enforce_spec *enforce;
 	uint32_t codes; /* 1 << TIP_CODE_*: events that it can match */
 };
 
@@ -137,8 +137,8 @@ int tip_template_compile(struct tip_rules *set, const struct tip_text *text, boo
 			 struct tip_cond_error *err);
 
 /* What the kernel needs for a rule with an action; -1 with `err` when it cannot decide it. */
-int tip_kill_compile(struct tip_arena *arena, const struct tip_ast *ast, struct tip_kill_spec **out,
-		     struct tip_cond_error *err);
+int tip_enforce_compile(struct tip_arena *arena, const struct tip_ast *ast,
+			struct tip_enforce_spec **out, struct tip_cond_error *err);
 
 /* Begins an event: values extracted for another one are forgotten. */
 void tip_matcher_begin(struct tip_matcher *m, const struct tip_rules *r,

@@ -9,9 +9,10 @@
 #include "base/error.h"
 #include "detect/detect.h"
 #include "process/process.h"
+#include "sensor/rules.h"
 
 /*
- * Turns decisions into kernel maps: kill rules of a rule set, and quarantine
+ * Turns decisions into kernel maps: the rules of a set that have an action, and quarantine
  * with its journal. It writes through struct tip_guard_ops, which the wiring fills from the sensor
  * (and a unit test from arrays).
  */
@@ -19,18 +20,23 @@ struct tip_guard_ops {
 	int (*quarantine_set)(void *ctx, uint32_t number, uint32_t flags);
 	int (*quarantine_clear)(void *ctx, uint32_t number);
 	int (*quarantine_next)(void *ctx, uint32_t prev, uint32_t *next);
-	int (*kill_set)(void *ctx, const struct tip_kill_key *k, const struct tip_kill_value *v);
-	int (*kill_clear)(void *ctx, const struct tip_kill_key *k);
-	int (*kill_next)(void *ctx, const struct tip_kill_key *prev, struct tip_kill_key *next);
-	int (*except_set)(void *ctx, const struct tip_except_key *k);
-	int (*except_clear)(void *ctx, const struct tip_except_key *k);
-	int (*except_next)(void *ctx, const struct tip_except_key *prev,
-			   struct tip_except_key *next);
+	/* As tip_sensor_rules_install() and tip_sensor_rules_identity() say. */
+	int (*rules_install)(void *ctx, const struct tip_rule_image *image, uint32_t *generation);
+	int (*rules_identity)(void *ctx, uint32_t number, const struct tip_rule_match *match);
 	uint32_t (*number)(void *ctx, const char *spiffe_id); /* 0: none left */
+	/* Calls `fn` for every identity that has a number. */
+	void (*names)(void *ctx, void (*fn)(void *arg, uint32_t number, const char *id), void *arg);
 	void *ctx;
 };
 
 struct tip_guard;
+
+/* How acts are stopped on this kernel. */
+enum tip_guard_tier {
+	TIP_GUARD_OFF,  /* enforcement: off */
+	TIP_GUARD_KILL, /* opens and execs end the process; connects and binds are refused */
+	TIP_GUARD_LSM,  /* everything is refused before it is done */
+};
 
 /*
  * `journal` is the path of the quarantine journal (created 0600, JSON lines, rewritten atomically
@@ -38,15 +44,15 @@ struct tip_guard;
  * that the journal does not know is lifted. A journal that cannot be read is an error: better no
  * start than a silent release.
  */
-struct tip_guard *tip_guard_new(const char *journal, bool enforce, const struct tip_guard_ops *ops,
-				struct tip_error *err);
+struct tip_guard *tip_guard_new(const char *journal, enum tip_guard_tier tier,
+				const struct tip_guard_ops *ops, struct tip_error *err);
 void tip_guard_free(struct tip_guard *g);
 
 /*
- * Installs the kill rules of `rules`: new keys first, then what became stale goes, so that
- * nothing which both sets forbid is ever open. Before anything is written the whole set is checked.
+ * Puts the rules of `rules` that have an action into force, in place of those before and in one
+ * piece: what both sets forbid is never open. Before anything is written the whole set is checked.
  * Where the kernel tier can only kill and a rule asks for deny, or enforcement is off, `notes` (may
- * be NULL) gets one line for each such rule. 0, or -1 with `err` and the old keys in force.
+ * be NULL) gets one line for each such rule. 0, or -1 with `err` and the old set in force.
  */
 int tip_guard_apply_rules(struct tip_guard *g, const struct tip_rules *rules, struct tip_buf *notes,
 			  struct tip_error *err);
@@ -55,17 +61,21 @@ int tip_guard_apply_rules(struct tip_guard *g, const struct tip_rules *rules, st
  * Whether tip_guard_apply_rules() would take `rules`, with no kernel at hand and nothing changed.
  * 0, or -1 with `err`.
  */
-int tip_guard_check_rules(const struct tip_rules *rules, struct tip_buf *notes,
-			  struct tip_error *err);
+int tip_guard_check_rules(const struct tip_rules *rules, struct tip_error *err);
+
+/* An identity got a number: rules may name it by a pattern. Before anybody is bound to it. */
+void tip_guard_identity(struct tip_guard *g, uint32_t number, const char *spiffe_id);
 
 /*
- * What the kernel reports as `rule` is the rule's index together with a generation that changes
- * with every set: else an exception of the new set would spare somebody under an old key during the
- * change, and an event of the old set that is still in the ring would name a wrong rule. True and
- * tip_rule_info.index in `*index`; false when `kernel_rule` belongs to a set that is no longer in
- * force.
+ * What the kernel reports as `rule` is its place in the set together with a generation that changes
+ * with every set: an event of an old set that is still in the ring must not name a wrong rule. True
+ * and tip_rule_info.index in `*index`; false when `kernel_rule` belongs to a set that is no longer
+ * in force.
  */
 bool tip_guard_rule_index(const struct tip_guard *g, uint32_t kernel_rule, uint32_t *index);
+
+/* What a rule of the set in force does on this kernel: its action, or what stands in for it. */
+enum tip_action tip_guard_does(const struct tip_guard *g, const struct tip_rule *rule);
 
 struct tip_quarantine {
 	const char *spiffe_id;

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <fnmatch.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,260 +9,248 @@
 #include "guard/internal.h"
 
 /*
- * The kernel asks for the process's identity, for its origin and for TIP_ID_ANY, each time from the
- * longest key that covers the path up to the shortest. So rules about nested paths need nothing
- * here; but one key holds one answer, and where two rules want different ones for it, the set is
- * refused.
+ * Rules -> sets of bits. The kernel asks in each dimension what it knows of a value: which rules'
+ * conditions the value meets, and which rules spare it. So a rule is one bit, a condition some
+ * values that have this bit, and whatever rules have in common costs nothing.
  */
 
-static size_t key_bytes(const struct tip_kill_key *k)
+struct planner {
+	struct tip_guard *g;
+	struct rule_plan *plan;
+	const struct tip_rule_info *info; /* the rule at hand */
+	struct tip_map *values;           /* {dim, value} -> index + 1 in image.values */
+	struct tip_error *err;
+};
+
+static void bit_set(struct tip_rule_bits *b, uint32_t place)
 {
-	return (k->prefixlen - 32) / 8;
+	b->word[place / 64] |= 1ull << place % 64;
 }
 
-int tip_kill_key_cmp(const struct tip_kill_key *a, const struct tip_kill_key *b)
+static void match_set(struct tip_rule_match *m, uint32_t place, bool spares)
 {
-	if (a->number != b->number)
-		return a->number < b->number ? -1 : 1;
-	if (a->prefixlen != b->prefixlen) /* shorter first: what covers a key stands before it */
-		return a->prefixlen < b->prefixlen ? -1 : 1;
-	return memcmp(a->path, b->path, key_bytes(a));
+	bit_set(spares ? &m->spared : &m->meets, place);
 }
 
-int tip_except_key_cmp(const struct tip_except_key *a, const struct tip_except_key *b)
+void tip_plan_free(struct rule_plan *plan)
 {
-	if (a->rule != b->rule)
-		return a->rule < b->rule ? -1 : 1;
-	return (a->number > b->number) - (a->number < b->number);
+	free(plan->image.values);
+	free(plan->image.texts);
+	free(plan->image.nets);
+	for (size_t i = 0; i < plan->npatterns; i++)
+		free(plan->patterns[i].text);
+	free(plan->patterns);
+	*plan = (struct rule_plan){0};
 }
 
-void tip_plan_free(struct kill_plan *plan)
+static int refuse(const struct planner *p, const char *what)
 {
-	free(plan->keys);
-	free(plan->excepts);
-	*plan = (struct kill_plan){0};
+	return tip_error_at(p->err, p->info->file, p->info->line, 0,
+			    "rule \"%s\" cannot be enforced: %s", p->info->name, what);
 }
 
-static bool covers(const struct tip_kill_key *shorter, const struct tip_kill_key *longer)
+static void add_value(struct planner *p, uint32_t dim, uint64_t value, bool spares)
 {
-	return shorter->number == longer->number && shorter->prefixlen <= longer->prefixlen &&
-	       memcmp(shorter->path, longer->path, key_bytes(shorter)) == 0;
-}
+	const uint64_t key[] = {dim, value};
+	struct tip_rule_image *image = &p->plan->image;
+	uintptr_t at = (uintptr_t)tip_map_get(p->values, key, sizeof(key));
 
-static bool spares(const struct tip_kill_spec *spec, const char *id)
-{
-	for (size_t i = 0; i < spec->nids; i++) {
-		if (strcmp(spec->ids[i], id) == 0)
-			return true;
+	if (!at) {
+		image->values =
+			tip_realloc(image->values, image->nvalues + 1, sizeof(*image->values));
+		image->values[image->nvalues++] =
+			(struct tip_rule_value){.value = value, .dim = dim};
+		at = image->nvalues;
+		tip_map_put(p->values, key, sizeof(key), (void *)at);
 	}
-	return false;
+	match_set(&image->values[at - 1].match, p->plan->count, spares);
 }
 
-/* Everybody that `a` spares is spared by `b` as well. */
-static bool spares_no_more(const struct tip_kill_spec *a, const struct tip_kill_spec *b)
+static int add_prefix(const struct planner *p, struct tip_rule_prefix **list, size_t *n,
+		      uint32_t table, const void *bytes, uint32_t bits, bool spares)
 {
-	for (size_t i = 0; i < a->nids; i++) {
-		if (!spares(b, a->ids[i]))
-			return false;
-	}
-	return true;
+	struct tip_rule_prefix *prefix;
+
+	if (bits > 8 * TIP_RULE_TEXT)
+		return refuse(p, "a path is longer than the kernel can compare (239 bytes)");
+	*list = tip_realloc(*list, *n + 1, sizeof(**list));
+	prefix = &(*list)[(*n)++];
+	*prefix = (struct tip_rule_prefix){.table = table, .bits = bits};
+	memcpy(prefix->bytes, bytes, (bits + 7) / 8);
+	match_set(&prefix->match, p->plan->count, spares);
+	return 0;
 }
 
-/* `k` also has to say what `other`, which is about the same paths, says. */
-static int absorb(struct kill_key *k, const struct kill_key *other, struct tip_error *err)
+static int add_text(struct planner *p, uint32_t dim, const struct tip_enforce_value *v, bool spares)
 {
-	uint32_t access = k->value.access | other->value.access;
-	bool less, more;
+	struct tip_rule_image *image = &p->plan->image;
+	/* Its NUL is what makes an exact text exact. */
+	const size_t len = strlen(v->text) + (v->how == TIP_ENFORCE_PREFIX ? 0 : 1);
 
-	if (k->key.number != TIP_ID_ANY || k->rule == other->rule) {
-		k->value.access = access; /* the first rule is the one that is reported */
-		return 0;
-	}
-	less = spares_no_more(k->spec, other->spec);
-	more = spares_no_more(other->spec, k->spec);
-	if (less && more) {
-		k->value.access = access;
-		return 0;
-	}
-	if (less && access == k->value.access)
-		return 0;
-	if (more && access == other->value.access) {
-		*k = *other; /* the stricter rule stands for both */
-		return 0;
-	}
-	return tip_error_at(
-		err, other->rule->file, other->rule->line, 0,
-		"rule \"%s\": its exceptions for %.*s differ from those of rule \"%s\" "
-		"(%s:%d), and the kernel can hold only one answer for a path; write one "
-		"rule, or give both the same exceptions",
-		other->rule->name, (int)key_bytes(&k->key), k->key.path, k->rule->name,
-		k->rule->file, k->rule->line);
+	return add_prefix(p, &image->texts, &image->ntexts, dim, v->text, (uint32_t)len * 8,
+			  spares);
 }
 
-static void add_key(struct kill_plan *plan, const struct tip_rule_info *info,
-		    const struct tip_kill_spec *spec, size_t path, uint32_t number, uint32_t rule)
+static int add_identity(struct planner *p, const struct tip_enforce_value *v, bool spares)
 {
-	size_t len = strlen(spec->paths[path]);
-	struct kill_key *k;
+	struct rule_plan *plan = p->plan;
+	uint32_t number;
 
-	plan->keys = tip_realloc(plan->keys, plan->nkeys + 1, sizeof(*plan->keys));
-	k = &plan->keys[plan->nkeys++];
-	memset(k, 0, sizeof(*k));
-	memcpy(k->key.path, spec->paths[path], len); /* zeroed before: its NUL is there */
-	k->key.prefixlen = (uint32_t)(32 + 8 * (len + (spec->prefix[path] ? 0 : 1)));
-	k->key.number = number;
-	k->value.rule = rule;
-	k->value.access = spec->access;
-	k->rule = info;
-	k->spec = spec;
-}
-
-static int add_rule(struct tip_guard *g, const struct tip_rule_info *info,
-		    const struct tip_kill_spec *spec, uint32_t generation, struct kill_plan *plan,
-		    struct tip_error *err)
-{
-	uint32_t rule = generation << RULE_INDEX_BITS | info->index;
-	const char *wrong = NULL;
-	size_t p;
-
-	if (info->index > RULE_INDEX_MASK)
-		wrong = "there are too many rules before it";
-	else if (spec->npaths == 0)
-		wrong = "it names no path";
-	else if (!spec->any && spec->nids == 0)
-		wrong = "it names no identity";
-	else if (!spec->access)
-		wrong = "it is about no kind of open";
-	for (p = 0; p < spec->npaths && !wrong; p++) {
-		if (spec->paths[p][0] != '/')
-			wrong = "a path is not absolute";
-		else if (strlen(spec->paths[p]) >= TIP_KILL_PATH)
-			wrong = "a path is longer than the kernel can compare (239 bytes)";
-	}
-	if (wrong)
-		return tip_error_at(err, info->file, info->line, 0,
-				    "rule \"%s\" cannot be enforced: %s", info->name, wrong);
-
-	for (p = 0; spec->any && p < spec->npaths; p++)
-		add_key(plan, info, spec, p, TIP_ID_ANY, rule);
-	for (size_t i = 0; i < spec->nids; i++) {
-		uint32_t number = g->ops.number(g->ops.ctx, spec->ids[i]);
-
+	if (v->how == TIP_ENFORCE_EXACT) {
+		number = p->g->ops.number(p->g->ops.ctx, v->text);
 		if (!number)
-			return tip_error_at(err, info->file, info->line, 0,
+			return tip_error_at(p->err, p->info->file, p->info->line, 0,
 					    "rule \"%s\" cannot be enforced: no identity number is "
 					    "left for %s",
-					    info->name, spec->ids[i]);
-		if (!spec->any) {
-			for (p = 0; p < spec->npaths; p++)
-				add_key(plan, info, spec, p, number, rule);
-			continue;
-		}
-		plan->excepts =
-			tip_realloc(plan->excepts, plan->nexcepts + 1, sizeof(*plan->excepts));
-		plan->excepts[plan->nexcepts++] =
-			(struct tip_except_key){.rule = rule, .number = number};
+					    p->info->name, v->text);
+		add_value(p, TIP_DIM_IDENTITY, number, spares);
+		return 0;
 	}
+	plan->patterns = tip_realloc(plan->patterns, plan->npatterns + 1, sizeof(*plan->patterns));
+	plan->patterns[plan->npatterns++] = (struct rule_pattern){
+		.text = tip_strdup(v->text),
+		.how = v->how,
+		.place = plan->count,
+		.spares = spares,
+	};
 	return 0;
 }
 
-static int sort_keys(const void *a, const void *b)
+static int add_term(struct planner *p, const struct tip_enforce_term *t)
 {
-	const struct kill_key *x = a, *y = b;
-	int c = tip_kill_key_cmp(&x->key, &y->key);
+	struct tip_rule_image *image = &p->plan->image;
+	int ret = 0;
 
-	return c ? c : (x->value.rule > y->value.rule) - (x->value.rule < y->value.rule);
-}
+	bit_set(t->spares ? &image->set.spares[t->dim] : &image->set.needs[t->dim], p->plan->count);
+	for (size_t i = 0; i < t->nvalues && ret == 0; i++) {
+		const struct tip_enforce_value *v = &t->values[i];
 
-static int sort_excepts(const void *a, const void *b)
-{
-	return tip_except_key_cmp(a, b);
-}
-
-/* Merges equal keys and checks how deep they nest. */
-static int merge_keys(struct kill_plan *plan, struct tip_error *err)
-{
-	size_t n = 0;
-
-	if (plan->nkeys)
-		qsort(plan->keys, plan->nkeys, sizeof(*plan->keys), sort_keys);
-	for (size_t i = 0; i < plan->nkeys; i++) {
-		if (n && tip_kill_key_cmp(&plan->keys[n - 1].key, &plan->keys[i].key) == 0) {
-			if (absorb(&plan->keys[n - 1], &plan->keys[i], err) != 0)
-				return -1;
-			continue;
-		}
-		plan->keys[n++] = plan->keys[i];
-	}
-	plan->nkeys = n;
-	for (size_t i = 0; i < n; i++) {
-		struct kill_key *k = &plan->keys[i];
-
-		/* Shorter ones stand before: the nearest of them knows its own depth. */
-		k->depth = 1;
-		for (size_t s = i; s-- && plan->keys[s].key.number == k->key.number;) {
-			if (!covers(&plan->keys[s].key, &k->key))
-				continue;
-			k->depth = plan->keys[s].depth + 1;
+		switch (t->dim) {
+		case TIP_DIM_IDENTITY: ret = add_identity(p, v, t->spares); break;
+		case TIP_DIM_PATH:
+		case TIP_DIM_EXE:
+		case TIP_DIM_CGROUP: ret = add_text(p, t->dim, v, t->spares); break;
+		case TIP_DIM_ADDR:
+		case TIP_DIM_PORT:
+			ret = add_prefix(p, &image->nets, &image->nnets, v->table, v->bytes,
+					 v->bits, t->spares);
 			break;
+		default: add_value(p, t->dim, v->number, t->spares);
 		}
-		if (k->depth > TIP_KILL_NESTED)
-			return tip_error_at(err, k->rule->file, k->rule->line, 0,
-					    "rule \"%s\": %.*s lies below %d other paths of rules "
-					    "with an action, and the kernel looks at %d; leave out "
-					    "what a shorter path covers",
-					    k->rule->name, (int)key_bytes(&k->key), k->key.path,
-					    k->depth - 1, TIP_KILL_NESTED);
 	}
+	return ret;
+}
+
+static int add_rule(struct planner *p, const struct tip_enforce_spec *spec)
+{
+	struct rule_plan *plan = p->plan;
+
+	if (plan->count == TIP_RULES_MAX)
+		return refuse(p, "the kernel holds 256 rules with an action, and there are more");
+	for (uint32_t act = 0; act < TIP_JUDGED_MAX; act++)
+		if (spec->acts & 1u << act)
+			bit_set(&plan->image.set.acts[act], plan->count);
+	if (p->info->action == TIP_ACTION_KILL)
+		bit_set(&plan->image.set.kill, plan->count);
+	for (size_t i = 0; i < spec->nterms; i++)
+		if (add_term(p, &spec->terms[i]) < 0)
+			return -1;
+	plan->places[plan->count++] = p->info->index;
 	return 0;
 }
 
-static void unique_excepts(struct kill_plan *plan)
-{
-	size_t n = 0;
+/* ---- identities by pattern ---- */
 
-	if (plan->nexcepts)
-		qsort(plan->excepts, plan->nexcepts, sizeof(*plan->excepts), sort_excepts);
-	for (size_t i = 0; i < plan->nexcepts; i++) {
-		if (!n || tip_except_key_cmp(&plan->excepts[n - 1], &plan->excepts[i]) != 0)
-			plan->excepts[n++] = plan->excepts[i];
+static bool pattern_fits(const struct rule_pattern *p, const char *id)
+{
+	if (p->how == TIP_ENFORCE_PREFIX)
+		return strncmp(id, p->text, strlen(p->text)) == 0;
+	return fnmatch(p->text, id, 0) == 0;
+}
+
+bool tip_plan_identity(const struct rule_plan *plan, const char *id, struct tip_rule_match *match)
+{
+	bool any = false;
+
+	*match = (struct tip_rule_match){0};
+	for (size_t i = 0; i < plan->npatterns; i++) {
+		const struct rule_pattern *p = &plan->patterns[i];
+
+		if (!pattern_fits(p, id))
+			continue;
+		match_set(match, p->place, p->spares);
+		any = true;
 	}
-	plan->nexcepts = n;
+	return any;
 }
 
-static void note(struct tip_buf *notes, const struct tip_rule_info *info, const char *text)
+static void known_identity(void *ctx, uint32_t number, const char *id)
 {
-	if (notes)
-		tip_buf_addf(notes, "%s:%d: rule \"%s\": %s\n", info->file, info->line, info->name,
-			     text);
+	struct planner *p = ctx;
+	const uint32_t count = p->plan->count;
+
+	for (size_t i = 0; i < p->plan->npatterns; i++) {
+		const struct rule_pattern *pattern = &p->plan->patterns[i];
+
+		if (!pattern_fits(pattern, id))
+			continue;
+		p->plan->count = pattern->place;
+		add_value(p, TIP_DIM_IDENTITY, number, pattern->spares);
+	}
+	p->plan->count = count;
 }
 
-int tip_plan_make(struct tip_guard *g, const struct tip_rules *rules, uint32_t generation,
-		  struct kill_plan *plan, struct tip_buf *notes, struct tip_error *err)
+/* ---- the set ---- */
+
+static void note(const struct planner *p, const struct tip_enforce_spec *spec,
+		 struct tip_buf *notes)
 {
-	*plan = (struct kill_plan){0};
+	const char *text = NULL;
+
+	if (p->g->tier == TIP_GUARD_OFF)
+		text = "enforcement is off: it alerts and stops nothing";
+	else if (p->g->tier == TIP_GUARD_KILL && spec->acts & TIP_JUDGED_SOCKET)
+		text = p->info->action == TIP_ACTION_KILL
+			       ? "this kernel tier refuses it, and the process lives on"
+			       : NULL;
+	else if (p->g->tier == TIP_GUARD_KILL && p->info->action == TIP_ACTION_DENY)
+		text = "this kernel tier cannot deny it (BPF LSM can): the process is killed by it";
+	if (text && notes)
+		tip_buf_addf(notes, "%s:%d: rule \"%s\": %s\n", p->info->file, p->info->line,
+			     p->info->name, text);
+}
+
+int tip_plan_make(struct tip_guard *g, const struct tip_rules *rules, struct rule_plan *plan,
+		  struct tip_buf *notes, struct tip_error *err)
+{
+	struct planner p = {.g = g, .plan = plan, .values = tip_map_new(), .err = err};
+	struct tip_rule_image *image = &plan->image;
+	int ret = -1;
+
+	*plan = (struct rule_plan){0};
 	for (size_t i = 0; i < tip_rules_count(rules); i++) {
 		const struct tip_rule *rule = tip_rules_get(rules, i);
-		const struct tip_rule_info *info = tip_rule_info(rule);
-		const struct tip_kill_spec *spec = tip_rule_kill_spec(rule);
+		const struct tip_enforce_spec *spec = tip_rule_enforce_spec(rule);
 
-		if (!info->enabled || !spec)
+		p.info = tip_rule_info(rule);
+		if (!p.info->enabled || !spec)
 			continue;
-		if (!g->enforce)
-			note(notes, info, "enforcement is off: it alerts and stops nothing");
-		else if (info->action == TIP_ACTION_DENY)
-			note(notes, info,
-			     "this kernel tier cannot deny an open: the process is killed by it");
-		if (add_rule(g, info, spec, generation, plan, err) != 0)
-			goto fail;
+		note(&p, spec, notes);
+		if (add_rule(&p, spec) < 0)
+			goto out;
 	}
-	if (merge_keys(plan, err) != 0)
-		goto fail;
-	unique_excepts(plan);
-	return 0;
-fail:
-	tip_plan_free(plan);
-	return -1;
+	/* All numbers that the set itself calls for are given out by now. */
+	if (plan->npatterns)
+		g->ops.names(g->ops.ctx, known_identity, &p);
+	image->count = plan->count;
+	image->ntexts = tip_prefixes_finish(image->texts, image->ntexts);
+	image->nnets = tip_prefixes_finish(image->nets, image->nnets);
+	ret = 0;
+out:
+	tip_map_free(p.values, NULL);
+	if (ret < 0)
+		tip_plan_free(plan);
+	return ret;
 }
 
 /* A number for each SPIFFE ID, as the process table would give it. */
@@ -277,13 +266,19 @@ static uint32_t pretend_number(void *ctx, const char *spiffe_id)
 	return (uint32_t)have;
 }
 
-int tip_guard_check_rules(const struct tip_rules *rules, struct tip_buf *notes,
-			  struct tip_error *err)
+static void pretend_names(void *ctx, void (*fn)(void *arg, uint32_t number, const char *id),
+			  void *arg)
+{
+}
+
+int tip_guard_check_rules(const struct tip_rules *rules, struct tip_error *err)
 {
 	struct tip_map *numbers = tip_map_new();
-	struct tip_guard g = {.enforce = true, .ops = {.number = pretend_number, .ctx = numbers}};
-	struct kill_plan plan = {0};
-	int ret = tip_plan_make(&g, rules, 0, &plan, notes, err);
+	struct tip_guard g = {
+		.tier = TIP_GUARD_LSM,
+		.ops = {.number = pretend_number, .names = pretend_names, .ctx = numbers}};
+	struct rule_plan plan = {0};
+	int ret = tip_plan_make(&g, rules, &plan, NULL, err);
 
 	if (ret == 0)
 		tip_plan_free(&plan);

@@ -61,13 +61,13 @@ static int reconcile(struct tip_guard *g, struct tip_error *err)
 	return 0;
 }
 
-struct tip_guard *tip_guard_new(const char *journal, bool enforce, const struct tip_guard_ops *ops,
-				struct tip_error *err)
+struct tip_guard *tip_guard_new(const char *journal, enum tip_guard_tier tier,
+				const struct tip_guard_ops *ops, struct tip_error *err)
 {
 	struct tip_guard *g = tip_alloc(sizeof(*g));
 
 	g->journal_path = tip_strdup(journal);
-	g->enforce = enforce;
+	g->tier = tier;
 	g->ops = *ops;
 	if (tip_journal_load(journal, &g->journal, err) != 0 || reconcile(g, err) != 0) {
 		tip_guard_free(g);

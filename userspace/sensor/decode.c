@@ -70,6 +70,9 @@ static int decode_open(const struct tip_hdr *hdr, struct tip_event *ev)
 	if (!ev->open.base)
 		return -1;
 	ev->open.real = take(&c, d->real_len);
+	/* Where it was refused nobody knew any more by which name it was asked for. */
+	if ((hdr->flags & TIP_EVF_DENIED) && !d->name_len)
+		ev->open.name = ev->open.real;
 	return ev->open.real && c.left == 0 ? 0 : -1;
 }
 
@@ -120,7 +123,8 @@ int tip_event_decode(const void *record, size_t size, struct tip_event *ev)
 	memset(ev, 0, sizeof(*ev));
 	ev->hdr = hdr;
 	switch (hdr->type) {
-	case TIP_EV_EXEC: return decode_exec(hdr, ev);
+	case TIP_EV_EXEC:
+	case TIP_EV_DENIED_EXEC: return decode_exec(hdr, ev);
 	case TIP_EV_FORK: ev->fork = fixed(hdr, sizeof(*ev->fork)); return ev->fork ? 0 : -1;
 	case TIP_EV_EXIT: ev->exit = fixed(hdr, sizeof(*ev->exit)); return ev->exit ? 0 : -1;
 	case TIP_EV_CRED: ev->cred = fixed(hdr, sizeof(*ev->cred)); return ev->cred ? 0 : -1;

@@ -20,7 +20,7 @@
 #include "sensor/intercept.h"
 #include "sensor/internal.h"
 
-#define KEY_MAX     64
+#define KEY_MAX     256
 #define PORTS_BATCH 4096 /* elements of `traffic_ports` in one call */
 
 int tip_map_purge(struct tip_sensor *s, enum tip_sensor_map map,
@@ -46,15 +46,10 @@ int tip_map_purge(struct tip_sensor *s, enum tip_sensor_map map,
 
 /* ---- policy ---- */
 
-/* Programs that run now have read the settings as they were: returns when none of them still does.
- */
-static void wait_for_programs(void)
+int tip_programs_wait(void)
 {
-	const struct timespec long_enough = {.tv_nsec = 20000000};
-
 	/* The global barrier waits for an RCU grace period; nohz_full kernels refuse it. */
-	if (syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0))
-		nanosleep(&long_enough, NULL);
+	return syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0) ? -errno : 0;
 }
 
 static bool of_other_generation(struct tip_sensor *s, const void *key, uint64_t generation)
@@ -127,6 +122,7 @@ int tip_sensor_traffic_add(struct tip_sensor *s, const struct tip_traffic_prefix
 
 int tip_sensor_traffic_install(struct tip_sensor *s, const struct tip_traffic_image *image)
 {
+	const struct timespec long_enough = {.tv_nsec = 20000000};
 	const uint32_t old = s->settings.traffic_generation;
 	uint32_t next =
 		old + 1 ? old + 1 : 2; /* 0 means none, and after an odd one comes an even */
@@ -150,7 +146,8 @@ int tip_sensor_traffic_install(struct tip_sensor *s, const struct tip_traffic_im
 		tip_map_purge(s, TIP_MAP_TRAFFIC, of_generation, next);
 		return err;
 	}
-	wait_for_programs();
+	if (tip_programs_wait())
+		nanosleep(&long_enough, NULL);
 	/* Listeners are entered where a policy covers them: those that it did not before are not.
 	 */
 	if (next && tip_sensor_listeners_scan(s) < 0)

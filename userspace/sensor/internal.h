@@ -22,8 +22,10 @@ enum tip_sensor_map {
 	TIP_MAP_SETTINGS,
 	TIP_MAP_COUNTERS,
 	TIP_MAP_QUARANTINE,
-	TIP_MAP_OPEN_KILL,
-	TIP_MAP_KILL_EXCEPT,
+	TIP_MAP_RULE_SETS,
+	TIP_MAP_RULE_VALUES,
+	TIP_MAP_RULE_TEXTS,
+	TIP_MAP_RULE_NETS,
 	TIP_MAP_IDENTITY_NAMES,
 	TIP_MAP_UNIX_PEERS,
 	TIP_MAP_ACCEPTED,
@@ -45,6 +47,7 @@ enum tip_sensor_map {
 	TIP_MAP_HANDLERS,
 	TIP_MAP_ACTING,
 	TIP_MAP_SCRATCH,
+	TIP_MAP_JUDGES,
 	TIP_MAP_END
 };
 extern const char *const tip_map_names[TIP_MAP_END];
@@ -69,6 +72,13 @@ enum tip_sensor_prog {
 	TIP_PROG_EXIT,
 	TIP_PROG_CGROUP,
 	TIP_PROG_SYS_EXIT,
+	TIP_PROG_LSM_FILE_OPEN,
+	TIP_PROG_LSM_PATH_TRUNCATE,
+	TIP_PROG_LSM_EXEC,
+	TIP_PROG_LSM_CONNECT,
+	TIP_PROG_LSM_SENDMSG,
+	TIP_PROG_LSM_BIND,
+	TIP_PROG_LSM_CREATE,
 	TIP_PROG_OPEN_ENTER,
 	TIP_PROG_URING_OPEN_ENTER,
 	TIP_PROG_FD_RESERVED,
@@ -122,10 +132,10 @@ enum tip_sensor_prog {
 	TIP_PROG_CONNECT6,
 	TIP_PROG_SENDMSG4,
 	TIP_PROG_SENDMSG6,
-	TIP_PROG_TRAFFIC_BEGIN, /* from here on only for transparent mTLS */
-	TIP_PROG_BIND4 = TIP_PROG_TRAFFIC_BEGIN,
+	TIP_PROG_BIND4,
 	TIP_PROG_BIND6,
-	TIP_PROG_GETPEERNAME4,
+	TIP_PROG_TRAFFIC_BEGIN, /* from here on only for transparent mTLS */
+	TIP_PROG_GETPEERNAME4 = TIP_PROG_TRAFFIC_BEGIN,
 	TIP_PROG_GETPEERNAME6,
 	TIP_PROG_GETSOCKNAME4,
 	TIP_PROG_GETSOCKNAME6,
@@ -340,6 +350,12 @@ int tip_map_delete(struct tip_sensor *s, enum tip_sensor_map map, const void *ke
 /* Deletes every key that `drop` wants gone: 0, or the first error. */
 int tip_map_purge(struct tip_sensor *s, enum tip_sensor_map map,
 		  bool (*drop)(struct tip_sensor *s, const void *key, uint64_t arg), uint64_t arg);
+
+/*
+ * Programs that run now have read the settings as they were: returns when none of them still does.
+ * 0, or -errno where the kernel cannot say.
+ */
+int tip_programs_wait(void);
 
 /* Writes s->settings to the map. 0 or -errno. */
 int tip_settings_write(struct tip_sensor *s);

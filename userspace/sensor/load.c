@@ -31,8 +31,10 @@ const char *const tip_map_names[TIP_MAP_END] = {
 	[TIP_MAP_SETTINGS] = "settings",
 	[TIP_MAP_COUNTERS] = "counters",
 	[TIP_MAP_QUARANTINE] = "quarantine",
-	[TIP_MAP_OPEN_KILL] = "open_kill",
-	[TIP_MAP_KILL_EXCEPT] = "kill_except",
+	[TIP_MAP_RULE_SETS] = "rule_sets",
+	[TIP_MAP_RULE_VALUES] = "rule_values",
+	[TIP_MAP_RULE_TEXTS] = "rule_texts",
+	[TIP_MAP_RULE_NETS] = "rule_nets",
 	[TIP_MAP_IDENTITY_NAMES] = "identity_names",
 	[TIP_MAP_UNIX_PEERS] = "unix_peers",
 	[TIP_MAP_ACCEPTED] = "accepted",
@@ -53,6 +55,7 @@ const char *const tip_map_names[TIP_MAP_END] = {
 	[TIP_MAP_HANDLERS] = "handlers",
 	[TIP_MAP_ACTING] = "acting",
 	[TIP_MAP_SCRATCH] = "scratch",
+	[TIP_MAP_JUDGES] = "judges",
 };
 
 const char *const tip_prog_names[TIP_PROG_END] = {
@@ -61,6 +64,13 @@ const char *const tip_prog_names[TIP_PROG_END] = {
 	[TIP_PROG_EXIT] = "tip_exit",
 	[TIP_PROG_CGROUP] = "tip_cgroup",
 	[TIP_PROG_SYS_EXIT] = "tip_sys_exit",
+	[TIP_PROG_LSM_FILE_OPEN] = "tip_lsm_file_open",
+	[TIP_PROG_LSM_PATH_TRUNCATE] = "tip_lsm_path_truncate",
+	[TIP_PROG_LSM_EXEC] = "tip_lsm_exec",
+	[TIP_PROG_LSM_CONNECT] = "tip_lsm_connect",
+	[TIP_PROG_LSM_SENDMSG] = "tip_lsm_sendmsg",
+	[TIP_PROG_LSM_BIND] = "tip_lsm_bind",
+	[TIP_PROG_LSM_CREATE] = "tip_lsm_create",
 	[TIP_PROG_OPEN_ENTER] = "tip_open_enter",
 	[TIP_PROG_URING_OPEN_ENTER] = "tip_uring_open_enter",
 	[TIP_PROG_FD_RESERVED] = "tip_fd_reserved",
@@ -128,6 +138,7 @@ const char *const tip_prog_names[TIP_PROG_END] = {
 #define EVENT(name)    (1ull << TIP_EV_##name)
 #define FENTRY(events) {BPF_TRACE_FENTRY, TIP_GROUP_KERNEL, events}
 #define FEXIT(events)  {BPF_TRACE_FEXIT, TIP_GROUP_KERNEL, events}
+#define LSM            {BPF_LSM_MAC, TIP_GROUP_LSM, 0}
 
 /* How the programs below TIP_PROG_TRACING_END are attached, and which events want them. */
 static const struct {
@@ -140,6 +151,13 @@ static const struct {
 	[TIP_PROG_EXIT] = {BPF_TRACE_RAW_TP, TIP_GROUP_BASE},
 	[TIP_PROG_CGROUP] = {BPF_TRACE_RAW_TP, TIP_GROUP_BASE},
 	[TIP_PROG_SYS_EXIT] = {BPF_TRACE_RAW_TP, TIP_GROUP_SYSCALLS},
+	[TIP_PROG_LSM_FILE_OPEN] = LSM,
+	[TIP_PROG_LSM_PATH_TRUNCATE] = LSM,
+	[TIP_PROG_LSM_EXEC] = LSM,
+	[TIP_PROG_LSM_CONNECT] = LSM,
+	[TIP_PROG_LSM_SENDMSG] = LSM,
+	[TIP_PROG_LSM_BIND] = LSM,
+	[TIP_PROG_LSM_CREATE] = LSM,
 	[TIP_PROG_OPEN_ENTER] = FENTRY(EVENT(OPEN)),
 	[TIP_PROG_URING_OPEN_ENTER] = FENTRY(EVENT(OPEN)),
 	[TIP_PROG_FD_RESERVED] = FEXIT(0),
@@ -323,6 +341,17 @@ uint64_t tip_build_id(uint32_t groups)
 	return hash ? hash : 2;
 }
 
+/* Places in which acts are judged: a power of two. */
+static uint32_t judges(void)
+{
+	const int cpus = libbpf_num_possible_cpus();
+	uint32_t n = TIP_JUDGES_MIN;
+
+	while (cpus > 0 && n < (uint32_t)cpus * TIP_JUDGES_CPU && n < TIP_JUDGES_MAX)
+		n *= 2;
+	return n;
+}
+
 static int set_sizes(struct bpf_object *obj, const struct tip_sensor_config *config)
 {
 	/*
@@ -339,6 +368,7 @@ static int set_sizes(struct bpf_object *obj, const struct tip_sensor_config *con
 		{TIP_MAP_ACTIVITY, config->activity_ring},
 		{TIP_MAP_REDIRECTS, config->max_flows},
 		{TIP_MAP_LEGS, config->max_flows},
+		{TIP_MAP_JUDGES, judges()},
 	};
 
 	for (size_t i = 0; i < TIP_ARRAY_SIZE(sizes); i++) {
@@ -405,6 +435,8 @@ int tip_load(struct tip_sensor *s, const struct tip_sensor_config *config, struc
 	if (choose_programs(skel->obj, s->groups, err))
 		goto out;
 	skel->rodata->tip_build = s->generation;
+	skel->rodata->tip_lsm = s->groups & TIP_GROUP_LSM;
+	skel->rodata->tip_judges = judges();
 	for (int i = 0; i < TIP_MAP_END; i++) {
 		struct bpf_map *map = bpf_object__find_map_by_name(skel->obj, tip_map_names[i]);
 
@@ -452,11 +484,11 @@ out:
 	return ret;
 }
 
-/* Does anybody want what this program tells? A kill rule wants opens whether they are told or not.
- */
+/* Does anybody want what this program tells? Where LSM does not judge, enforcing rules want opens
+ * whether they are told or not. */
 static bool wanted(const struct tip_sensor *s, enum tip_sensor_prog prog, uint64_t mask)
 {
-	if (s->settings.open_kill_count)
+	if (s->settings.rule_count && !(s->groups & TIP_GROUP_LSM))
 		mask |= EVENT(OPEN);
 	return !tracing[prog].events || (tracing[prog].events & mask);
 }

@@ -142,64 +142,6 @@ int tip_sensor_quarantine_next(struct tip_sensor *s, uint32_t prev, uint32_t *ne
 	return next_key(s, TIP_MAP_QUARANTINE, prev ? &prev : NULL, next);
 }
 
-int tip_sensor_kill_set(struct tip_sensor *s, const struct tip_kill_key *k,
-			const struct tip_kill_value *v)
-{
-	struct tip_kill_value value = *v, old;
-	struct tip_error why = {0};
-	/* A trie answers a lookup with the longest match, which need not be this key. */
-	const bool there =
-		tip_map_lookup(s, TIP_MAP_OPEN_KILL, k, &old) == 0 && old.prefixlen == k->prefixlen;
-	int err;
-
-	value.prefixlen = k->prefixlen;
-	value.zero = 0;
-	err = tip_map_update(s, TIP_MAP_OPEN_KILL, k, &value, BPF_ANY);
-	if (err || there)
-		return err;
-	s->settings.open_kill_count++;
-	if (tip_attach(s, s->settings.event_mask, &why)) {
-		tip_err("sensor", "%s", why.text);
-		return -ENOTSUP;
-	}
-	return tip_settings_write(s);
-}
-
-int tip_sensor_kill_clear(struct tip_sensor *s, const struct tip_kill_key *k)
-{
-	const int err = tip_map_delete(s, TIP_MAP_OPEN_KILL, k);
-
-	if (err)
-		return err;
-	if (s->settings.open_kill_count > 0)
-		s->settings.open_kill_count--;
-	return tip_settings_write(s);
-}
-
-int tip_sensor_kill_next(struct tip_sensor *s, const struct tip_kill_key *prev,
-			 struct tip_kill_key *next)
-{
-	return next_key(s, TIP_MAP_OPEN_KILL, prev, next);
-}
-
-int tip_sensor_except_set(struct tip_sensor *s, const struct tip_except_key *k)
-{
-	const uint32_t one = 1;
-
-	return tip_map_update(s, TIP_MAP_KILL_EXCEPT, k, &one, BPF_ANY);
-}
-
-int tip_sensor_except_clear(struct tip_sensor *s, const struct tip_except_key *k)
-{
-	return tip_map_delete(s, TIP_MAP_KILL_EXCEPT, k);
-}
-
-int tip_sensor_except_next(struct tip_sensor *s, const struct tip_except_key *prev,
-			   struct tip_except_key *next)
-{
-	return next_key(s, TIP_MAP_KILL_EXCEPT, prev, next);
-}
-
 /* ---- names ---- */
 
 int tip_sensor_name_set(struct tip_sensor *s, uint32_t number, const char *spiffe_id)

@@ -210,19 +210,6 @@ out:
 
 /* ---- open and close ---- */
 
-static uint32_t kill_rules(struct tip_sensor *s)
-{
-	struct tip_kill_key key, next;
-	uint32_t n = 0;
-
-	for (int r = tip_sensor_kill_next(s, NULL, &next); r == 0;
-	     r = tip_sensor_kill_next(s, &key, &next)) {
-		key = next;
-		n++;
-	}
-	return n;
-}
-
 static uint32_t entries_of(const struct tip_sensor *s, enum tip_sensor_map map)
 {
 	struct bpf_map_info info = {0};
@@ -260,7 +247,6 @@ static int settings_prepare(struct tip_sensor *s, const struct tip_sensor_config
 	/* Until the commit, those that act go on to. */
 	if (!s->standby)
 		s->settings.build = s->generation;
-	s->settings.open_kill_count = kill_rules(s);
 	s->settings.keeper_tgid = tip_own_tgid();
 	if (s->settings.keeper_tgid)
 		return 0;

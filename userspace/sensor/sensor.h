@@ -232,16 +232,7 @@ int tip_sensor_entries_changed(struct tip_sensor *s, bool remember);
 /* Policy maps, written by the guard room through these. 0 or -errno. */
 int tip_sensor_quarantine_set(struct tip_sensor *s, uint32_t number, uint32_t flags);
 int tip_sensor_quarantine_clear(struct tip_sensor *s, uint32_t number);
-int tip_sensor_kill_set(struct tip_sensor *s, const struct tip_kill_key *k,
-			const struct tip_kill_value *v);
-int tip_sensor_kill_clear(struct tip_sensor *s, const struct tip_kill_key *k);
-int tip_sensor_except_set(struct tip_sensor *s, const struct tip_except_key *k);
-int tip_sensor_except_clear(struct tip_sensor *s, const struct tip_except_key *k);
-/* Walk existing keys (an adopting daemon reconciles): `prev` NULL starts. 0, or -1 at the end. */
-int tip_sensor_kill_next(struct tip_sensor *s, const struct tip_kill_key *prev,
-			 struct tip_kill_key *next);
-int tip_sensor_except_next(struct tip_sensor *s, const struct tip_except_key *prev,
-			   struct tip_except_key *next);
+/* Walks them (an adopting daemon reconciles): `prev` 0 starts. 0, or -1 at the end. */
 int tip_sensor_quarantine_next(struct tip_sensor *s, uint32_t prev, uint32_t *next);
 
 /* Identity names, which live and die with the pins. */

@@ -8,15 +8,23 @@
 
 /* ---- list ------------------------------------------------------------------------------ */
 
+/* What it does on the daemon's kernel: where that cannot deny, it kills. */
+static const char *action_of(json_t *r)
+{
+	const char *does = get_string(r, "does", "none");
+
+	return strcmp(does, "none") ? does : "alert";
+}
+
 static void put_rule_row(struct out_table *t, json_t *r)
 {
-	const char *set = get_string(r, "set", NULL), *action = get_string(r, "action", "none");
+	const char *set = get_string(r, "set", NULL);
 	bool enabled = get_bool(r, "enabled");
 	enum out_style style = enabled ? OUT_PLAIN : OUT_DIM;
 
 	out_cell(t, style, "%s", get_string(r, "name", "?"));
 	out_cell(t, style, "%s", get_string(r, "priority", "?"));
-	out_cell(t, style, "%s", !enabled ? "off" : strcmp(action, "none") ? action : "alert");
+	out_cell(t, style, "%s", !enabled ? "off" : action_of(r));
 	if (set)
 		out_cell(t, OUT_DIM, "set %s:%lld", set, get_int(r, "line"));
 	else
@@ -40,8 +48,9 @@ static void put_rule_long(json_t *r)
 	out_field(9, "condition", "%s", get_string(r, "condition", ""));
 	out_field(9, "output", "%s", get_string(r, "output", ""));
 	out_field(9, "priority", "%s", get_string(r, "priority", "?"));
-	out_field(9, "action", "%s%s", strcmp(action, "none") ? action : "alert",
-		  get_bool(r, "enabled") ? "" : " (off)");
+	out_field(9, "action", "%s%s", action, get_bool(r, "enabled") ? "" : " (off)");
+	if (strcmp(action, action_of(r)) != 0)
+		out_field(9, "here", "%s", action_of(r));
 	if (tags.len)
 		out_field(9, "tags", "%s", tags.data);
 	out_field(9, "from", "%s%s:%lld", set ? "set " : "", set ? set : get_string(r, "file", "?"),

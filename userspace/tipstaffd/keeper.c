@@ -309,6 +309,13 @@ static int probe(struct tip_keeper *k, struct tip_error *err)
 	return 0;
 }
 
+enum tip_guard_tier tip_keeper_tier(const struct tip_keeper *k)
+{
+	if (!k->config->enforcement)
+		return TIP_GUARD_OFF;
+	return k->caps[TIP_CAP_LSM].works ? TIP_GUARD_LSM : TIP_GUARD_KILL;
+}
+
 /*
  * Opens the sensor on the tier that the configuration asks for.
  */
@@ -347,7 +354,7 @@ static int open_sensor(struct tip_keeper *k, struct tip_error *err)
 		.listeners_per_netns = c->max_listeners_per_namespace,
 		.lifecycle_ring = c->lifecycle_ring,
 		.activity_ring = c->activity_ring,
-		.lsm = c->enforcement && k->caps[TIP_CAP_LSM].works,
+		.lsm = tip_keeper_tier(k) == TIP_GUARD_LSM,
 		.enforce = c->enforcement,
 		.traffic = k->traffic.on,
 		.veth_stop = c->traffic_veth_stop,
@@ -368,7 +375,7 @@ static int open_guard(struct tip_keeper *k, struct tip_error *err)
 	struct tip_guard_ops ops = tip_wire_guard(k);
 	char *journal = tip_sprintf("%s/quarantine.journal", k->config->state_dir);
 
-	k->guard = tip_guard_new(journal, k->config->enforcement, &ops, err);
+	k->guard = tip_guard_new(journal, tip_keeper_tier(k), &ops, err);
 	free(journal);
 	return k->guard ? 0 : -1;
 }
@@ -559,7 +566,7 @@ static int check(struct tip_keeper *k)
 
 	if (tip_entries_reload(k, &err) == 0 && tip_rules_restore_sets(k, &err) == 0 &&
 	    tip_rules_install(k, NULL, NULL, NULL, &err) == 0 &&
-	    tip_guard_check_rules(k->rules.active, NULL, &err) == 0 &&
+	    tip_guard_check_rules(k->rules.active, &err) == 0 &&
 	    tip_traffic_restore_sets(k, &err) == 0 && tip_traffic_reload(k, &err) == 0) {
 		for (size_t i = 0; i < k->rules.last.count; i++)
 			fprintf(stderr, "warning: %s: %s\n", k->rules.last.messages[i].code,

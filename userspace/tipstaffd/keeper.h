@@ -312,6 +312,9 @@ void tip_workload_gone(struct tip_keeper *k, uint64_t id);
 void tip_workload_forget_all(struct tip_keeper *k); /* the front died */
 void tip_workload_close(struct tip_keeper *k);
 
+/* How acts are stopped: what the configuration wants and this kernel can. */
+enum tip_guard_tier tip_keeper_tier(const struct tip_keeper *k);
+
 /* methods.c and its parts: what the control socket can ask for. docs/cli.md shows them from the
  * outside. */
 const struct tip_control_method *tip_methods(size_t *count);

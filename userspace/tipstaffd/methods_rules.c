@@ -19,19 +19,22 @@ TIP_METHOD(tip_method_rules_list)
 	json_t *list = json_array();
 
 	for (size_t i = 0; i < tip_rules_count(k->rules.active); i++) {
-		const struct tip_rule_info *r = tip_rule_info(tip_rules_get(k->rules.active, i));
+		const struct tip_rule *rule = tip_rules_get(k->rules.active, i);
+		const struct tip_rule_info *r = tip_rule_info(rule);
 		json_t *tags = json_array();
 
 		for (size_t t = 0; t < r->ntags; t++)
 			json_array_append_new(tags, json_string(r->tags[t]));
 		json_array_append_new(
 			list,
-			json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:b, s:s, s:s, s:i, s:s?}",
+			json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:b, s:s, s:s, s:s, s:i, "
+				  "s:s?}",
 				  "name", r->name, "desc", r->desc, "condition", r->condition,
 				  "output", r->output, "priority", tip_priority_name(r->priority),
 				  "source", r->source, "tags", tags, "enabled", (int)r->enabled,
-				  "action", action_name(r->action), "file", r->file, "line",
-				  r->line, "set", tip_set_of(r->file)));
+				  "action", action_name(r->action), "does",
+				  action_name(tip_guard_does(k->guard, rule)), "file", r->file,
+				  "line", r->line, "set", tip_set_of(r->file)));
 	}
 	return json_pack("{s:o}", "rules", list);
 }

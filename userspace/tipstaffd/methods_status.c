@@ -56,7 +56,6 @@ static void add_records(json_t *list, const struct tip_keeper *k)
 /* What was chosen for each concern, and what a better kernel or a later version would add. */
 static json_t *tiers(const struct tip_keeper *k)
 {
-	bool lsm = k->caps[TIP_CAP_LSM].works;
 	json_t *list = json_array();
 
 	if (tip_sensor_sensing(k->sensor) == TIP_SENSING_KERNEL)
@@ -68,13 +67,13 @@ static json_t *tiers(const struct tip_keeper *k)
 			 "system calls at their exit: what io_uring does is not seen");
 	if (!k->config->enforcement)
 		add_tier(list, "enforcement", "off", "enforcement: off in the configuration");
+	else if (tip_keeper_tier(k) == TIP_GUARD_LSM)
+		add_tier(list, "enforcement", "lsm",
+			 "deny before the act: EPERM by BPF LSM, and by cgroup hooks for connect");
 	else
 		add_tier(list, "enforcement", "kill",
-			 lsm ? "SIGKILL at syscall exit, EPERM for connect; this kernel has BPF "
-			       "LSM, "
-			       "this version does not use it yet"
-			     : "SIGKILL at syscall exit, EPERM for connect; BPF LSM, which denies "
-			       "before the act, does not work here");
+			 "SIGKILL when an open ends, EPERM for connect; BPF LSM, which denies "
+			 "before the act, does not work here");
 	if (k->relays.intercept) {
 		add_tier(list, "mtls", "relay",
 			 "TLS 1.3 over IPv4; connect() is held until the peer is known");
@@ -100,6 +99,8 @@ static json_t *counters(const struct tip_sensor_stats *s)
 		[TIP_CTR_FILTERED] = "filtered",
 		[TIP_CTR_PROCS_FULL] = "procs_full",
 		[TIP_CTR_KILLS] = "kills",
+		[TIP_CTR_DENIED] = "denied",
+		[TIP_CTR_JUDGES_BUSY] = "judges_busy",
 		[TIP_CTR_CONNECT_DENIED] = "connect_denied",
 		[TIP_CTR_PEERS_FULL] = "peers_full",
 		[TIP_CTR_REDIRECTED] = "redirected",

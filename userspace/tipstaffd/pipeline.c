@@ -35,16 +35,24 @@ struct hit {
 	struct tip_keeper *k;
 	const struct tip_rule *killer; /* the rule that the kernel killed by, NULL: none */
 	bool reported;                 /* that rule has had its alert */
+	bool refused;                  /* the act failed with EPERM */
 };
 
-/* The rule by which the kernel ended the process, NULL if it did not or the rules have changed
- * since. */
-static const struct tip_rule *killer_of(const struct tip_keeper *k, const struct tip_event *ev)
+/* The rule by which the kernel acted, NULL if it did not or the rules have changed since. */
+static const struct tip_rule *enforced_of(const struct tip_keeper *k, const struct tip_event *ev)
 {
-	uint32_t index;
+	uint32_t index, rule;
 
-	if (ev->hdr->type != TIP_EV_OPEN || !(ev->hdr->flags & TIP_EVF_KILLED) ||
-	    !tip_guard_rule_index(k->guard, ev->open.data->rule, &index) ||
+	switch (ev->hdr->type) {
+	case TIP_EV_OPEN: rule = ev->open.data->rule; break;
+	case TIP_EV_EXEC:
+	case TIP_EV_DENIED_EXEC: rule = ev->exec.data->rule; break;
+	case TIP_EV_CONNECT:
+	case TIP_EV_BIND: rule = ev->sock.data->policy; break;
+	default: return NULL;
+	}
+	if (!(ev->hdr->flags & (TIP_EVF_KILLED | TIP_EVF_DENIED)) ||
+	    !tip_guard_rule_index(k->guard, rule, &index) ||
 	    index >= tip_rules_count(k->rules.active))
 		return NULL;
 	return tip_rules_get(k->rules.active, index);
@@ -55,6 +63,10 @@ static void on_hit(void *ctx, const struct tip_rule *rule, const struct tip_matc
 	struct hit *h = ctx;
 	bool killed = rule == h->killer;
 
+	/* The kernel tells itself of what it refuses by a rule, as often as it is good for anybody.
+	 */
+	if (h->refused && tip_guard_does(h->k->guard, rule) != TIP_ACTION_NONE)
+		return;
 	h->reported = h->reported || killed;
 	tip_alert_rule(h->k->alerts, rule, h->k->matcher, in, killed ? "killed" : NULL);
 }
@@ -69,8 +81,20 @@ static void evaluate(struct tip_keeper *k, const struct tip_event *ev, struct ti
 		.time_ns = tip_clock_boot_to_real(ev->hdr->time_ns),
 		.hostname = k->hostname,
 	};
-	struct hit h = {.k = k, .killer = killer_of(k, ev)};
+	struct hit h = {
+		.k = k,
+		.killer = enforced_of(k, ev),
+		.refused = ev->hdr->ret == -EPERM,
+	};
 
+	/* Refused before it was done: that is for the rule that refused it, and for the others
+	 * there is the event of the system call that failed. */
+	if (ev->hdr->flags & TIP_EVF_DENIED) {
+		if (h.killer)
+			tip_alert_rule(k->alerts, h.killer, k->matcher, &in,
+				       ev->hdr->flags & TIP_EVF_KILLED ? "killed" : "denied");
+		return;
+	}
 	tip_rules_match(k->rules.active, k->matcher, &in, k->config->match_all, on_hit, &h);
 	/*
 	 * A kill is always told: also when an earlier rule took the event, and when the kernel
@@ -165,7 +189,9 @@ static void tell_quarantined(struct tip_keeper *k, const struct tip_event *ev,
 	struct tip_alert_field extra[] = {{"fd.rip", addr}, {"fd.rport", NULL}};
 	char port[8];
 
-	inet_ntop(s->family, s->raddr, addr, sizeof(addr));
+	/* Of a socket that it may not even make there is no address. */
+	if (!inet_ntop(s->family, s->raddr, addr, sizeof(addr)))
+		addr[0] = '\0';
 	snprintf(port, sizeof(port), "%u", s->rport);
 	extra[1].value = port;
 	snprintf(text, sizeof(text),
@@ -173,6 +199,18 @@ static void tell_quarantined(struct tip_keeper *k, const struct tip_event *ev,
 		 port, p ? p->comm : "<NA>");
 	tip_keeper_alert(k, "Quarantined workload refused", TIP_PRIO_WARNING, p, extra,
 			 TIP_ARRAY_SIZE(extra), text);
+}
+
+static void tell_quarantined_exec(struct tip_keeper *k, const struct tip_event *ev,
+				  const struct tip_process *p)
+{
+	const struct tip_alert_field extra[] = {{"evt.arg.filename", ev->exec.exe_path}};
+	char *text = tip_sprintf("A quarantined workload's exec was refused | file=%s by=%s",
+				 ev->exec.exe_path, p ? p->comm : "<NA>");
+
+	tip_keeper_alert(k, "Quarantined workload refused", TIP_PRIO_WARNING, p, extra,
+			 TIP_ARRAY_SIZE(extra), text);
+	free(text);
 }
 
 static bool quarantined(const struct tip_keeper *k, const char *spiffe_id)
@@ -288,7 +326,11 @@ void tip_pipeline_event(void *keeper, const struct tip_event *ev)
 		tell_quarantined(k, ev, p);
 	else if (told_by_hook(k, ev, p))
 		return;
-	if (!(tip_rules_event_mask(k->rules.active) & bit))
+	if (ev->hdr->type == TIP_EV_DENIED_EXEC && !(ev->hdr->flags & TIP_EVF_DENIED)) {
+		tell_quarantined_exec(k, ev, p);
+		return;
+	}
+	if (!(tip_rules_event_mask(k->rules.active) & bit) && !(ev->hdr->flags & TIP_EVF_DENIED))
 		return;
 	if (k->rules.uses_spiffe && p && p->current == TIP_ID_PENDING && k->front.ready &&
 	    hold(k, ev, p->exec_id))

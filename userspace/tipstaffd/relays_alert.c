@@ -138,6 +138,7 @@ static const char *denial(uint32_t reason)
 	case TIP_DENY_CLIENT: return "client-unlisted";
 	case TIP_DENY_PROTOCOL: return "protocol";
 	case TIP_DENY_LOCAL: return "local-unlisted";
+	case TIP_DENY_SOCKET: return "foreign-socket";
 	default: return "unknown";
 	}
 }
@@ -150,6 +151,8 @@ static const char *denial_text(uint32_t reason)
 	case TIP_DENY_LOCAL:
 		return "a client that the server's policies do not list was refused inside its "
 		       "network namespace";
+	case TIP_DENY_SOCKET:
+		return "a socket that was made outside of the scope cannot be protected";
 	case TIP_DENY_PROTOCOL:
 		return "only TCP over IPv4 can be protected, anything else to that port is refused";
 	default: return "refused";

@@ -32,35 +32,19 @@ static int wire_quarantine_next(void *ctx, uint32_t prev, uint32_t *next)
 	return tip_sensor_quarantine_next(((struct tip_keeper *)ctx)->sensor, prev, next);
 }
 
-static int wire_kill_set(void *ctx, const struct tip_kill_key *k, const struct tip_kill_value *v)
+static int wire_rules_install(void *ctx, const struct tip_rule_image *image, uint32_t *generation)
 {
-	return tip_sensor_kill_set(((struct tip_keeper *)ctx)->sensor, k, v);
+	return tip_sensor_rules_install(((struct tip_keeper *)ctx)->sensor, image, generation);
 }
 
-static int wire_kill_clear(void *ctx, const struct tip_kill_key *k)
+static int wire_rules_identity(void *ctx, uint32_t number, const struct tip_rule_match *match)
 {
-	return tip_sensor_kill_clear(((struct tip_keeper *)ctx)->sensor, k);
+	return tip_sensor_rules_identity(((struct tip_keeper *)ctx)->sensor, number, match);
 }
 
-static int wire_kill_next(void *ctx, const struct tip_kill_key *prev, struct tip_kill_key *next)
+static void wire_names(void *ctx, void (*fn)(void *arg, uint32_t number, const char *id), void *arg)
 {
-	return tip_sensor_kill_next(((struct tip_keeper *)ctx)->sensor, prev, next);
-}
-
-static int wire_except_set(void *ctx, const struct tip_except_key *k)
-{
-	return tip_sensor_except_set(((struct tip_keeper *)ctx)->sensor, k);
-}
-
-static int wire_except_clear(void *ctx, const struct tip_except_key *k)
-{
-	return tip_sensor_except_clear(((struct tip_keeper *)ctx)->sensor, k);
-}
-
-static int wire_except_next(void *ctx, const struct tip_except_key *prev,
-			    struct tip_except_key *next)
-{
-	return tip_sensor_except_next(((struct tip_keeper *)ctx)->sensor, prev, next);
+	tip_sensor_names(((struct tip_keeper *)ctx)->sensor, fn, arg);
 }
 
 static uint32_t wire_number(void *ctx, const char *spiffe_id)
@@ -74,13 +58,10 @@ struct tip_guard_ops tip_wire_guard(struct tip_keeper *k)
 		.quarantine_set = wire_quarantine_set,
 		.quarantine_clear = wire_quarantine_clear,
 		.quarantine_next = wire_quarantine_next,
-		.kill_set = wire_kill_set,
-		.kill_clear = wire_kill_clear,
-		.kill_next = wire_kill_next,
-		.except_set = wire_except_set,
-		.except_clear = wire_except_clear,
-		.except_next = wire_except_next,
+		.rules_install = wire_rules_install,
+		.rules_identity = wire_rules_identity,
 		.number = wire_number,
+		.names = wire_names,
 		.ctx = k,
 	};
 }
@@ -110,7 +91,11 @@ static bool is_quarantined(void *ctx, uint32_t number)
 
 static void on_numbered(void *ctx, uint32_t number, const char *spiffe_id)
 {
-	tip_relays_numbered(ctx, number, spiffe_id);
+	struct tip_keeper *k = ctx;
+
+	if (k->guard)
+		tip_guard_identity(k->guard, number, spiffe_id);
+	tip_relays_numbered(k, number, spiffe_id);
 }
 
 struct tip_process_ops tip_wire_process(struct tip_keeper *k)

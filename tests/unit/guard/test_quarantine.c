@@ -56,7 +56,7 @@ static void read_journal(char *buf, size_t size)
 static struct tip_guard *start(void)
 {
 	struct tip_error err = {0};
-	struct tip_guard *g = tip_guard_new(journal, true, &ops, &err);
+	struct tip_guard *g = tip_guard_new(journal, TIP_GUARD_LSM, &ops, &err);
 
 	if (!g)
 		fail_msg("%s:%d %s", err.file, err.line, err.text);
@@ -149,7 +149,7 @@ static void damaged_journal_stops_the_start(void **state)
 	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
 		write_journal(bad[i].text);
 		memset(&err, 0, sizeof(err));
-		assert_null(tip_guard_new(journal, true, &ops, &err));
+		assert_null(tip_guard_new(journal, TIP_GUARD_LSM, &ops, &err));
 		assert_string_equal(err.file, journal);
 		assert_int_equal(err.line, bad[i].line);
 		if (!strstr(err.text, bad[i].says))
@@ -193,7 +193,7 @@ static void kernel_that_refuses(void **state)
 	assert_non_null(strstr(text, B));
 	assert_null(strstr(text, A));
 	tip_guard_free(g);
-	assert_null(tip_guard_new(journal, true, &ops,
+	assert_null(tip_guard_new(journal, TIP_GUARD_LSM, &ops,
 				  &err)); /* better no start than a silent release */
 }
 
