@@ -39,7 +39,7 @@ static int make_program(int map)
 	const struct bpf_insn insns[] = {
 		OP(BPF_LDX | BPF_MEM | BPF_W, 2, 1, offsetof(struct bpf_sock_ops, op), 0),
 		OP(BPF_JMP | BPF_JEQ | BPF_K, 2, 0, 1, BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB),
-		OP(BPF_JMP | BPF_JNE | BPF_K, 2, 0, 9, BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB),
+		OP(BPF_JMP | BPF_JNE | BPF_K, 2, 0, 10, BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB),
 		OP(BPF_LDX | BPF_MEM | BPF_W, 3, 1, offsetof(struct bpf_sock_ops, local_port), 0),
 		OP(BPF_LDX | BPF_MEM | BPF_W, 2, 1, offsetof(struct bpf_sock_ops, remote_port), 0),
 		OP(BPF_ALU64 | BPF_XOR | BPF_X, 3, 2, 0, 0),

@@ -14,6 +14,13 @@ static const char *state_name(const struct tip_flow *f, const struct tip_relay_o
 	return r && r->backend ? "open" : "handshake";
 }
 
+static const char *backend_name(const struct tip_relay_of_front *r)
+{
+	if (!r || !r->backend)
+		return "";
+	return r->backend == TIP_LINK_BACKEND_KERNEL ? "kernel" : "user";
+}
+
 static const char *address(const struct tip_end *e, char *buf, size_t size)
 {
 	char ip[INET_ADDRSTRLEN];
@@ -36,8 +43,8 @@ static json_t *describe(struct tip_keeper *k, const struct tip_flow *f)
 		state_name(f, r), "own_id", r ? r->own_id : "", "peer_id", r ? r->peer_id : "",
 		"pid", (json_int_t)(p ? p->key.tgid : f->proc.tgid), "process", p ? p->comm : "",
 		"exe", p ? p->exe_path : "", "local", address(&f->local, local, sizeof(local)),
-		"remote", address(&f->remote, remote, sizeof(remote)), "backend",
-		r && r->backend ? "user" : "", "sent", (json_int_t)(r ? r->sent : 0), "received",
+		"remote", address(&f->remote, remote, sizeof(remote)), "backend", backend_name(r),
+		"sent", (json_int_t)(r ? r->sent : 0), "received",
 		(json_int_t)(r ? r->received : 0), "age_ms",
 		(json_int_t)((tip_clock_monotonic() - f->begun) / 1000000), "policy",
 		policy ? policy->name : "");
@@ -53,7 +60,7 @@ json_t *tip_relays_stats(struct tip_keeper *k)
 		tip_intercept_stats(k->relays.intercept, &s);
 	return json_pack(
 		"{s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, "
-		"s:I, s:I, s:I, s:I, s:I}",
+		"s:I, s:I, s:I, s:I, s:I, s:I}",
 		"on", k->relays.intercept != NULL, "namespaces", (json_int_t)s.namespaces, "veths",
 		(json_int_t)s.veths, "held", (json_int_t)s.held, "relays", (json_int_t)s.flows,
 		"handshakes", (json_int_t)n[0], "open", (json_int_t)n[1], "buffers_kb",
