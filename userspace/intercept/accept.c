@@ -104,9 +104,10 @@ static void accept_outbound(struct tip_netns *ns, int fd, const struct sockaddr_
 	if (!f || f->pub.state != TIP_FLOW_JOINING || !began_with(fd, f->seq)) {
 		/*
 		 * A redirected connect() that never was in the queue: there is no rule any more.
-		 * Or it was released by an earlier daemon.
+		 * Or it was released by an earlier daemon, whose listener this was.
 		 */
-		if (!f && tip_clock_monotonic() - ns->served_at > EARLIER_NS &&
+		if (!f &&
+		    (!ns->inherited_at || tip_clock_monotonic() - ns->inherited_at > EARLIER_NS) &&
 		    ic->ops.redirect(ic->ops.ctx, &key, &r) == 0)
 			ns->bypassed = true;
 		if (f)

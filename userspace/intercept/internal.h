@@ -34,7 +34,7 @@ struct tip_netns {
 	uint32_t stale;       /* up to this one, an earlier daemon was told of them */
 	bool taken_over;      /* the queue was an earlier daemon's, and has nothing new yet */
 	int inherited[TIP_KEPT_KINDS]; /* of an earlier daemon, not looked at yet; -1: none */
-	uint64_t served_at;            /* CLOCK_MONOTONIC */
+	uint64_t inherited_at;         /* CLOCK_MONOTONIC, 0: the listener is one of ours */
 	pid_t witness;                 /* a process that was seen in it */
 	char *name;                    /* below /run/netns, NULL: none */
 	bool found;                    /* by the look through /proc that is going on */

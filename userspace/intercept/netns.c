@@ -153,6 +153,7 @@ static int furnish(struct tip_netns *ns, bool *lo_down, struct tip_error *err)
  */
 static int open_up(struct tip_intercept *ic, struct tip_netns *ns, struct tip_error *err)
 {
+	const bool inherits = ns->inherited[TIP_KEPT_WORKER] >= 0;
 	bool lo_down = false;
 	int ret;
 
@@ -172,7 +173,7 @@ static int open_up(struct tip_intercept *ic, struct tip_netns *ns, struct tip_er
 	ret = ic->ops.attach(ic->ops.ctx, ns->fd, ns->cookie);
 	if (ret < 0)
 		return tip_error_set(err, "sk_lookup: %s", strerror(-ret));
-	ns->served_at = tip_clock_monotonic();
+	ns->inherited_at = inherits ? tip_clock_monotonic() : 0;
 	tip_listener_listen(ns);
 	tip_queue_listen(ns);
 	ret = ic->ops.worker_set(ic->ops.ctx, ns->cookie, ns->listener);

@@ -273,6 +273,7 @@ static void served_again(void **state)
 	ops = fake_ops(&w);
 	w.ic = tip_intercept_new(w.base, &c, &ops, &err);
 	assert_non_null(w.ic);
+	tip_intercept_open_doors(w.ic);
 	memset(w.calls, 0, sizeof(w.calls));
 	fake_serve(&w);
 	close(fd);
