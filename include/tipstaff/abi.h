@@ -372,7 +372,7 @@ struct tip_settings {
 	__u32 workload_dev;       /* its device, kernel encoding */
 	__u32 keeper_tgid;        /* whose accept() consumes records; initial pid namespace */
 	__u32 nscope;             /* 0: the whole node */
-	__u32 enforce;            /* 0: kill rules and quarantine are ignored */
+	__u32 enforce;            /* 0: rules with an action and quarantine are ignored */
 	__u32 want_real_path;     /* 1: some rule reads fd.path.real */
 	__u32 rule_generation;    /* of the enforcing rules, 0: there were never any */
 	__u32 rule_count;         /* how many there are */

@@ -128,9 +128,9 @@ struct tip_sensor_config {
 	size_t lifecycle_ring; /* bytes, a power of two */
 	size_t activity_ring;
 	enum tip_sensing sensing;
-	bool lsm;       /* BPF LSM works here and may deny */
-	bool enforce;   /* attach the connect hooks and honour kill rules and quarantine */
-	bool traffic;   /* attach what transparent mTLS needs: they cost for each packet */
+	bool lsm;     /* BPF LSM works here and may deny */
+	bool enforce; /* attach the connect hooks and honour rules with an action and quarantine */
+	bool traffic; /* attach what transparent mTLS needs: they cost for each packet */
 	bool veth_stop; /* false: filters on veths that an earlier daemon left are removed */
 	bool pin;       /* false: nothing outlives the process (tests) */
 };

@@ -122,8 +122,8 @@ int tip_rules_install(struct tip_keeper *k, const struct tip_set *set, const cha
 	if (k->sensor && tip_sensor_want(k->sensor, tip_rules_event_mask(fresh), err) < 0)
 		goto out;
 	/*
-	 * Disk first: if it fails, nothing has changed. Then the kernel's kill rules, then
-	 * matching: between the two a killed act is still reported, by the old rules' words.
+	 * Disk first: if it fails, nothing has changed. Then the rules that the kernel enforces,
+	 * then matching: between the two a killed act is still reported, by the old rules' words.
 	 */
 	if ((set && tip_set_keep(folder, set->name, set, err) < 0) ||
 	    (without && tip_set_keep(folder, without, NULL, err) < 0))
