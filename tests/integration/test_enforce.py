@@ -15,6 +15,8 @@ from tiers import capabilities
 from world import PATIENCE, until
 
 FRONTEND = f"spiffe.origin.id = {spiffe('frontend')}"
+pytestmark = pytest.mark.kernel
+
 OPENS = "evt.type in (open, openat, openat2)"
 EXECS = "evt.type in (execve, execveat)"
 SECRET = "secret text"

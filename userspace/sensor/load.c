@@ -271,6 +271,7 @@ static const struct {
 	{TIP_PROG_URING_BIND_EXIT, "io_bind", NULL},
 	{TIP_PROG_URING_LISTEN_ENTER, "io_listen", NULL},
 	{TIP_PROG_URING_LISTEN_EXIT, "io_listen", NULL},
+	{TIP_PROG_LSM_PATH_TRUNCATE, "bpf_lsm_path_truncate", NULL}, /* CONFIG_SECURITY_PATH */
 };
 
 bool tip_prog_dispensable(enum tip_sensor_prog prog)
@@ -326,7 +327,7 @@ static int choose_programs(struct bpf_object *obj, uint32_t groups, struct tip_e
 		if (!prog || bpf_program__set_autoload(prog, false))
 			return tip_error_set(err, "cannot choose the program %s", handlers[i].prog);
 	}
-	return groups & TIP_GROUP_KERNEL ? choose_functions(obj, err) : 0;
+	return groups & (TIP_GROUP_KERNEL | TIP_GROUP_LSM) ? choose_functions(obj, err) : 0;
 }
 
 uint64_t tip_build_id(uint32_t groups)
