@@ -6,23 +6,29 @@
 #include "lib/image.h"
 #include "enforce/judge.h"
 
-/*
- * Without BPF LSM a rule ends the process before the first instruction of what it may not execute.
- * Who acts is what it was before.
- */
-static __always_inline bool exec_judge(const struct tip_settings *st, const struct tip_who *who,
-				       struct task_struct *task, struct tip_verdict *v)
-{
+/* What a decision needs: on the stack there is no room for it beside that of its steps. */
+struct tip_exec_judging {
 	struct tip_judgement j;
 	struct tip_actor actor;
-	struct tip_file f;
+	struct tip_file file;
+	struct tip_verdict v;
+};
+
+/*
+ * Without BPF LSM a rule ends the process before the first instruction of what it may not execute.
+ * Who acts is what it was before. The number of the rule, 0: none. Uses s->rec.
+ */
+static __always_inline __u32 exec_judge(struct tip_scratch *s, const struct tip_settings *st,
+					const struct tip_who *who, struct task_struct *task)
+{
+	struct tip_exec_judging *x = (void *)s->rec;
 
 	if (tip_lsm || !st->rule_count || !who_in_scope(who, task, st) ||
-	    !judge_begin(&j, st, 1u << TIP_JUDGED_EXEC))
-		return false;
-	actor_of(&actor, who);
-	file_of(&f, BPF_CORE_READ(task, mm, exe_file));
-	return judge_file(&j, &f, &actor, true, v) == 1;
+	    !judge_begin(&x->j, st, 1u << TIP_JUDGED_EXEC))
+		return 0;
+	actor_of(&x->actor, who);
+	file_of(&x->file, BPF_CORE_READ(task, mm, exe_file));
+	return judge_file(&x->j, &x->file, &x->actor, true, &x->v) == 1 ? x->v.rule : 0;
 }
 
 /*
@@ -71,12 +77,11 @@ int BPF_PROG(tip_exec, struct task_struct *task, int old_pid, struct linux_binpr
 	const struct tip_settings *st = active_settings();
 	struct tip_scratch *s = scratch_get(TIP_SCRATCH_EXEC);
 	struct tip_binding next = {};
-	struct tip_verdict verdict = {};
 	struct tip_proc proc = {};
 	struct tip_exec_rec *rec;
 	struct tip_who who;
 	struct mm_struct *mm;
-	bool killed;
+	__u32 killer;
 	__u64 old_exec_id = 0;
 	__u64 start, end;
 	__u32 path;
@@ -89,8 +94,8 @@ int BPF_PROG(tip_exec, struct task_struct *task, int old_pid, struct linux_binpr
 		proc.parent_exec_id = who.proc->parent_exec_id;
 		proc.epoch = 0;
 	}
-	killed = exec_judge(st, &who, task, &verdict);
-	if (killed) {
+	killer = exec_judge(s, st, &who, task);
+	if (killer) {
 		bpf_send_signal(SIGKILL);
 		count(TIP_CTR_KILLS);
 	}
@@ -115,8 +120,8 @@ int BPF_PROG(tip_exec, struct task_struct *task, int old_pid, struct linux_binpr
 	if (proc.flags & TIP_PROC_IN_SCOPE) {
 		rec = (void *)s->rec;
 		image_fill(rec, &who, task);
-		rec->hdr.flags = killed ? TIP_EVF_KILLED : 0;
-		rec->ev.rule = verdict.rule;
+		rec->hdr.flags = killer ? TIP_EVF_KILLED : 0;
+		rec->ev.rule = killer;
 		rec->ev.old_exec_id = old_exec_id;
 		/*
 		 * The number in the registers is that of execve by now, whatever was called. A path

@@ -118,7 +118,7 @@ def test_an_open_is_denied_and_the_process_lives(daemon, need, frontend, guard, 
     assert need("backend").do("read", path=str(secret))["ok"]
     until("all of them to be told", lambda: len([a for a in daemon.alerts(mark) if a["rule"] == "Guarded"]) >= 3)
     assert len([a for a in daemon.alerts(mark) if a["rule"] == "Guarded"]) == 3
-    assert daemon.status()["counters"]["denied"] >= 3
+    assert daemon.status()["events"]["denied"] >= 3
 
 
 @pytest.mark.needs("lsm")
