@@ -254,7 +254,7 @@ void tip_alert_rule(struct tip_alerts *a, const struct tip_rule *rule, struct ti
 	add_time(a, in->time_ns);
 	if (action_done) {
 		add_text_member(a, "tipstaff.action", action_done);
-		if (in->ev->hdr->ret == -EPERM)
+		if (in->ev && in->ev->hdr->ret == -EPERM)
 			add_text_member(a, "evt.res", "EPERM");
 	}
 	alert.message = a->text.data ? a->text.data : "";

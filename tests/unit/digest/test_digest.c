@@ -58,12 +58,10 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	struct fixture *f = *state;
-	char cmd[64];
 
 	tip_digester_free(f->d);
 	event_base_free(f->base);
-	snprintf(cmd, sizeof(cmd), "rm -rf %s", f->dir);
-	assert_int_equal(system(cmd), 0);
+	assert_int_equal(rmdir(f->dir), 0);
 	free(f);
 	return 0;
 }
@@ -78,6 +76,7 @@ static int file(struct fixture *f, const char *name, const char *text, size_t ti
 	snprintf(path, sizeof(path), "%s/%s", f->dir, name);
 	fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	assert_true(fd >= 0);
+	assert_int_equal(unlink(path), 0);
 	for (size_t i = 0; i < times; i++)
 		assert_int_equal(write(fd, text, strlen(text)), strlen(text));
 	if (!fresh)

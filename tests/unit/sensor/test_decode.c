@@ -260,7 +260,7 @@ static void test_call(void **state)
 	void *keep;
 
 	(void)state;
-	for (uint16_t type = TIP_EV_SIGNAL; type <= TIP_EV_MMAP; type++) {
+	for (int type = TIP_EV_SIGNAL; type <= TIP_EV_MMAP; type++) {
 		make_call(&r, type, TIP_CALL_MOUNT);
 		assert_int_equal(decode(&r, r.len, &ev, &keep), 0);
 		assert_int_equal(ev.call.data->args[3], 4096);
