@@ -88,6 +88,15 @@ static __always_inline __u32 who_origin(const struct tip_who *who)
 	return who->binding ? who->binding->origin : TIP_ID_PENDING;
 }
 
+/* See scope.bpf.c. */
+int tip_cgroup_in_scope(void);
+
+/* As who_in_scope(), of the current task, for programs with many branches before it. */
+static __always_inline bool who_acts_in_scope(const struct tip_who *who)
+{
+	return who->proc ? who->proc->flags & TIP_PROC_IN_SCOPE : tip_cgroup_in_scope();
+}
+
 static __always_inline bool who_in_scope(const struct tip_who *who, struct task_struct *task,
 					 const struct tip_settings *st)
 {

@@ -17,7 +17,7 @@ int BPF_PROG(tip_sys_call, struct pt_regs *regs, long ret)
 	if (!called_read(&c, st, &d))
 		return 0;
 	who_find(&who, c.task);
-	if (!who_in_scope(&who, c.task, st)) {
+	if (!who_acts_in_scope(&who)) {
 		count(TIP_CTR_FILTERED);
 		return 0;
 	}
