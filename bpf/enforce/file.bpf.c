@@ -187,10 +187,10 @@ int BPF_PROG(tip_lsm_file_open, struct file *file)
 	if (a.oflags & FMODE_EXEC) {
 		/* An exec has its own hook; but what overlayfs opens below itself comes only by
 		 * here. */
-		if (!mount_internal(real_mount(BPF_CORE_READ(file, f_path.mnt))) ||
+		file_of(&a.file, file);
+		if ((!a.file.below && !mount_internal(real_mount((void *)a.file.mnt))) ||
 		    !judge_begin(&j, st, 1u << TIP_JUDGED_EXEC))
 			return 0;
-		file_of(&a.file, file);
 		return file_judge(&j, st, task, &a, true);
 	}
 	if (!open_begin(&j, st, file, a.oflags))

@@ -165,13 +165,12 @@ static __always_inline const struct tip_rule_match *path_match(const struct tip_
  * name counts.
  */
 static __always_inline void file_match(const struct tip_judgement *j, struct tip_judge *t,
-				       const struct tip_file *file, __u32 dim,
-				       struct tip_rule_match *m)
+				       struct vfsmount *vfsmnt, struct dentry *dentry, bool below,
+				       __u32 dim, struct tip_rule_match *m)
 {
-	struct mount *mnt = real_mount((void *)file->mnt);
-	struct dentry *dentry = (void *)file->dentry;
+	struct mount *mnt = real_mount(vfsmnt);
 	const struct tip_rule_match *found;
-	bool trusted = mount_trusted(mnt);
+	bool trusted = !below && mount_trusted(mnt);
 	__u32 lost = 0;
 
 	/* Twice at most: the walk stands here once, for the verifier's sake. */
@@ -179,7 +178,7 @@ static __always_inline void file_match(const struct tip_judgement *j, struct tip
 		if (i == 1) {
 			mnt = trusted ? NULL : trusted_mount(dentry);
 			trusted = true;
-		} else if (mount_internal(mnt)) {
+		} else if (below || mount_internal(mnt)) {
 			continue;
 		}
 		if (!mnt)
@@ -205,7 +204,8 @@ __noinline int tip_judge_path(struct tip_judgement *j, __u32 place, const struct
 		return 0;
 	if (!asks(j, set, TIP_DIM_PATH))
 		return 1;
-	file_match(j, t, file, TIP_DIM_PATH, &m);
+	file_match(j, t, (void *)file->mnt, (void *)(file->below ?: file->dentry), file->below,
+		   TIP_DIM_PATH, &m);
 	return narrow(j, set, TIP_DIM_PATH, &m);
 }
 
@@ -221,7 +221,6 @@ __noinline int tip_judge_exe(struct tip_judgement *j, __u32 place, const struct 
 	const struct tip_rule_set *set;
 	struct tip_rule_match m = {};
 	struct inode *inode;
-	struct tip_file f;
 	struct file *exe;
 
 	if (!j || !t || !who)
@@ -232,13 +231,13 @@ __noinline int tip_judge_exe(struct tip_judgement *j, __u32 place, const struct 
 	if (!asks(j, set, TIP_DIM_EXE))
 		return 1;
 	exe = BPF_CORE_READ(task, mm, exe_file);
-	file_of(&f, exe);
-	inode = (void *)f.inode;
+	inode = BPF_CORE_READ(exe, f_inode);
 	if (!exe || who->exe_ino != inode_ino(inode) || who->exe_dev != inode_dev(inode)) {
 		for (int i = 0; i < BITS_WORDS; i++)
 			m.meets.word[i] = set->needs[TIP_DIM_EXE].word[i];
 	} else {
-		file_match(j, t, &f, TIP_DIM_EXE, &m);
+		file_match(j, t, BPF_CORE_READ(exe, f_path.mnt), BPF_CORE_READ(exe, f_path.dentry),
+			   false, TIP_DIM_EXE, &m);
 		/* What these had was no name that somebody gave them. */
 		if (who->flags & (TIP_PROC_EXE_MEMFD | TIP_PROC_EXE_DELETED))
 			__builtin_memset(&m.spared, 0, sizeof(m.spared));

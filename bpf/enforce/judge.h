@@ -35,6 +35,7 @@ struct tip_file {
 	__u64 mnt;    /* struct vfsmount */
 	__u64 dentry; /* struct dentry */
 	__u64 inode;  /* what a stacked file system really opened, not what dentry says */
+	__u64 below;  /* a dentry of that inode, where it is another than `dentry` says; else 0 */
 };
 
 /* An address, in network order, or a port in the first two bytes; the rest is zero. */
@@ -98,9 +99,16 @@ static __always_inline void actor_of(struct tip_actor *a, const struct tip_who *
 
 static __always_inline void file_of(struct tip_file *f, struct file *file)
 {
+	struct dentry *dentry = BPF_CORE_READ(file, f_path.dentry);
+	struct inode *inode = BPF_CORE_READ(file, f_inode);
+
 	f->mnt = (__u64)BPF_CORE_READ(file, f_path.mnt);
-	f->dentry = (__u64)BPF_CORE_READ(file, f_path.dentry);
-	f->inode = (__u64)BPF_CORE_READ(file, f_inode);
+	f->dentry = (__u64)dentry;
+	f->inode = (__u64)inode;
+	f->below = 0;
+	/* Before Linux 6.5 overlayfs opens what lies below it under its own path. */
+	if (BPF_CORE_READ(dentry, d_inode) != inode)
+		f->below = (__u64)inode_dentry(inode);
 }
 
 /*

@@ -208,6 +208,17 @@ static __always_inline __u64 inode_mtime_ns(struct inode *inode)
 	return 0;
 }
 
+/* One of the names of an inode, NULL if none is remembered. */
+static __always_inline struct dentry *inode_dentry(struct inode *inode)
+{
+	struct hlist_node *alias = BPF_CORE_READ(inode, i_dentry.first);
+	struct dentry *probe = NULL;
+
+	if (!alias || !bpf_core_field_exists(probe->d_u.d_alias))
+		return NULL;
+	return (void *)alias - bpf_core_field_offset(struct dentry, d_u.d_alias);
+}
+
 static __always_inline __u64 inode_ino(struct inode *inode)
 {
 	return BPF_CORE_READ(inode, i_ino);

@@ -133,9 +133,20 @@ struct hlist_bl_node {
 	struct hlist_bl_node *next, **pprev;
 };
 
+struct hlist_node {
+	struct hlist_node *next, **pprev;
+};
+
+struct hlist_head {
+	struct hlist_node *first;
+};
+
 struct inode;
 
 struct dentry {
+	union {
+		struct hlist_node d_alias;
+	} d_u;
 	struct hlist_bl_node d_hash;
 	struct dentry *d_parent;
 	struct qstr d_name;
@@ -159,6 +170,7 @@ struct timespec64 {
 };
 
 struct inode {
+	struct hlist_head i_dentry;
 	__u16 i_mode;
 	struct super_block *i_sb;
 	unsigned long i_ino;

@@ -62,7 +62,7 @@ def secret(world, request):
 
 @pytest.fixture
 def frontend(need):
-    return need("frontend")
+    return need("frontend", place="client")
 
 
 def reach(world, workload, *args, program="reach"):
@@ -376,8 +376,8 @@ def test_an_exec_is_no_open_for_reading(world, frontend, guard):
 
 
 @pytest.fixture
-def client(need):
-    return need("frontend", place="client")
+def client(frontend):
+    return frontend
 
 
 def test_connects_by_address_and_port(daemon, client, listener, guard):
@@ -433,6 +433,7 @@ def test_a_socket_from_outside(world, daemon, listener, guard, how):
     """The cgroup hooks follow the socket; LSM follows the task."""
     host, port = listener
     guard(f"evt.type = connect and fd.sip = {host} and {FRONTEND}")
+    world.place("client")
     made = world.socket("client")
     ours, theirs = socket.socketpair()
     with made, ours, theirs:
