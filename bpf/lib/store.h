@@ -27,11 +27,10 @@ static __always_inline const struct tip_settings *active_settings(void)
 	return st && st->build == tip_build ? st : NULL;
 }
 
-static __always_inline struct tip_scratch *scratch_get(enum tip_scratch_set set)
+/* `set`: enum tip_scratch_set, or a number of the pool. */
+static __always_inline struct tip_scratch *scratch_get(__u32 set)
 {
-	__u32 key = set;
-
-	return bpf_map_lookup_elem(&scratch, &key);
+	return bpf_map_lookup_elem(&scratch, &set);
 }
 
 /*

@@ -73,7 +73,8 @@ static void put_enforcement(json_t *s)
 		out_field(WIDTH, "enforcement", "%s", json_string_value(e));
 	else
 		out_field(WIDTH, "enforcement", "%s",
-			  json_is_true(e) ? "on" : "off: rules with an action and quarantine do nothing");
+			  json_is_true(e) ? "on"
+					  : "off: rules with an action and quarantine do nothing");
 }
 
 static void put_config(json_t *s)
