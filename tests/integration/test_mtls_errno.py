@@ -97,8 +97,9 @@ def test_policy_says_no(daemon, town, options):
 
 
 @pytest.fixture
-def stopped_front(daemon):
-    """The front does not answer, so nobody that executes now has an identity yet."""
+def stopped_front(world, daemon):
+    """The front does not answer, and no exec before was one of this file, so who executes it now has no identity yet."""
+    world.program("talk").chmod(0o755)
     front = daemon.front_pid()
     os.kill(front, signal.SIGSTOP)
     yield lambda: os.kill(front, signal.SIGCONT)

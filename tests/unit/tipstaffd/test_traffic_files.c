@@ -74,6 +74,7 @@ static int begin(void **state)
 	w->config.ntraffic_files = 1;
 	w->k.config = &w->config;
 	w->k.sensor = (struct tip_sensor *)w; /* there is one; nobody looks into it */
+	w->k.traffic.on = true;
 	write_text(w->file, a);
 	assert_int_equal(tip_traffic_restore_sets(&w->k, &w->err), 0);
 	assert_int_equal(tip_traffic_reload(&w->k, &w->err), 0);
@@ -244,11 +245,23 @@ static void without_interception_there_may_be_no_policy(void **state)
 
 	tip_traffic_files_free(&w->k);
 	w->config.traffic = false;
+	w->k.traffic.on = false;
 	w->config.ntraffic_files = 0;
 	force.fails = true;
 	assert_int_equal(tip_traffic_reload(&w->k, &w->err), 0);
 	assert_int_equal(add(w, b, false), -1);
 	assert_string_equal(holds(w), "");
+}
+
+static void a_kernel_that_cannot_intercept_keeps_the_policies(void **state)
+{
+	struct world *w = *state;
+
+	w->k.traffic.on = false;
+	force.fails = true;
+	assert_int_equal(tip_traffic_reload(&w->k, &w->err), 0);
+	assert_int_equal(add(w, b, false), 0);
+	assert_string_equal(holds(w), "a b b2");
 }
 
 static void what_will_not_be_had_is_said(void **state)
@@ -288,6 +301,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(more_than_the_kernel_holds_is_refused, begin, end),
 		cmocka_unit_test_setup_teardown(without_interception_there_may_be_no_policy, begin,
 						end),
+		cmocka_unit_test_setup_teardown(a_kernel_that_cannot_intercept_keeps_the_policies,
+						begin, end),
 		cmocka_unit_test_setup_teardown(what_will_not_be_had_is_said, begin, end),
 	};
 
