@@ -112,6 +112,20 @@ def test_capabilities_are_told_without_a_daemon(world, daemon):
     assert sorted(daemon.pins.rglob("*")) == pins
 
 
+def test_what_is_missing_and_what_follows_is_said(daemon):
+    """Whatever this kernel is: what enforcement and mTLS would use is either there or named, in status and in the log."""
+    status = daemon.status()
+    works = {c["name"]: c["works"] for c in status["capabilities"]}
+    lacks = {entry["capability"]: entry for entry in status["lacks"]}
+    assert not any(works[name] for name in lacks)
+    assert ("lsm" in lacks) == (not works["lsm"])
+    assert "ktls" not in lacks, "nothing here asks for it"
+    for name, entry in lacks.items():
+        assert f"this kernel has no {name} ({entry['detail']}): {entry['follows']}" in daemon.log()
+        assert f"{name}: {entry['follows']}" in daemon.cli("status")
+    assert ("What is missing here" in daemon.cli("status")) == bool(lacks)
+
+
 def test_required_capability_that_is_missing_stops_the_start(world, daemon):
     missing = [c["name"] for c in daemon.status()["capabilities"] if not c["works"]]
     if not missing:
