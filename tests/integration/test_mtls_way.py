@@ -299,7 +299,7 @@ def test_a_thread_connects(world, town):
 # ---- what is shown -----------------------------------------------------------------------
 
 
-def test_connections_are_shown(daemon, town):
+def test_connections_are_shown(daemon, town, records):
     server = town.serve("mirror")
     client = town.start("echo", 1000, "pause", stdin="pipe")
     dialled = until("the connection", lambda: next((line for line in client.output if '"local"' in line), None))
@@ -317,7 +317,7 @@ def test_connections_are_shown(daemon, town):
     assert (near["local"], near["remote"]) == (far["remote"], far["local"]) == (local, f"{town.address()}:{PORT}")
     for end in both:
         assert end["sent"] == end["received"] == 1000
-        assert end["backend"] == "user" and end["policy"] == "orders" and end["age_ms"] >= 0
+        assert end["backend"] == records and end["policy"] == "orders" and end["age_ms"] >= 0
     shown = daemon.cli("connections", "--long")
     for text in (spiffe("frontend"), spiffe("orders"), local, f"{town.address()}:{PORT}", str(client.pid)):
         assert text in shown
