@@ -9,7 +9,7 @@ import pytest
 
 from conftest import UID, entry, resolved, spiffe
 from mtls import DENIED, PORT, PORTS, REFUSED, RETRY, UNCOVERED, Answers, about, accepted, fields, orders_policy, policy
-from world import PATIENCE, SLOW
+from world import PATIENCE, SLOW, until
 
 pytestmark = [pytest.mark.kernel(each=True), pytest.mark.usefixtures("served")]
 
@@ -114,7 +114,8 @@ def test_identity_pending(daemon, town, stopped_front, name, errno, options):
     town.serve("mirror")
     client = town.start("echo", 1000, name=name, options=options)
     town.syn_is_held()
-    assert daemon.process_of(client.pid)["state"] == "pending" and client.running()
+    until("it to be known, and not as whom", lambda: (p := daemon.process_of(client.pid)) and p["state"] == "pending")
+    assert client.running()
     stopped_front()
     client.wait()
     assert Answers(client).errno == errno
