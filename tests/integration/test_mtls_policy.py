@@ -443,7 +443,8 @@ def test_a_greedy_identity_leaves_room_for_others(world, small, limit, all_of_th
     said = [a for a in town.daemon.alerts(mark) if a["rule"] in (LIMIT, REFUSED)]
     assert len(said) == 1, said
     refused = [r for r in town.daemon.json("status")["limits"] if r["limit"] == limit and r["spiffe_id"] == spiffe("frontend")]
-    assert [r["refused"] for r in refused] == [5]
+    # On a slow machine a SYN is sent again before it is answered, and counts again.
+    assert len(refused) == 1 and refused[0]["refused"] >= 5
     assert limit in town.daemon.cli("status")
     for c in greedy:
         c.close()
