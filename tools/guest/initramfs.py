@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The initramfs: busybox, the few modules that lead to the host's root, and the two scripts. Made anew for each run, in
+"""The initramfs: busybox, the few modules that lead to the host's root, and the three scripts. Made anew for each run, in
 memory; so the command can travel in it, with no limit on its length."""
 
 import os
@@ -89,7 +89,8 @@ def make(modules, settings, argv):
     for applet in APPLETS:
         cpio.link(f"bin/{applet}", "busybox")
     cpio.file("init", (HERE / "boot").read_bytes(), 0o755)
-    cpio.file("vm/start", (HERE / "start").read_bytes(), 0o755)
+    for script in ("start", "command"):
+        cpio.file(f"vm/{script}", (HERE / script).read_bytes(), 0o755)
     names, chosen = boot_modules(modules)
     lines = [f"{name}={shlex.quote(str(value))}" for name, value in settings.items()]
     lines.append(f"VM_BOOT_MODULES={shlex.quote(' '.join(names))}")
