@@ -261,8 +261,12 @@ static int run(struct client *cl, nghttp2_session *session)
 
 		while ((n = nghttp2_session_mem_send(session, &out)) > 0) {
 			res = write_all(cl, out, (size_t)n);
-			if (res <= 0)
+			if (res <= 0) {
+				/* With the answer here, the server may be gone before the rest. */
+				if (cl->closed || cl->stopped)
+					res = 1;
 				goto done;
+			}
 		}
 		if (cl->closed || cl->stopped) {
 			res = 1;

@@ -13,6 +13,7 @@ struct job {
 	struct tip_error err;
 	bool done;
 	size_t messages, stop_after;
+	bool cut; /* with the first message: nothing more can be written */
 	char got[4][64];
 	size_t lens[4];
 };
@@ -26,6 +27,8 @@ static bool on_message(void *ctx, const uint8_t *msg, size_t len)
 			 (const char *)msg);
 		j->lens[j->messages] = len;
 	}
+	if (j->cut)
+		assert_int_equal(shutdown(j->fd, SHUT_WR), 0);
 	j->messages++;
 	return j->messages != j->stop_after;
 }
@@ -148,6 +151,23 @@ static void test_stop(void **state)
 	assert_int_equal(j.result, 0);
 	assert_int_equal(j.messages, 1);
 	assert_int_equal(t.calls_closed, 1);
+	service_stop(&t);
+}
+
+/* A daemon that is restarted goes when it has answered: the reset of the stream reaches nobody. */
+static void test_stop_of_a_server_that_is_gone(void **state)
+{
+	struct service t;
+	struct job j;
+
+	(void)state;
+	service_start(&t, NULL);
+	job_init(&j, service_connect(&t), "/t.T/Hold");
+	j.stop_after = 1;
+	j.cut = true;
+	job_run(&j, &t, answer_one);
+	assert_int_equal(j.result, 0);
+	assert_string_equal(j.got[0], "one");
 	service_stop(&t);
 }
 
@@ -277,10 +297,14 @@ static void test_bad_servers(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_unary),       cmocka_unit_test(test_stream),
-		cmocka_unit_test(test_stop),        cmocka_unit_test(test_status),
-		cmocka_unit_test(test_timeout),     cmocka_unit_test(test_server_closes),
+		cmocka_unit_test(test_unary),
+		cmocka_unit_test(test_stream),
+		cmocka_unit_test(test_stop),
+		cmocka_unit_test(test_status),
+		cmocka_unit_test(test_timeout),
+		cmocka_unit_test(test_server_closes),
 		cmocka_unit_test(test_bad_servers),
+		cmocka_unit_test(test_stop_of_a_server_that_is_gone),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
