@@ -229,12 +229,37 @@ static void probe_send_signal(struct tip_capability_result *r)
 
 /* ---- control groups ---- */
 
+/*
+ * Makes an empty cgroup for a trial and puts its path into `path`: below our own, which is ours also
+ * where nobody without CAP_DAC_OVERRIDE may make one at the top (under systemd); at the top where our
+ * own cannot be named, in a cgroup namespace that is not the mount's. 0, or -1 with errno.
+ */
+static int make_cgroup(const char *cgroup2, char *path, size_t size)
+{
+	char line[PATH_MAX] = "";
+	FILE *f = fopen("/proc/self/cgroup", "re");
+
+	/* cgroups(7): version 2 is hierarchy 0 and names no controller. */
+	while (f && fgets(line, sizeof(line), f) && strncmp(line, "0::/", 4) != 0)
+		line[0] = '\0';
+	if (f)
+		fclose(f);
+	line[strcspn(line, "\n")] = '\0';
+	if (line[0]) {
+		snprintf(path, size, "%s%s/tipstaff-probe-%d", cgroup2, line + 3, (int)getpid());
+		if (mkdir(path, 0755) == 0)
+			return 0;
+	}
+	snprintf(path, size, "%s/tipstaff-probe-%d", cgroup2, (int)getpid());
+	return mkdir(path, 0755);
+}
+
 /* Attaches a program that lets everything pass to an empty cgroup made for this. */
 static void probe_cgroup_hook(struct tip_capability_result *r, const char *cgroup2,
 			      enum bpf_prog_type type, enum bpf_attach_type attach)
 {
 	int prog, dir = -1, link = -1;
-	char path[PATH_MAX];
+	char path[2 * PATH_MAX];
 
 	if (!*cgroup2) {
 		tip_probe_fails(r, 0, "cgroup2 is mounted nowhere");
@@ -245,9 +270,8 @@ static void probe_cgroup_hook(struct tip_capability_result *r, const char *cgrou
 		tip_probe_fails(r, errno, "the program does not load");
 		return;
 	}
-	snprintf(path, sizeof(path), "%s/tipstaff-probe-%d", cgroup2, (int)getpid());
-	if (mkdir(path, 0755)) {
-		tip_probe_fails(r, errno, "cannot make the cgroup %s", path);
+	if (make_cgroup(cgroup2, path, sizeof(path))) {
+		tip_probe_fails(r, errno, "cannot make a cgroup in %s", cgroup2);
 		close(prog);
 		return;
 	}
@@ -268,14 +292,13 @@ static void probe_cgroup_hook(struct tip_capability_result *r, const char *cgrou
 
 static void probe_cgroup2(struct tip_capability_result *r, const char *cgroup2)
 {
-	char path[PATH_MAX];
+	char path[2 * PATH_MAX];
 
 	if (!*cgroup2) {
 		tip_probe_fails(r, 0, "mounted nowhere");
 		return;
 	}
-	snprintf(path, sizeof(path), "%s/tipstaff-probe-%d", cgroup2, (int)getpid());
-	if (mkdir(path, 0755)) {
+	if (make_cgroup(cgroup2, path, sizeof(path))) {
 		tip_probe_fails(r, errno, "cannot make a cgroup in %s", cgroup2);
 		return;
 	}
