@@ -11,7 +11,7 @@ VM_NAME = vm-test-$(KERNEL)
 # shallow clone cannot count commits; sudo's root may read the clone of another.
 VM_ROTATED := $(shell case $$(git -c safe.directory='*' rev-parse HEAD 2>/dev/null) in (*[13579bdf]) echo 7 ;; (*) echo 6.1 ;; esac)
 
-.PHONY: demo-vm vm-needs vm-smoke vm-test vm-tools vm-6.12 vm-rotated
+.PHONY: demo-vm vm-needs vm-smoke vm-service vm-test vm-tools vm-6.12 vm-rotated
 # Built before anything else in `make test-kernels`: two runs of make must not build the same at once.
 vm-needs: all attacks next $(filter $(BUILD)/unit/mtls/%,$(UNIT_BIN))
 vm-test: ## smoke and integration tests under a stock Debian kernel, emulated: KERNEL=6.1, 6.12 or 7 (root)
@@ -36,6 +36,10 @@ vm-6.12: ## what needs it or what the kernel decides, under Linux 6.12 (root)
 		VM_TESTS='tests/integration tests/interop/test_openssl.py tests/interop/test_envoy.py'
 vm-rotated: ## a smaller part under Linux 6.1 or 7, by the commit (root)
 	@+$(MAKE) --no-print-directory vm-test KERNEL=$(VM_ROTATED) PYTEST="-m 'needs or kernel(each=True)'"
+
+vm-service: all man ## the installed service under systemd and Linux 6.12 (root)
+	@BUILD=$(BUILD) tools/install-deps vm
+	@tools/vm run --systemd --kernel 6.12 --mem 2500 --timeout 900 -- env BUILD=$(BUILD) tests/vm/service
 
 demo-vm: ## the demo under Linux 6.12, where the kernel denies and encrypts (root)
 	@BUILD=$(BUILD) tools/install-deps vm
