@@ -230,9 +230,10 @@ static void probe_send_signal(struct tip_capability_result *r)
 /* ---- control groups ---- */
 
 /*
- * Makes an empty cgroup for a trial and puts its path into `path`: below our own, which is ours also
- * where nobody without CAP_DAC_OVERRIDE may make one at the top (under systemd); at the top where our
- * own cannot be named, in a cgroup namespace that is not the mount's. 0, or -1 with errno.
+ * Makes an empty cgroup for a trial and puts its path into `path`: below our own, which is ours
+ * also where nobody without CAP_DAC_OVERRIDE may make one at the top (under systemd); at the top
+ * where our own cannot be named, in a cgroup namespace that is not the mount's. 0, or -1 with
+ * errno.
  */
 static int make_cgroup(const char *cgroup2, char *path, size_t size)
 {
