@@ -2,7 +2,12 @@
 """Identities by the content of the executable: unix:sha256."""
 
 import hashlib
+import mmap
 import shutil
+import subprocess
+import time
+
+import pytest
 
 from conftest import UID, resolved, spiffe
 from world import until
@@ -58,6 +63,31 @@ def test_a_change_in_place_is_seen_each_time(world, daemon):
     for content, same in ((good, True), (good + b"y", False), (good, True), (good[:-1] + b"\1", False)):
         path.write_bytes(content)
         assert served(world, daemon, path) == same
+
+
+@pytest.fixture
+def memory(world):
+    """A tmpfs, mounted where the daemon sees it."""
+    folder = world.dir / "programs/memory"
+    folder.mkdir(parents=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755", "tip-test", folder], check=True)
+    yield folder
+    subprocess.run(["umount", "-l", folder], check=True)
+
+
+def test_a_change_that_no_time_tells_of_is_seen(world, daemon, memory):
+    """tmpfs does not change a file's times when it is written to through a mapping that was read before."""
+    path = copy(world, "memory/silent")
+    until("its times to be old enough to be believed", lambda: time.time() - path.stat().st_ctime > 0.1)
+    assert served(world, daemon, path)
+    assert served(world, daemon, path)
+    before = path.stat()
+    with open(path, "r+b") as f, mmap.mmap(f.fileno(), 0) as m:
+        at = len(m) - 1
+        m[at] = m[at] ^ 1
+    after = path.stat()
+    assert (after.st_ctime_ns, after.st_mtime_ns, after.st_size) == (before.st_ctime_ns, before.st_mtime_ns, before.st_size)
+    assert not served(world, daemon, path)
 
 
 def test_a_file_beyond_the_limit_has_no_digest(world, daemon):

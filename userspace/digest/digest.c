@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -16,32 +17,34 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <linux/magic.h>
+#include <linux/fsverity.h>
 #include <openssl/evp.h>
 
 #include "base/map.h"
 #include "base/mem.h"
+#include "tipstaff/filesystems.h"
 
 #define CHUNK (256 * 1024)
 #define WHY   96
 
-/* Not in linux/magic.h. */
-#define FUSE_MAGIC 0x65735546
-#define CIFS_MAGIC 0xff534d42
-#define CEPH_MAGIC 0x00c36400
-#define GFS2_MAGIC 0x01161970
-#define OCFS_MAGIC 0x7461636f
+#define VERITY_MAX 64 /* SHA-512 */
 
-/* A file in a state: another content has another key. */
+/*
+ * A file in a state: another content has another key. fs-verity's digest names a content by itself,
+ * whichever file has it; the rest is zero then.
+ */
 struct file_key {
 	uint64_t dev, ino, size;
 	int64_t ctime_ns, mtime_ns;
+	uint64_t verity_algorithm; /* FS_VERITY_HASH_ALG_*, 0: the file has no fs-verity */
+	uint8_t verity[VERITY_MAX];
 };
 
 struct job {
 	struct job *next;
 	uint64_t tag;
 	int fd;
+	bool timeless; /* its times do not change with its content */
 	struct file_key key;
 	char sha256[TIP_DIGEST_TEXT];
 	char why[WHY];
@@ -74,8 +77,26 @@ static int64_t in_ns(const struct timespec *t)
 	return (int64_t)t->tv_sec * 1000000000 + t->tv_nsec;
 }
 
-static void key_of(const struct stat *st, struct file_key *key)
+/* The digest that fs-verity holds the file's content to, if it does. */
+static bool verity_of(int fd, struct file_key *key)
 {
+	struct {
+		struct fsverity_digest head;
+		uint8_t digest[VERITY_MAX];
+	} v = {.head.digest_size = VERITY_MAX};
+
+	_Static_assert(sizeof(v) == sizeof(v.head) + VERITY_MAX, "the digest follows its head");
+	if (ioctl(fd, FS_IOC_MEASURE_VERITY, &v) || v.head.digest_size > VERITY_MAX)
+		return false;
+	*key = (struct file_key){.verity_algorithm = v.head.digest_algorithm};
+	memcpy(key->verity, v.digest, v.head.digest_size);
+	return true;
+}
+
+static void key_of(int fd, const struct stat *st, struct file_key *key)
+{
+	if (verity_of(fd, key))
+		return;
 	*key = (struct file_key){
 		.dev = st->st_dev,
 		.ino = st->st_ino,
@@ -85,32 +106,25 @@ static void key_of(const struct stat *st, struct file_key *key)
 	};
 }
 
-/* Why this file has no digest, or NULL. */
-static const char *unfit(const struct tip_digester *d, int fd, const struct stat *st)
+/* Why this file has no digest, or NULL; then its key and whether it may be remembered by it. */
+static const char *unfit(const struct tip_digester *d, int fd, struct job *job)
 {
 	struct statfs fs;
+	struct stat st;
 
-	if (!S_ISREG(st->st_mode))
+	if (fstat(fd, &st))
+		return "it cannot be looked at";
+	if (!S_ISREG(st.st_mode))
 		return "it is no regular file";
-	if ((uint64_t)st->st_size > d->max_bytes)
+	if ((uint64_t)st.st_size > d->max_bytes)
 		return "it is larger than limits.digest_mib";
 	if (fstatfs(fd, &fs))
 		return "its file system does not say what it is";
-	switch ((unsigned int)fs.f_type) {
-	case FUSE_MAGIC:
-	case NFS_SUPER_MAGIC:
-	case CIFS_MAGIC:
-	case SMB_SUPER_MAGIC:
-	case SMB2_SUPER_MAGIC:
-	case CEPH_MAGIC:
-	case AFS_SUPER_MAGIC:
-	case AFS_FS_MAGIC:
-	case CODA_SUPER_MAGIC:
-	case V9FS_MAGIC:
-	case GFS2_MAGIC:
-	case OCFS_MAGIC: return "its file system may give others something else to execute";
-	default: return NULL;
-	}
+	if (tip_fs_is_foreign((unsigned long)fs.f_type))
+		return "its file system may give others something else to execute";
+	key_of(fd, &st, &job->key);
+	job->timeless = tip_fs_is_timeless((unsigned long)fs.f_type);
+	return NULL;
 }
 
 /* ---- the thread ---- */
@@ -148,7 +162,7 @@ static void hash(struct job *job, unsigned char *chunk, uint64_t *bytes)
 	}
 	/* What was being written while it was read is neither the old nor the new content. */
 	if (fstat(job->fd, &st) == 0)
-		key_of(&st, &after);
+		key_of(job->fd, &st, &after);
 	else
 		after = (struct file_key){0};
 	if (memcmp(&after, &job->key, sizeof(after)) != 0) {
@@ -174,7 +188,7 @@ static void remember(struct tip_digester *d, const struct job *job)
 	struct timespec now;
 
 	clock_gettime(CLOCK_REALTIME, &now);
-	if (job->key.ctime_ns > in_ns(&now) - (int64_t)TIP_DIGEST_SETTLED_NS ||
+	if (job->timeless || job->key.ctime_ns > in_ns(&now) - (int64_t)TIP_DIGEST_SETTLED_NS ||
 	    recall(d, &job->key))
 		return;
 	if (*place) {
@@ -346,18 +360,13 @@ bool tip_digester_ask(struct tip_digester *d, int fd, uint64_t tag, char out[TIP
 {
 	struct job *job = tip_alloc(sizeof(*job));
 	const struct remembered *r;
-	const char *why = NULL;
-	struct stat st;
+	const char *why;
 
 	job->tag = tag;
 	job->fd = -1;
-	if (fstat(fd, &st))
-		why = "it cannot be looked at";
-	else
-		why = unfit(d, fd, &st);
+	why = unfit(d, fd, job);
 	pthread_mutex_lock(&d->lock);
 	if (!why) {
-		key_of(&st, &job->key);
 		r = recall(d, &job->key);
 		if (r) {
 			memcpy(out, r->sha256, TIP_DIGEST_TEXT);

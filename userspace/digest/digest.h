@@ -15,7 +15,9 @@
  * Not hashed, since what is read need not be what is executed: files of FUSE and of network file
  * systems, which may answer each reader differently; special files; files beyond the limit. Not
  * remembered: a file that was changed less than TIP_DIGEST_SETTLED_NS ago, for another change in
- * the same tick of the clock (4 ms before Linux 6.13) would leave its ctime as it was.
+ * the same tick of the clock (4 ms before Linux 6.13) would leave its ctime as it was; and files of
+ * tmpfs, whose ctime does not change with what is written through a shared mapping. A file with
+ * fs-verity is remembered by that digest instead: no time says as much.
  */
 struct tip_digester;
 

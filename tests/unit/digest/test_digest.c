@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -47,7 +48,8 @@ static int setup(void **state)
 	struct fixture *f = calloc(1, sizeof(*f));
 
 	f->base = event_base_new();
-	snprintf(f->dir, sizeof(f->dir), "/tmp/tip-digest-XXXXXX");
+	/* On disk, and not, as /tmp may be, in memory. */
+	snprintf(f->dir, sizeof(f->dir), "/var/tmp/tip-digest-XXXXXX");
 	assert_non_null(mkdtemp(f->dir));
 	f->d = tip_digester_new(f->base, 2 << 20, &(struct tip_digest_ops){on_done, f});
 	assert_non_null(f->d);
@@ -131,6 +133,27 @@ static void test_settled_files_are_remembered(void **state)
 	assert_int_equal(stats.hashed, 1);
 	assert_int_equal(stats.remembered, 1);
 	assert_int_equal(stats.bytes, 3);
+	close(fd);
+}
+
+/* Times of files in memory say nothing of what is written through a mapping. */
+static void test_what_lives_in_memory_is_read_each_time(void **state)
+{
+	const struct timespec settle = {.tv_nsec = 2 * TIP_DIGEST_SETTLED_NS};
+	struct fixture *f = *state;
+	struct tip_digest_stats stats;
+	int fd = memfd_create("abc", MFD_CLOEXEC);
+	bool at_once;
+
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, "abc", 3), 3);
+	nanosleep(&settle, NULL);
+	for (int i = 0; i < 2; i++) {
+		assert_string_equal(digest(f, fd, &at_once), OF_ABC);
+		assert_false(at_once);
+	}
+	tip_digester_stats(f->d, &stats);
+	assert_int_equal(stats.hashed, 2);
 	close(fd);
 }
 
@@ -231,7 +254,7 @@ int main(void)
 		TEST(test_known_answers),      TEST(test_settled_files_are_remembered),
 		TEST(test_a_change_is_seen),   TEST(test_young_files_are_not_remembered),
 		TEST(test_what_is_not_hashed), TEST(test_a_crowd),
-		TEST(test_end_with_work_left),
+		TEST(test_end_with_work_left), TEST(test_what_lives_in_memory_is_read_each_time),
 	};
 
 	return cmocka_run_group_tests_name("digest", tests, NULL, NULL);
