@@ -5,9 +5,11 @@
 """
 
 import json
+import pathlib
 
 from conftest import UID, resolved, spiffe
 from world import PATIENCE, until
+from world.wire import in_netns
 
 PORT = 8080
 PORTS = "8080-8089"
@@ -123,9 +125,11 @@ class Town:
         return answers
 
     def syn_is_held(self, place="client"):
-        """Waits until a connect() hangs before the worker of a place."""
-        there = f"127.0.0.1:{self.daemon.worker_port}"
-        until("a SYN to be held", lambda: there in self.world.inside(place, "ss", "-tnH", "state", "syn-sent"))
+        """Waits until a connect() hangs before the worker of a place. That can be over in two seconds: no program is
+        started to look."""
+        syn_sent = f" 0100007F:{self.daemon.worker_port:04X} 02 "
+        table = pathlib.Path("/proc/thread-self/net/tcp")
+        until("a SYN to be held", lambda: syn_sent in in_netns(self.world.netns(place), table.read_text))
 
     def close(self):
         for process in self.processes:

@@ -96,34 +96,49 @@ def test_policy_says_no(daemon, town, options):
     alert_of(daemon, mark, DENIED, answers, "other", "orders", tipstaff__cause="client-unlisted", spiffe__id=spiffe("other"))
 
 
+class Front:
+    """Stopped, it answers nobody. Longer than some seconds it must not be: the keeper would start another one."""
+
+    def __init__(self, world, daemon):
+        self.program, self.pid = world.program("talk"), daemon.front_pid()
+
+    def stop(self):
+        """Who executes `talk` now has no identity yet: no exec before was one of this file."""
+        self.program.chmod(0o755)
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def go_on(self):
+        os.kill(self.pid, signal.SIGCONT)
+
+
 @pytest.fixture
-def stopped_front(world, daemon):
-    """The front does not answer, and no exec before was one of this file, so who executes it now has no identity yet."""
-    world.program("talk").chmod(0o755)
-    front = daemon.front_pid()
-    os.kill(front, signal.SIGSTOP)
-    yield lambda: os.kill(front, signal.SIGCONT)
-    os.kill(front, signal.SIGCONT)
+def front(world, daemon):
+    front = Front(world, daemon)
+    yield front
+    front.go_on()
 
 
 @HOW
 @pytest.mark.parametrize("name, errno", [("rogue", "EHOSTUNREACH"), ("other", "EHOSTUNREACH"), ("frontend", "ok")],
                          ids=["resolved to none", "resolved to somebody else", "resolved to a client"])
-def test_identity_pending(daemon, town, stopped_front, name, errno, options):
+def test_identity_pending(daemon, town, front, name, errno, options):
     """connect() waits for the identity, and then says what is known."""
     town.serve("mirror")
-    client = town.start("echo", 1000, name=name, options=options)
+    front.stop()
+    client = town.start("echo", 1000, name=name, options=("--wait", *options), stdin="pipe")
+    client.json()
+    until("it to be pending", lambda: (p := daemon.process_of(client.pid)) and p["state"] == "pending")
+    client.send("go")
     town.syn_is_held()
-    until("it to be known, and not as whom", lambda: (p := daemon.process_of(client.pid)) and p["state"] == "pending")
-    assert client.running()
-    stopped_front()
+    front.go_on()
     client.wait()
     assert Answers(client).errno == errno
 
 
 @HOW
-def test_identity_pending_for_too_long(town, stopped_front, options):
+def test_identity_pending_for_too_long(town, front, options):
     town.serve("mirror")
+    front.stop()
     assert town.dial("echo", 1000, options=options).errno == "EHOSTUNREACH"
 
 
