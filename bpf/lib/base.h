@@ -62,6 +62,9 @@
 /* Hides a value's history from the compiler, so that a bound check stays where it is written. */
 #define opaque(var) asm volatile("" : "+r"(var))
 
+/* What was stored in a map is read back from there: the verifier does not know what it is. */
+#define forget() asm volatile("" ::: "memory")
+
 /*
  * Which build of the programs this is: a hash of the linked object, written before load. Programs
  * act only while `settings.build` names them, so two generations can be attached at once during an

@@ -358,6 +358,18 @@ struct tip_opened {
 	__u32 rule;
 };
 
+/* What is told of a call in call.h. Here for the same reason. */
+struct tip_called {
+	__u64 args[6];
+	__s64 ret;
+	__u64 text[TIP_CALL_TEXTS]; /* addresses; 0: none */
+	__u64 file;                 /* struct file, 0: none */
+	__u32 in_kernel;            /* 1 << i: text[i] is in the kernel's memory */
+	__u32 type;                 /* enum tip_event_type */
+	__u32 call;                 /* TIP_CALL_* */
+	__u32 flags;                /* TIP_EVF_* */
+};
+
 /* A path while it is walked, see path.h. */
 struct tip_path_buf {
 	char text[TIP_WALK_SIZE + TIP_NAME_MAX + 1];
@@ -373,6 +385,7 @@ struct tip_scratch {
 	__u32 taken;
 	__u32 zero;
 	struct tip_opened opened;
+	struct tip_called called;
 	struct tip_exec_cache_key exec;
 };
 

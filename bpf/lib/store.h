@@ -204,19 +204,13 @@ static __always_inline __u16 text_user(struct tip_scratch *s, const void *from, 
 	return text_end(s, len & (TIP_ARGS_MAX - 1));
 }
 
+/* See text.bpf.c. */
+int tip_text_path(struct tip_scratch *s, __u64 mnt, __u64 dentry);
+
 static __always_inline __u16 text_path(struct tip_scratch *s, struct vfsmount *mnt,
 				       struct dentry *dentry)
 {
-	__u32 off, len;
-
-	if (!mnt || !dentry)
-		return text_end(s, 0);
-	off = path_walk(&s->path, real_mount(mnt), dentry, &s->text_truncated);
-	len = (TIP_WALK_SIZE - off) & (TIP_PATH_MAX - 1);
-	opaque(len);
-	len &= TIP_PATH_MAX - 1;
-	bpf_probe_read_kernel(text_at(s), len, &s->path.text[off & (TIP_WALK_SIZE - 1)]);
-	return text_end(s, len);
+	return tip_text_path(s, (unsigned long)mnt, (unsigned long)dentry);
 }
 
 static __always_inline __u16 text_file(struct tip_scratch *s, struct file *file)

@@ -7,21 +7,24 @@ int BPF_PROG(tip_sys_call, struct pt_regs *regs, long ret)
 {
 	struct tip_scratch *s = scratch_get(TIP_SCRATCH_SYSCALL);
 	const struct tip_settings *st = active_settings();
-	struct tip_called d = {};
 	struct tip_who who;
 	struct tip_call c;
 
 	if (!st || !s)
 		return 0;
 	call_init(&c, regs, ret);
-	if (!called_read(&c, st, &d))
+	if (!called_begin(&c, st, &s->called))
 		return 0;
+	called_args(&c, &s->called);
+	if (s->called.type == TIP_EV_MMAP && !(s->called.args[2] & PROT_EXEC))
+		return 0;
+	called_more(&c, &s->called);
 	who_find(&who, c.task);
 	if (!who_acts_in_scope(&who)) {
 		count(TIP_CTR_FILTERED);
 		return 0;
 	}
-	called_tell(s, &who, c.task, &d);
+	called_tell(s, &who, c.task);
 	return 0;
 }
 

@@ -15,18 +15,6 @@ struct tip_call_rec {
 	struct tip_ev_call ev;
 };
 
-/* What is told of one call. */
-struct tip_called {
-	__u32 type; /* enum tip_event_type, 0: nothing */
-	__u32 call; /* TIP_CALL_* */
-	__s64 ret;
-	__u64 args[6];
-	const void *text[TIP_CALL_TEXTS]; /* NULL: none */
-	bool user[TIP_CALL_TEXTS];        /* whose memory that is in */
-	struct file *file;
-	__u16 flags;
-};
-
 /* Which call it is, and what kind of event. */
 static __always_inline void called_which(const struct tip_call *c, struct tip_called *d)
 {
@@ -84,68 +72,76 @@ static __always_inline void called_which(const struct tip_call *c, struct tip_ca
 	}
 }
 
-static __always_inline void called_text(struct tip_called *d, int i, __u64 user)
-{
-	d->text[i] = (const void *)user;
-	d->user[i] = true;
-}
-
-/* The arguments that are in memory, and the file. */
+/* What the arguments point at, and the file. */
 static __always_inline void called_more(const struct tip_call *c, struct tip_called *d)
 {
 	switch (d->call) {
 	case TIP_CALL_MOUNT:
-		called_text(d, 0, d->args[0]);
-		called_text(d, 1, d->args[1]);
-		called_text(d, 2, d->args[2]);
+		d->text[0] = d->args[0];
+		d->text[1] = d->args[1];
+		d->text[2] = d->args[2];
 		break;
 	case TIP_CALL_UMOUNT:
 		d->args[1] = 0;
-		called_text(d, 0, d->args[0]);
+		d->text[0] = d->args[0];
 		break;
-	case TIP_CALL_UMOUNT2: called_text(d, 0, d->args[0]); break;
+	case TIP_CALL_UMOUNT2: d->text[0] = d->args[0]; break;
 	case TIP_CALL_MOVE_MOUNT:
-		called_text(d, 0, d->args[1]);
-		called_text(d, 1, d->args[3]);
+		d->text[0] = d->args[1];
+		d->text[1] = d->args[3];
 		break;
-	case TIP_CALL_INIT_MODULE: called_text(d, 0, d->args[2]); break;
+	case TIP_CALL_INIT_MODULE: d->text[0] = d->args[2]; break;
 	case TIP_CALL_FINIT_MODULE:
-		called_text(d, 0, d->args[1]);
-		d->file = task_file(c->task, (__s32)d->args[0]);
+		d->text[0] = d->args[1];
+		d->file = (unsigned long)task_file(c->task, (__s32)d->args[0]);
 		break;
 	case TIP_CALL_MMAP:
 		if (!(d->args[3] & MAP_ANONYMOUS))
-			d->file = task_file(c->task, (__s32)d->args[4]);
+			d->file = (unsigned long)task_file(c->task, (__s32)d->args[4]);
 		break;
 	default: break;
 	}
+	forget();
 }
 
-/* Reads the call that has just ended. False: nobody asks for it. */
-static __always_inline bool called_read(const struct tip_call *c, const struct tip_settings *st,
-					struct tip_called *d)
+/* Begins with the call that has just ended. False: nobody asks for it. */
+static __always_inline bool called_begin(const struct tip_call *c, const struct tip_settings *st,
+					 struct tip_called *d)
 {
+	__builtin_memset(d, 0, sizeof(*d));
 	called_which(c, d);
-	if (!(st->event_mask & (1ull << d->type))) {
+	forget(); /* which call it is: the cases of the rest are one from here on */
+	if (!(st->event_mask & (1ull << (d->type & 63)))) {
 		count(TIP_CTR_FILTERED);
 		return false;
 	}
-	for (int i = 0; i < 6; i++)
-		d->args[i] = call_arg(c, i);
-	if (d->type == TIP_EV_MMAP && !(d->args[2] & PROT_EXEC))
-		return false;
-	if (c->ia32 && d->call == TIP_CALL_MMAP && !c->args_at)
-		d->args[5] = (__u64)(__u32)d->args[5] << 12; /* mmap2() counts in pages */
 	d->ret = c->ret;
 	d->flags = call_flags(c);
-	called_more(c, d);
 	return true;
 }
 
+/* What the caller gave. */
+static __always_inline void called_args(const struct tip_call *c, struct tip_called *d)
+{
+	for (int i = 0; i < 6; i++)
+		d->args[i] = call_arg(c, i);
+	if (c->ia32 && d->call == TIP_CALL_MMAP && !c->args_at)
+		d->args[5] = (__u64)(__u32)d->args[5] << 12; /* mmap2() counts in pages */
+}
+
+static __always_inline __u16 called_text(struct tip_scratch *s, const struct tip_called *d, int i)
+{
+	return d->text[i] ? text_str(s, (void *)d->text[i], !(d->in_kernel & (1u << i)))
+			  : text_none(s);
+}
+
+/* Tells of s->called. */
 static __always_inline void called_tell(struct tip_scratch *s, const struct tip_who *who,
-					struct task_struct *task, const struct tip_called *d)
+					struct task_struct *task)
 {
 	struct tip_call_rec *rec = (void *)s->rec;
+	const struct tip_called *d = &s->called;
+	struct file *file = (void *)d->file;
 
 	hdr_fill(&rec->hdr, d->type, 0, who, task, d->ret);
 	rec->hdr.flags = d->flags;
@@ -155,21 +151,16 @@ static __always_inline void called_tell(struct tip_scratch *s, const struct tip_
 	rec->ev.dev = 0;
 	rec->ev.file_mode = 0;
 	text_begin(s, sizeof(*rec));
-	if (d->file) {
-		struct file *file = d->file;
+	if (file) {
 		struct inode *inode = BPF_CORE_READ(file, f_inode);
 
 		rec->ev.ino = BPF_CORE_READ(inode, i_ino);
 		rec->ev.dev = inode_dev(inode);
 		rec->ev.file_mode = BPF_CORE_READ(inode, i_mode);
 	}
-	rec->ev.text_len[0] = d->text[0] ? text_str(s, d->text[0], d->user[0]) : text_none(s);
-	if (d->file)
-		rec->ev.text_len[1] = text_file(s, d->file);
-	else
-		rec->ev.text_len[1] =
-			d->text[1] ? text_str(s, d->text[1], d->user[1]) : text_none(s);
-	rec->ev.text_len[2] = d->text[2] ? text_str(s, d->text[2], d->user[2]) : text_none(s);
+	rec->ev.text_len[0] = called_text(s, d, 0);
+	rec->ev.text_len[1] = d->file ? text_file(s, (void *)d->file) : called_text(s, d, 1);
+	rec->ev.text_len[2] = called_text(s, d, 2);
 	activity_send(s, &rec->hdr);
 }
 

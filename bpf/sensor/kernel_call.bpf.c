@@ -6,39 +6,60 @@
 #include "sensor/acting.h"
 #include "sensor/call.h"
 
-static __always_inline void tell(const struct tip_settings *st, struct task_struct *task,
-				 const struct tip_called *d)
+/* Tells of s->called, if it was in scope. */
+static __always_inline void tell(struct tip_scratch *s, struct task_struct *task)
 {
-	struct tip_scratch *s;
 	struct tip_who who;
 
 	who_find(&who, task);
-	if (!who_in_scope(&who, task, st)) {
+	if (who_acts_in_scope(&who))
+		called_tell(s, &who, task);
+	else
 		count(TIP_CTR_FILTERED);
-		return;
-	}
+}
+
+/* Begins to tell of the call that this thread is in. NULL: nobody asks for it. */
+static __always_inline struct tip_scratch *begin(struct tip_call *c, long ret)
+{
+	const struct tip_settings *st = active_settings();
+	struct tip_scratch *s;
+
+	if (!st)
+		return NULL;
 	s = scratch_take();
 	if (!s) {
 		count(TIP_CTR_ACTIVITY_DROPPED);
-		return;
+		return NULL;
 	}
-	called_tell(s, &who, task, d);
+	call_now(c, ret);
+	if (called_begin(c, st, &s->called))
+		return s;
 	scratch_give(s);
+	return NULL;
 }
 
-/* The system call that this thread is in has ended. */
-static __noinline int ended(long ret)
+/* The call has ended. */
+static __always_inline int ended(long ret)
 {
-	const struct tip_settings *st = active_settings();
-	struct tip_called d = {};
+	struct tip_scratch *s;
 	struct tip_call c;
 
-	if (!st)
+	s = begin(&c, ret);
+	if (!s)
 		return 0;
-	call_now(&c, ret);
-	if (called_read(&c, st, &d))
-		tell(st, c.task, &d);
+	called_args(&c, &s->called);
+	called_more(&c, &s->called);
+	tell(s, c.task);
+	scratch_give(s);
 	return 0;
+}
+
+/* The call has ended, and what an inner function told is not told again. */
+static __always_inline int ended_untold(enum tip_act act, long ret)
+{
+	struct tip_acting *a = act_find(act);
+
+	return !a || act_end(a) ? ended(ret) : 0;
 }
 
 #define ENDED(name, function)                                                                      \
@@ -69,7 +90,7 @@ ENDED(tip_finit_module32, __ia32_sys_finit_module)
 /* mmap(), mmap2() and the old mmap() meet here. */
 SEC("fexit/ksys_mmap_pgoff")
 int BPF_PROG(tip_mmap, unsigned long addr, unsigned long len, unsigned long prot,
-	     unsigned long flags, unsigned long fd, unsigned long offset, long ret)
+	     unsigned long flags, unsigned long fd, unsigned long offset, unsigned long ret)
 {
 	return prot & PROT_EXEC ? ended(ret) : 0;
 }
@@ -87,46 +108,43 @@ SEC("fexit/path_mount")
 int BPF_PROG(tip_mount_path, const char *source, struct path *target, const char *type,
 	     unsigned long flags, void *data, int ret)
 {
-	const struct tip_settings *st = active_settings();
+	struct tip_scratch *s;
 	struct tip_acting *a;
-	struct tip_called d = {};
+	struct tip_called *d;
 	struct tip_call c;
 
-	if (!st)
+	s = begin(&c, ret);
+	if (!s)
 		return 0;
-	call_now(&c, ret);
-	if (c.nr != NR_MOUNT || !called_read(&c, st, &d))
-		return 0;
+	d = &s->called;
+	if (d->call != TIP_CALL_MOUNT)
+		goto out;
 	a = act_begin(TIP_ACT_MOUNT);
 	if (!a)
-		return 0;
+		goto out;
 	a->told = true;
-	d.text[0] = source;
-	d.user[0] = false;
-	d.text[2] = type;
-	d.user[2] = false;
-	tell(st, c.task, &d);
+	called_args(&c, d);
+	d->text[0] = (unsigned long)source;
+	d->text[1] = d->args[1];
+	d->text[2] = (unsigned long)type;
+	d->in_kernel = 1u << 0 | 1u << 2;
+	tell(s, c.task);
+out:
+	scratch_give(s);
 	return 0;
 }
 
 /* What failed before that. */
-static __always_inline int mount_ended(long ret)
-{
-	struct tip_acting *a = act_find(TIP_ACT_MOUNT);
-
-	return !a || act_end(a) ? ended(ret) : 0;
-}
-
 SEC("fexit/__x64_sys_mount")
 int BPF_PROG(tip_mount, struct pt_regs *regs, long ret)
 {
-	return mount_ended(ret);
+	return ended_untold(TIP_ACT_MOUNT, ret);
 }
 
 SEC("fexit/__ia32_sys_mount")
 int BPF_PROG(tip_mount32, struct pt_regs *regs, long ret)
 {
-	return mount_ended(ret);
+	return ended_untold(TIP_ACT_MOUNT, ret);
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -71,11 +71,17 @@ static __always_inline void tell(struct tip_acting *a, __s64 ret, struct file *f
 			s->opened.name_user = 1;
 		}
 	}
+	s->opened.killed = 0;
+	s->opened.rule = 0;
 	who_find(&who, c.task);
-	if (who_in_scope(&who, c.task, st))
-		open_tell(s, st, &who, c.task);
-	else
+	if (!who_acts_in_scope(&who)) {
 		count(TIP_CTR_FILTERED);
+		goto out;
+	}
+	if (file)
+		open_enforce(s, st, &who);
+	open_tell(s, st, &who, c.task);
+out:
 	scratch_give(s);
 }
 

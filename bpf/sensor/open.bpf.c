@@ -29,10 +29,11 @@ int BPF_PROG(tip_sys_open, struct pt_regs *regs, long ret)
 	s->opened.flags = call_flags(&c);
 	s->opened.file = c.ret >= 0 ? (unsigned long)task_file(c.task, c.ret) : 0;
 	who_find(&who, c.task);
-	if (!who_in_scope(&who, c.task, st)) {
+	if (!who_acts_in_scope(&who)) {
 		count(TIP_CTR_FILTERED);
 		return 0;
 	}
+	open_enforce(s, st, &who);
 	open_tell(s, st, &who, c.task);
 	return 0;
 }

@@ -96,14 +96,11 @@ static __always_inline bool open_judged(const struct tip_settings *st, __s64 ret
 	return !tip_lsm && st->enforce && st->rule_count && ret >= 0;
 }
 
-/*
- * Judges an open and tells of it: s->opened, and the arguments that are in the record already
- * (syscall, dirfd, oflags, mode, resolve).
- */
-static __always_inline void open_tell(struct tip_scratch *s, const struct tip_settings *st,
-				      const struct tip_who *who, struct task_struct *task)
+/* Ends the process if a rule says so, where nothing denied the open before it was done. */
+static __always_inline void open_enforce(struct tip_scratch *s, const struct tip_settings *st,
+					 const struct tip_who *who)
 {
-	struct tip_open_rec *rec = (void *)s->rec;
+	const struct tip_open_rec *rec = (void *)s->rec;
 	struct tip_opened *o = &s->opened;
 	struct file *file = (void *)o->file;
 	struct tip_verdict verdict = {};
@@ -116,6 +113,19 @@ static __always_inline void open_tell(struct tip_scratch *s, const struct tip_se
 		o->killed = 1;
 	}
 	o->rule = verdict.rule;
+}
+
+/*
+ * Tells of an open: s->opened, and the arguments that are in the record already (syscall, dirfd,
+ * oflags, mode, resolve).
+ */
+static __always_inline void open_tell(struct tip_scratch *s, const struct tip_settings *st,
+				      const struct tip_who *who, struct task_struct *task)
+{
+	struct tip_open_rec *rec = (void *)s->rec;
+	struct tip_opened *o = &s->opened;
+	struct file *file = (void *)o->file;
+
 	if (!o->killed && !open_wanted(st)) {
 		count(TIP_CTR_FILTERED);
 		return;
@@ -127,7 +137,6 @@ static __always_inline void open_tell(struct tip_scratch *s, const struct tip_se
 	rec->ev.ino = 0;
 	rec->ev.dev = 0;
 	rec->ev.file_mode = 0;
-	file = (void *)o->file;
 	if (file) {
 		struct inode *inode = BPF_CORE_READ(file, f_inode);
 

@@ -100,7 +100,7 @@ static __always_inline bool sock_wanted(struct task_struct *task, enum tip_event
 {
 	if (st->event_mask & (1ull << type)) {
 		who_find(who, task);
-		if (who_in_scope(who, task, st))
+		if (who_acts_in_scope(who))
 			return true;
 	}
 	count(TIP_CTR_FILTERED);
