@@ -302,6 +302,7 @@ enum tip_act {
 	TIP_ACT_SOCKET, /* connect, bind, listen */
 	TIP_ACT_ACCEPT,
 	TIP_ACT_MOUNT,
+	TIP_ACT_MMAP,
 };
 
 struct tip_acting {

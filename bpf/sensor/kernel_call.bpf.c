@@ -87,12 +87,49 @@ ENDED(tip_init_module32, __ia32_sys_init_module)
 ENDED(tip_finit_module, __x64_sys_finit_module)
 ENDED(tip_finit_module32, __ia32_sys_finit_module)
 
-/* mmap(), mmap2() and the old mmap() meet here. */
+/* ---- executable memory: the file that was mapped, not what stands at that number now ---- */
+
+SEC("fexit/vm_mmap_pgoff")
+int BPF_PROG(tip_mmap_file, struct file *file, unsigned long addr, unsigned long len,
+	     unsigned long prot, unsigned long flags, unsigned long offset, unsigned long ret)
+{
+	struct tip_scratch *s;
+	struct tip_acting *a;
+	struct tip_called *d;
+	struct tip_call c;
+
+	if (!(prot & PROT_EXEC))
+		return 0;
+	s = begin(&c, ret);
+	if (!s)
+		return 0;
+	d = &s->called;
+	/* exec maps by this function, too. */
+	if (d->call != TIP_CALL_MMAP)
+		goto out;
+	a = act_begin(TIP_ACT_MMAP);
+	if (!a)
+		goto out;
+	a->told = true;
+	d->args[0] = addr;
+	d->args[1] = len;
+	d->args[2] = prot;
+	d->args[3] = flags;
+	d->args[4] = call_arg(&c, 4);
+	d->args[5] = offset << 12;
+	d->file = (unsigned long)file;
+	tell(s, c.task);
+out:
+	scratch_give(s);
+	return 0;
+}
+
+/* mmap(), mmap2() and the old mmap() meet here: what failed before that. */
 SEC("fexit/ksys_mmap_pgoff")
 int BPF_PROG(tip_mmap, unsigned long addr, unsigned long len, unsigned long prot,
 	     unsigned long flags, unsigned long fd, unsigned long offset, unsigned long ret)
 {
-	return prot & PROT_EXEC ? ended(ret) : 0;
+	return prot & PROT_EXEC ? ended_untold(TIP_ACT_MMAP, ret) : 0;
 }
 
 SEC("fexit/do_mprotect_pkey")

@@ -110,14 +110,17 @@ int BPF_PROG(tip_uring_open_enter, struct io_kiocb *req, unsigned int issue)
 	return 0;
 }
 
-/* The number is given out before the file is opened, and nobody else gets it meanwhile. */
+/*
+ * The number is given out before the file is opened, and nobody else gets it meanwhile. A second
+ * one is for something that the first needs.
+ */
 SEC("fexit/get_unused_fd_flags")
 int BPF_PROG(tip_fd_reserved, unsigned int flags, int fd)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct tip_acting *a = bpf_task_storage_get(&acting, task, NULL, 0);
 
-	if (a && a->act)
+	if (a && a->act && a->fd < 0)
 		a->fd = fd;
 	return 0;
 }
@@ -128,7 +131,7 @@ int BPF_PROG(tip_uring_fd_reserved, unsigned int flags, unsigned long max, int f
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct tip_acting *a = bpf_task_storage_get(&acting, task, NULL, 0);
 
-	if (a && a->act)
+	if (a && a->act && a->fd < 0)
 		a->fd = fd;
 	return 0;
 }

@@ -116,6 +116,7 @@ const char *const tip_prog_names[TIP_PROG_END] = {
 	[TIP_PROG_INIT_MODULE32] = "tip_init_module32",
 	[TIP_PROG_FINIT_MODULE] = "tip_finit_module",
 	[TIP_PROG_FINIT_MODULE32] = "tip_finit_module32",
+	[TIP_PROG_MMAP_FILE] = "tip_mmap_file",
 	[TIP_PROG_MMAP] = "tip_mmap",
 	[TIP_PROG_MPROTECT] = "tip_mprotect",
 	[TIP_PROG_CONNECT4] = "tip_connect4",
@@ -203,6 +204,7 @@ static const struct {
 	[TIP_PROG_INIT_MODULE32] = FEXIT(EVENT(MODULE)),
 	[TIP_PROG_FINIT_MODULE] = FEXIT(EVENT(MODULE)),
 	[TIP_PROG_FINIT_MODULE32] = FEXIT(EVENT(MODULE)),
+	[TIP_PROG_MMAP_FILE] = FEXIT(EVENT(MMAP)),
 	[TIP_PROG_MMAP] = FEXIT(EVENT(MMAP)),
 	[TIP_PROG_MPROTECT] = FEXIT(EVENT(MMAP)),
 };
