@@ -112,7 +112,7 @@ def need(world, daemon):
     return get
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def run(world):
     """Runs a program of tests/attacks to its end: (exit status, [its JSON lines])."""
 
