@@ -119,6 +119,7 @@ def test_what_is_missing_and_what_follows_is_said(daemon):
     lacks = {entry["capability"]: entry for entry in status["lacks"]}
     assert not any(works[name] for name in lacks)
     assert ("lsm" in lacks) == (not works["lsm"])
+    assert ("fentry" in lacks) == (not works["fentry"] and daemon.settings.get("sensing") != "syscalls")
     assert "ktls" not in lacks, "nothing here asks for it"
     for name, entry in lacks.items():
         assert f"this kernel has no {name} ({entry['detail']}): {entry['follows']}" in daemon.log()
@@ -145,8 +146,12 @@ def test_required_capability_that_is_there_does_not(world, daemon):
 
 
 def test_sensing_that_this_kernel_cannot_do_stops_the_start(world, daemon):
-    """Where fentry works `sensing: kernel` is what it says; where it does not, the daemon refuses rather than be weaker."""
+    """Where fentry works `sensing: kernel` is what it says, and auto takes it; where it does not, the daemon refuses rather
+    than be weaker, and auto senses at system calls."""
     fentry = next(c for c in daemon.status()["capabilities"] if c["name"] == "fentry")
+    if "sensing" not in daemon.settings:
+        by_itself = {t["concern"]: t["tier"] for t in daemon.status()["tiers"]}["sensing"]
+        assert by_itself == ("fexit" if fentry["works"] else "sys_exit")
     d = world.daemon("sensing", scope_cgroup="sensing", sensing="kernel")
     if fentry["works"]:
         d.start()
@@ -157,7 +162,6 @@ def test_sensing_that_this_kernel_cannot_do_stops_the_start(world, daemon):
     assert d.process.wait(15) != 0
     assert "sensing: kernel needs fentry" in d.log() and fentry["detail"] in d.log()
     assert not d.pins.exists()
-    assert {t["concern"]: t["tier"] for t in daemon.status()["tiers"]}["sensing"] == "sys_exit"
 
 
 def test_scope_that_does_not_exist_is_an_error(world):

@@ -20,7 +20,7 @@ enum tip_records_choice {
 };
 
 enum tip_sensing_choice {
-	TIP_SENSING_AUTO, /* at the exit of system calls: the other tier has to be asked for */
+	TIP_SENSING_AUTO, /* in the kernel's own functions where that works, else at system calls */
 	TIP_SENSING_ONLY_SYSCALLS,
 	TIP_SENSING_ONLY_KERNEL,
 };

@@ -317,27 +317,41 @@ enum tip_guard_tier tip_keeper_tier(const struct tip_keeper *k)
 }
 
 /*
- * Opens the sensor on the tier that the configuration asks for.
+ * Opens the sensor on the tier that the configuration asks for; `auto` takes the better one that
+ * this kernel accepts as a whole.
  */
 static int open_tier(struct tip_keeper *k, struct tip_sensor_config *sc, struct tip_error *err)
 {
 	const struct tip_capability_result *fentry = &k->caps[TIP_CAP_FENTRY];
 	const struct tip_sensor_ops ops = {tip_pipeline_event, k};
 	const enum tip_sensing_choice choice = k->config->sensing;
+	const char *refused = NULL;
+	struct tip_error second = {0};
 
 	if (choice == TIP_SENSING_ONLY_KERNEL && !fentry->works)
 		return tip_error_at(err, k->config->file, 0, 0,
 				    "sensing: kernel needs fentry, which does not work on this "
 				    "kernel: %s; say auto or syscalls",
 				    fentry->detail);
-	if (choice == TIP_SENSING_ONLY_KERNEL) {
+	if (choice != TIP_SENSING_ONLY_SYSCALLS && fentry->works) {
 		sc->sensing = TIP_SENSING_KERNEL;
 		k->sensor = tip_sensor_open(sc, &ops, err);
-		return k->sensor ? 0 : -1;
+		if (k->sensor || choice == TIP_SENSING_ONLY_KERNEL)
+			return k->sensor ? 0 : -1;
+		refused = err->text;
 	}
 	sc->sensing = TIP_SENSING_SYSCALLS;
-	k->sensor = tip_sensor_open(sc, &ops, err);
-	return k->sensor ? 0 : -1;
+	k->sensor = tip_sensor_open(sc, &ops, &second);
+	if (!k->sensor) {
+		*err = second;
+		return -1;
+	}
+	/* Only now it is known that it was for the tier and not for something else. */
+	if (refused) {
+		tip_warn("sensor", "sensing at the exit of system calls: %s", refused);
+		snprintf(k->sensing_refused, sizeof(k->sensing_refused), "%s", refused);
+	}
+	return 0;
 }
 
 static int open_sensor(struct tip_keeper *k, struct tip_error *err)

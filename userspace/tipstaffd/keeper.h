@@ -140,6 +140,7 @@ struct tip_keeper {
 	int exit_code;
 
 	struct tip_capability_result caps[TIP_CAP_MAX];
+	char sensing_refused[768]; /* why the better tier of sensing was not taken, "" */
 	struct tip_sensor *sensor;
 	struct tip_process_table *table;
 	struct tip_alerts *alerts;

@@ -26,6 +26,11 @@ static bool kernel_records(const struct tip_config *c)
 	return c->traffic && c->records != TIP_RECORDS_USER;
 }
 
+static bool kernel_sensing(const struct tip_config *c)
+{
+	return c->sensing != TIP_SENSING_ONLY_SYSCALLS;
+}
+
 static const struct {
 	enum tip_capability cap;
 	bool (*wanted)(const struct tip_config *c);
@@ -35,6 +40,9 @@ static const struct {
 	{TIP_CAP_LSM, enforcement, false,
 	 "no act is denied before it happens: a rule that kills ends the process as its system "
 	 "call returns"},
+	{TIP_CAP_FENTRY, kernel_sensing, false,
+	 "acts are seen as their system calls return: not what io_uring does, and names as memory "
+	 "holds them by then"},
 	{TIP_CAP_KTLS, kernel_records, false,
 	 "mTLS records are encrypted in the front, by OpenSSL, and not by the kernel"},
 	{TIP_CAP_CGROUP2, always, false,

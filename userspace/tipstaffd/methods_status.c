@@ -62,6 +62,8 @@ static json_t *tiers(const struct tip_keeper *k)
 		add_tier(list, "sensing", "fexit",
 			 "fentry and fexit in the kernel's own functions: io_uring is seen, names "
 			 "are those that the kernel used");
+	else if (k->sensing_refused[0])
+		add_tier(list, "sensing", "sys_exit", k->sensing_refused);
 	else
 		add_tier(list, "sensing", "sys_exit",
 			 "system calls at their exit: what io_uring does is not seen");
