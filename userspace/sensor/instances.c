@@ -151,8 +151,7 @@ static const char *our_part(const struct tip_sensor_config *config, const char *
 	return NULL;
 }
 
-/* A daemon locks the folder of its instance. */
-static bool has_daemon(const char *instance)
+bool tip_sensor_daemon_runs(const char *instance)
 {
 	char path[PATH_MAX];
 	bool locked;
@@ -162,7 +161,7 @@ static bool has_daemon(const char *instance)
 	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return false;
-	locked = flock(fd, LOCK_EX | LOCK_NB) < 0;
+	locked = flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK;
 	close(fd);
 	return locked;
 }
@@ -175,8 +174,8 @@ static int refuse(const char *instance, const char *ours, const char *theirs, st
 		"%s: give each instance cgroups of its own, or take that one away with "
 		"`tipstaff detach --all --instance %s`",
 		ours, instance, theirs,
-		has_daemon(instance) ? "whose daemon runs"
-				     : "which is still in force without a daemon",
+		tip_sensor_daemon_runs(instance) ? "whose daemon runs"
+						 : "which is still in force without a daemon",
 		instance);
 }
 

@@ -106,6 +106,9 @@ void tip_sensor_sockmap_programs(char *buf, size_t size);
 /* The mount point of cgroup2 from /proc/self/mountinfo into `buf`; 0, or -1 when there is none. */
 int tip_cgroup2_mount(char *buf, size_t size);
 
+/* Is there a daemon of this instance? It locks the folder of its pins for its whole life. */
+bool tip_sensor_daemon_runs(const char *instance);
+
 /* ---- the sensor ------------------------------------------------------------ */
 
 struct tip_sensor;

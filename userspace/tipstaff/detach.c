@@ -1,10 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/file.h>
 #include <syslog.h>
 #include <unistd.h>
 
@@ -30,22 +25,6 @@ static void show(json_t *result, bool by_daemon, const char *instance)
 	out_print("nothing of that instance is enforced or observed any more\n");
 }
 
-/* A daemon locks the folder of its pins for its whole life. */
-static bool daemon_runs(const char *instance)
-{
-	char path[PATH_MAX];
-	bool locked;
-	int fd;
-
-	snprintf(path, sizeof(path), TIP_PIN_ROOT "/%s", instance);
-	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
-		return false;
-	locked = flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK;
-	close(fd);
-	return locked;
-}
-
 /* Without a daemon the pins still enforce; this is the only other way to lift them, and it is
  * logged. */
 static int detach_directly(const char *instance)
@@ -56,7 +35,7 @@ static int detach_directly(const char *instance)
 
 	if (geteuid() != 0)
 		return cli_fail("run it with sudo", "only root may remove the pins");
-	if (daemon_runs(instance))
+	if (tip_sensor_daemon_runs(instance))
 		return cli_fail("name its socket with --socket or TIPSTAFF_SOCKET",
 				"a daemon of instance %s runs, but not on %s", instance,
 				cli.socket);
