@@ -118,18 +118,14 @@ GIVE_BACK = if [ -n "$${SUDO_UID:-}" ] && [ "$$(id -u)" = 0 ]; then \
 # With nothing said, use every processor.
 PARALLEL = $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(shell nproc))
 
-.PHONY: deps test test-kernels check-skips demo bench
+.PHONY: deps test check-skips demo bench
 deps: ## install what the build needs (Debian 12)
 	@tools/install-deps build
-test: ## install what is missing; lint, unit, fuzz seeds, integration, interop; Linux 6.12 in a VM (root)
+test: ## install what is missing; lint, unit, fuzz seeds, integration, interop; Linux 6.12 and another in VMs (root)
 	@BUILD=$(BUILD) tools/install-deps test
-	@MAKE='$(MAKE) $(PARALLEL)' BUILD=$(BUILD) tools/run-tests vm-needs -- lint unit fuzz-seeds integration interop -- -- vm-smoke; \
-		status=$$?; $(GIVE_BACK); exit $$status
-test-kernels: ## the same tests here and under Linux 6.12 and another: an hour; no test may be skipped everywhere (root)
-	@BUILD=$(BUILD) tools/install-deps test
-	@MAKE='$(MAKE) $(PARALLEL)' BUILD=$(BUILD) tools/run-tests vm-needs -- integration interop -- \
-		vm-6.12 vm-rotated vm-tools -- check-skips; status=$$?; $(GIVE_BACK); exit $$status
-check-skips: ## fail if a test was skipped in each of the runs since they were counted anew by `make test-kernels`
+	@MAKE='$(MAKE) $(PARALLEL)' BUILD=$(BUILD) tools/run-tests vm-needs -- lint unit fuzz-seeds integration interop -- \
+		vm-6.12 vm-rotated -- check-skips; status=$$?; $(GIVE_BACK); exit $$status
+check-skips: ## fail if a test was skipped in each of the runs since the last `make test` began
 	@tools/check-skips $(BUILD)/test/ran-*.json
 demo: ## install what is missing, build, and act out fourteen scenes (root)
 	@BUILD=$(BUILD) tools/install-deps demo

@@ -7,12 +7,12 @@ VM_SECONDS ?= 2400
 # What the record of a run and its log are called.
 VM_NAME = vm-test-$(KERNEL)
 
-# `make test-kernels` takes one of these by the commit: over time both see everything. By the last digit of its name, because a
-# shallow clone cannot count commits; sudo's root may read the clone of another.
+# `make test` takes one of these by the commit. By the last digit of its name, because a shallow clone cannot count commits;
+# sudo's root may read the clone of another.
 VM_ROTATED := $(shell case $$(git -c safe.directory='*' rev-parse HEAD 2>/dev/null) in (*[13579bdf]) echo 7 ;; (*) echo 6.1 ;; esac)
 
-.PHONY: demo-vm vm-needs vm-smoke vm-service vm-test vm-tools vm-6.12 vm-rotated
-# Built before anything else in `make test-kernels`: two runs of make must not build the same at once.
+.PHONY: demo-vm vm-needs vm-service vm-test vm-tools vm-6.12 vm-rotated
+# Built before anything else in `make test`: two runs of make must not build the same at once.
 vm-needs: all attacks next $(filter $(BUILD)/unit/mtls/%,$(UNIT_BIN))
 vm-test: ## smoke and integration tests under a stock Debian kernel, emulated: KERNEL=6.1, 6.12 or 7 (root)
 	@BUILD=$(BUILD) tools/install-deps test
@@ -26,16 +26,12 @@ vm-tools: all ## tools/vm itself, and the daemon on kernels that lack something 
 	@BUILD=$(BUILD) tools/install-deps vm
 	@$(RUN_PYTEST) --ran $(BUILD)/test/ran-$@.json tests/vm
 
-vm-smoke: all ## one thing of each kind under Linux 6.12 (root)
-	@BUILD=$(BUILD) tools/install-deps vm
-	@tools/vm run --kernel 6.12 --mem 3000 --timeout 900 -- env BUILD=$(BUILD) tests/vm/smoke
-
-# What `make test-kernels` has time for: all that needs something which this machine may lack, and where the kernel decides.
-vm-6.12: ## what needs it or what the kernel decides, under Linux 6.12 (root)
+# What `make test` has time for. Chosen by marks, and not by what this machine lacks: a commit has the same tests everywhere.
+vm-6.12: ## what needs more than every kernel has, and what the kernel decides, under Linux 6.12 (root)
 	@+$(MAKE) --no-print-directory vm-test KERNEL=6.12 PYTEST="-m 'needs or kernel'" \
 		VM_TESTS='tests/integration tests/interop/test_openssl.py tests/interop/test_envoy.py'
 vm-rotated: ## a smaller part under Linux 6.1 or 7, by the commit (root)
-	@+$(MAKE) --no-print-directory vm-test KERNEL=$(VM_ROTATED) PYTEST="-m 'needs or kernel(each=True)'"
+	@+$(MAKE) --no-print-directory vm-test KERNEL=$(VM_ROTATED) PYTEST="-m 'kernel(each=True)'"
 
 vm-service: all man ## the installed service under systemd and Linux 6.12 (root)
 	@BUILD=$(BUILD) tools/install-deps vm

@@ -3,6 +3,7 @@
 
     @pytest.mark.needs("lsm", "ktls")      skipped, with the daemon's own reason, where one of them does not work
     @pytest.mark.not_in_vm("why")          skipped in a guest of tools/vm
+    @pytest.mark.may_skip("Go")            what it takes is no matter of the kernel, and a machine may lack it
 
 The names are those of `tipstaffd --capabilities`. `--ran FILE` writes what became of each test, as JSON; tools/check-skips
 holds the records of several kernels against each other.
@@ -84,10 +85,12 @@ class Record:
     def __init__(self, path):
         self.path = pathlib.Path(path)
         self.tests = {}
-        self.needs = {}
+        self.marks = {}
 
     def pytest_collection_finish(self, session):
-        self.needs = {item.nodeid: needs(item) for item in session.items}
+        for item in session.items:
+            may = item.get_closest_marker("may_skip")
+            self.marks[item.nodeid] = needs(item), may and may.args[0]
 
     def pytest_runtest_logreport(self, report):
         # Of a test's three phases the worst counts, and "passed" is what the call says.
@@ -101,7 +104,7 @@ class Record:
 
     def pytest_sessionfinish(self):
         for nodeid, test in self.tests.items():
-            test["needs"] = self.needs.get(nodeid, [])
+            test["needs"], test["may_skip"] = self.marks.get(nodeid, ([], None))
         record = {"kernel": os.uname().release, "vm": IN_VM, "tests": self.tests}
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")

@@ -426,6 +426,7 @@ def device(world, daemon):
 
 
 @swtpm
+@pytest.mark.kernel
 def test_a_device_that_root_may_not_open(cache, daemon, frontend, device):
     """Debian gives /dev/tpmrm0 to the user tss, and the service has no CAP_DAC_OVERRIDE."""
     cache.by("tpm", f"device:{device}")

@@ -3,8 +3,12 @@
 
 import pathlib
 
+import pytest
+
 from conftest import UID, entry, resolved, spiffe
 from world import until
+
+pytestmark = pytest.mark.kernel
 
 def ENTRIES(world):
     return [

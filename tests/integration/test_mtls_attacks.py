@@ -11,7 +11,7 @@ from conftest import UID, entry, resolved
 from mtls import PORT, accepted, orders_policy
 from world import PATIENCE, Capture, until
 
-pytestmark = [pytest.mark.kernel, pytest.mark.usefixtures("served")]
+pytestmark = pytest.mark.usefixtures("served")
 
 PYTHON = "/usr/bin/python3"
 RELAYS = 48

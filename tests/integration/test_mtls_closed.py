@@ -12,7 +12,7 @@ from conftest import UID, entry, resolved
 from mtls import DENIED, PORT, PORTS, RETRY, UNCOVERED, Answers, about, accepted, orders_policy, policy, steps_of
 from world import PATIENCE, Capture, Timeout, until
 
-pytestmark = [pytest.mark.kernel, pytest.mark.usefixtures("served")]
+pytestmark = pytest.mark.usefixtures("served")
 
 SECRET = "told-in-confidence"
 PORT6 = 8082

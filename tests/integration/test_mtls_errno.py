@@ -11,7 +11,7 @@ from conftest import UID, entry, resolved, spiffe
 from mtls import DENIED, PORT, PORTS, REFUSED, RETRY, UNCOVERED, Answers, about, accepted, fields, orders_policy, policy
 from world import PATIENCE, SLOW, until
 
-pytestmark = [pytest.mark.kernel(each=True), pytest.mark.usefixtures("served")]
+pytestmark = pytest.mark.usefixtures("served")
 
 # Where nobody answers. None of them is the address of anything.
 NO_ROUTE = "10.90.0.1"         # no route of the client's covers it

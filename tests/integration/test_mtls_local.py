@@ -9,7 +9,7 @@ from conftest import UID, entry, resolved
 from mtls import DENIED, PORT, RETRY, UNCOVERED, about, accepted, fields, orders_policy, policy, steps_of
 from world import until
 
-pytestmark = [pytest.mark.kernel, pytest.mark.usefixtures("served")]
+pytestmark = pytest.mark.usefixtures("served")
 
 OPENED = 8085  # left alone on 127.0.0.0/8
 

@@ -11,8 +11,6 @@ from mtls import CUT, LIMIT, PORT, PORTS, REFUSED, RETRY, Answers, Town, about, 
 from world import Capture, CliError, until
 from world.daemon import to_yaml
 
-pytestmark = pytest.mark.kernel
-
 ENTRIES = ("frontend", "orders", "other")
 TRAFFIC = []
 BLACKHOLE = "10.93.0.1"

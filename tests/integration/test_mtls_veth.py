@@ -13,7 +13,7 @@ from mtls import PORT, RETRY, UNCOVERED, orders_policy, policy
 from world import Capture, until
 from world.wire import in_netns
 
-pytestmark = pytest.mark.usefixtures("served")
+pytestmark = [pytest.mark.kernel(each=True), pytest.mark.usefixtures("served")]
 
 MARKER = b"not-for-the-wire"
 CONTROL = b"for-everybody"

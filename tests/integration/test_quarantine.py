@@ -11,6 +11,7 @@ from tiers import capabilities
 from world import CliError, until
 
 FRONTEND = spiffe("frontend")
+pytestmark = pytest.mark.kernel
 
 
 @pytest.fixture(autouse=True)
