@@ -6,34 +6,40 @@
 #include "base/log.h"
 #include "base/mem.h"
 
-static bool always(const struct tip_config *c)
+static bool always(const struct tip_keeper *k)
 {
 	return true;
 }
 
-static bool enforcement(const struct tip_config *c)
+static bool enforcement(const struct tip_keeper *k)
 {
-	return c->enforcement;
+	return k->config->enforcement;
 }
 
-static bool traffic(const struct tip_config *c)
+/* BPF LSM refuses them as well, and needs no cgroup for it. */
+static bool refused_connects(const struct tip_keeper *k)
 {
-	return c->traffic;
+	return k->config->enforcement && !k->caps[TIP_CAP_LSM].works;
 }
 
-static bool kernel_records(const struct tip_config *c)
+static bool traffic(const struct tip_keeper *k)
 {
-	return c->traffic && c->records != TIP_RECORDS_USER;
+	return k->config->traffic;
 }
 
-static bool kernel_sensing(const struct tip_config *c)
+static bool kernel_records(const struct tip_keeper *k)
 {
-	return c->sensing != TIP_SENSING_ONLY_SYSCALLS;
+	return k->config->traffic && k->config->records != TIP_RECORDS_USER;
+}
+
+static bool kernel_sensing(const struct tip_keeper *k)
+{
+	return k->config->sensing != TIP_SENSING_ONLY_SYSCALLS;
 }
 
 static const struct {
 	enum tip_capability cap;
-	bool (*wanted)(const struct tip_config *c);
+	bool (*wanted)(const struct tip_keeper *k);
 	bool unprotected; /* what the configuration asks for is not done by other means either */
 	const char *follows;
 } lacks[] = {
@@ -48,7 +54,7 @@ static const struct {
 	{TIP_CAP_CGROUP2, always, false,
 	 "no process has a cgroup path: cgroup:path selectors and rules about containers match "
 	 "nothing"},
-	{TIP_CAP_CGROUP2, enforcement, true,
+	{TIP_CAP_CGROUP2, refused_connects, true,
 	 "a quarantine refuses no connect() and no datagram: it withholds SVIDs and ends streams"},
 	{TIP_CAP_CGROUP2, traffic, true,
 	 "transparent mTLS is off: connections that traffic policies cover are not protected by "
@@ -57,7 +63,7 @@ static const struct {
 
 static bool lacking(const struct tip_keeper *k, size_t i)
 {
-	return !k->caps[lacks[i].cap].works && lacks[i].wanted(k->config);
+	return !k->caps[lacks[i].cap].works && lacks[i].wanted(k);
 }
 
 void tip_lacks_log(const struct tip_keeper *k)

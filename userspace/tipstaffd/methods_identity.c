@@ -259,10 +259,11 @@ TIP_METHOD(tip_method_quarantine_add)
 		ret == 1, "effects",
 		"its SVIDs are withheld, its Workload API streams end, its mTLS connections are "
 		"cut",
-		*k->cgroup2 ? "new connections of its processes and of what they exec are refused "
-			      "in the kernel (EPERM)"
-			    : "no new connection is refused: this kernel has no cgroup2, where "
-			      "that is done");
+		*k->cgroup2 || k->caps[TIP_CAP_LSM].works
+			? "new connections of its processes and of what they exec are refused in "
+			  "the kernel (EPERM)"
+			: "no new connection is refused: this kernel has neither BPF LSM nor "
+			  "cgroup2, where that is done");
 }
 
 TIP_METHOD(tip_method_quarantine_list)
