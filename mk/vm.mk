@@ -9,9 +9,10 @@ VM_NAME = vm-test-$(KERNEL)
 
 # `make test` takes one of these by the commit. By the last digit of its name, because a shallow clone cannot count commits;
 # sudo's root may read the clone of another.
-VM_ROTATED := $(shell case $$(git -c safe.directory='*' rev-parse HEAD 2>/dev/null) in (*[13579bdf]) echo 7 ;; (*) echo 6.1 ;; esac)
+VM_TURN := $(shell case $$(git -c safe.directory='*' rev-parse HEAD 2>/dev/null) in \
+	(*[13579bdf]) echo vm-7 ;; (*) echo vm-6.1 vm-tools ;; esac)
 
-.PHONY: demo-vm vm-needs vm-service vm-test vm-tools vm-6.12 vm-rotated
+.PHONY: demo-vm vm-needs vm-service vm-test vm-tools vm-6.1 vm-6.12 vm-7
 # Built before anything else in `make test`: two runs of make must not build the same at once.
 vm-needs: all attacks next $(filter $(BUILD)/unit/mtls/%,$(UNIT_BIN))
 vm-test: ## smoke and integration tests under a stock Debian kernel, emulated: KERNEL=6.1, 6.12 or 7 (root)
@@ -30,8 +31,8 @@ vm-tools: all ## tools/vm itself, and the daemon on kernels that lack something 
 vm-6.12: ## what needs more than every kernel has, and what the kernel decides, under Linux 6.12 (root)
 	@+$(MAKE) --no-print-directory vm-test KERNEL=6.12 PYTEST="-m 'needs or kernel'" \
 		VM_TESTS='tests/integration tests/interop/test_openssl.py tests/interop/test_envoy.py'
-vm-rotated: ## a smaller part under Linux 6.1 or 7, by the commit (root)
-	@+$(MAKE) --no-print-directory vm-test KERNEL=$(VM_ROTATED) PYTEST="-m 'kernel(each=True)'"
+vm-6.1 vm-7: vm-%: ## a smaller part under Linux 6.1 or 7 (root)
+	@+$(MAKE) --no-print-directory vm-test KERNEL=$* PYTEST="-m 'kernel(each=True)'"
 
 vm-service: all man ## the installed service under systemd and Linux 6.12 (root)
 	@BUILD=$(BUILD) tools/install-deps vm
