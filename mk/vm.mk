@@ -12,7 +12,7 @@ VM_NAME = vm-test-$(KERNEL)
 VM_TURN := $(shell case $$(git -c safe.directory='*' rev-parse HEAD 2>/dev/null) in \
 	(*[13579bdf]) echo vm-7 ;; (*) echo vm-6.1 vm-tools ;; esac)
 
-.PHONY: demo-vm vm-needs vm-service vm-test vm-tools vm-6.1 vm-6.12 vm-7
+.PHONY: bench-vm demo-vm vm-needs vm-service vm-test vm-tools vm-6.1 vm-6.12 vm-7
 # Built before anything else in `make test`: two runs of make must not build the same at once.
 vm-needs: all attacks next $(filter $(BUILD)/unit/mtls/%,$(UNIT_BIN))
 vm-test: ## smoke and integration tests under a stock Debian kernel, emulated: KERNEL=6.1, 6.12 or 7 (root)
@@ -43,3 +43,9 @@ demo-vm: ## the demo under Linux 6.12, where the kernel denies and encrypts (roo
 	@+$(MAKE) --no-print-directory $(PARALLEL) all
 	@tools/vm run --kernel 6.12 --mem 3000 --timeout 1200 -- env BUILD=$(BUILD) tools/demo --best; \
 		status=$$?; $(GIVE_BACK); exit $$status
+
+bench-vm: ## instructions and system calls, counted under Linux 6.12 (root): KERNEL=6.1, 6.12 or 7
+	@BUILD=$(BUILD) tools/install-deps vm
+	@+$(MAKE) --no-print-directory $(PARALLEL) all attacks $(BUILD)/bench/count
+	@tools/vm run --kernel $(if $(filter command line,$(origin KERNEL)),$(KERNEL),6.12) --icount --mem 2048 --timeout 1800 -- \
+		env BUILD=$(BUILD) tools/bench-vm $(BENCH); status=$$?; $(GIVE_BACK); exit $$status
