@@ -2,7 +2,7 @@
 """Debian's kernel packages: found through the machine's own apt sources, downloaded and unpacked, never installed.
 
 What is kept of a kernel, below <cache>/<release>/: vmlinuz, and lib/modules/<release> with those modules that a machine
-without hardware can use. `package` there names the package and its version; it is written last.
+without hardware can use. `wanted` there says which modules those were, `package` the package and its version; it is written last.
 """
 
 import contextlib
@@ -30,7 +30,8 @@ KEYRING = pathlib.Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 
 # Of the modules, what the guest may want; everything else drives hardware that it does not have.
 WANTED = re.compile(
-    r"/kernel/(arch|crypto|lib|net|security|drivers/(virtio|char|vhost|net/[^/]+$)|fs/(9p|fuse|fscache|netfs|nls|overlayfs))"
+    r"/kernel/(arch|crypto|lib|net|security|drivers/(block/loop|virtio|char|vhost|net/[^/]+$)|"
+    r"fs/(9p|ext4|fuse|fscache|jbd2|mbcache|netfs|nls|overlayfs))"
 )
 # The ABI name tells a kernel from the meta package that leads to it.
 KERNEL_NAME = re.compile(r"linux-image-(?P<version>\d+(?:\.\d+)+)(?:-\d+|\+[a-z0-9.]+)-amd64")
@@ -59,10 +60,18 @@ def newest(packages):
     return max(packages, key=functools.cmp_to_key(lambda a, b: compare(a[1], b[1])), default=None)
 
 
+def whole(folder):
+    """Is the kernel of that folder there with all that is wanted now?"""
+    wanted = folder / "wanted"
+    return (folder / "package").exists() and wanted.exists() and wanted.read_text(encoding="utf-8").strip() == WANTED.pattern
+
+
 def cached(cache, series):
     """The release of the newest kernel of a series that is there, or None."""
     found = []
     for mark in cache.glob("*/package"):
+        if not whole(mark.parent):
+            continue
         name, version = mark.read_text(encoding="utf-8").split()
         if in_series(KERNEL_NAME.fullmatch(name)["version"], series):
             found.append((mark.parent.name, version))
@@ -218,12 +227,13 @@ def find_and_unpack(cache, series, folder):
             package, version, parts, size = found
             release = package.removeprefix("linux-image-")
             mark = cache / release / "package"
-            if mark.exists() and mark.read_text(encoding="utf-8").split() == [package, version]:
+            if whole(mark.parent) and mark.read_text(encoding="utf-8").split() == [package, version]:
                 say(f"{package} {version} is the newest, and here")
                 return release
             debs = apt.download(parts, version, size, folder)
             if debs:
                 unpack(debs, folder / "new", release)
+                (folder / "new/wanted").write_text(f"{WANTED.pattern}\n", encoding="utf-8")
                 (folder / "new/package").write_text(f"{package} {version}\n", encoding="utf-8")
                 shutil.rmtree(cache / release, ignore_errors=True)
                 (folder / "new").rename(cache / release)
