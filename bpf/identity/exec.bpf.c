@@ -113,9 +113,12 @@ int BPF_PROG(tip_exec, struct task_struct *task, int old_pid, struct linux_binpr
 		who.binding = bpf_map_lookup_elem(&bindings, &proc.exec_id);
 		if (!who.proc)
 			who.proc = &proc;
+		digest_keep(task, proc.exec_id);
 	}
-	if (old_exec_id)
+	if (old_exec_id) {
 		bpf_map_delete_elem(&bindings, &old_exec_id);
+		bpf_map_delete_elem(&digests, &old_exec_id);
+	}
 
 	if (proc.flags & TIP_PROC_IN_SCOPE) {
 		rec = (void *)s->rec;

@@ -39,6 +39,7 @@ int BPF_PROG(tip_exit, struct task_struct *task)
 	if (bpf_map_delete_elem(&procs, &who.key))
 		return 0;
 	bpf_map_delete_elem(&bindings, &proc.exec_id);
+	bpf_map_delete_elem(&digests, &proc.exec_id);
 	if (!(proc.flags & TIP_PROC_IN_SCOPE))
 		return 0;
 	who.proc = &proc;

@@ -51,6 +51,8 @@ int BPF_PROG(tip_fork, struct task_struct *parent, struct task_struct *child)
 		}
 	}
 	if (!proc_store(&born.key, &proc, &binding, BPF_NOEXIST)) {
+		if (st->digest_max)
+			digest_inherit(proc.parent_exec_id, proc.exec_id);
 		born.proc = bpf_map_lookup_elem(&procs, &born.key);
 		proc_sync_cgroup(&born, child, st);
 	}

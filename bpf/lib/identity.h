@@ -86,6 +86,26 @@ static __always_inline int proc_store(const struct tip_proc_key *key, const stru
 	return 0;
 }
 
+/* What the kernel has hashed during the exec that made this exec id. */
+static __always_inline void digest_keep(struct task_struct *task, __u64 exec_id)
+{
+	struct tip_digest *d = bpf_task_storage_get(&hashed, task, 0, 0);
+
+	if (!d || !d->known)
+		return;
+	bpf_map_update_elem(&digests, &exec_id, d, BPF_ANY);
+	d->known = 0;
+}
+
+/* A fork runs its parent's image. */
+static __always_inline void digest_inherit(__u64 from, __u64 to)
+{
+	struct tip_digest *d = bpf_map_lookup_elem(&digests, &from);
+
+	if (d)
+		bpf_map_update_elem(&digests, &to, d, BPF_ANY);
+}
+
 /*
  * The members are written before the epoch and read after it, so whoever sees a new epoch
  * sees what made it. Safe to run on several CPUs at once: at worst one epoch is skipped.

@@ -6,6 +6,7 @@ struct tip_map_procs procs SEC(".maps");
 struct tip_map_bindings bindings SEC(".maps");
 struct tip_map_exec_cache exec_cache SEC(".maps");
 struct tip_map_exec_keys exec_keys SEC(".maps");
+struct tip_map_digests digests SEC(".maps");
 struct tip_map_sequence sequence SEC(".maps");
 struct tip_map_settings settings SEC(".maps");
 struct tip_map_counters counters SEC(".maps");
@@ -33,6 +34,7 @@ struct tip_map_redirected redirected SEC(".maps");
 struct tip_map_heartbeat heartbeat SEC(".maps");
 struct tip_map_handlers handlers SEC(".maps");
 struct tip_map_acting acting SEC(".maps");
+struct tip_map_hashed hashed SEC(".maps");
 struct tip_map_scratch scratch SEC(".maps");
 struct tip_map_judges judges SEC(".maps");
 

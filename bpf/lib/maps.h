@@ -5,9 +5,9 @@
 #include "lib/base.h"
 
 /*
- * Every map of the kernel side; lib/maps.bpf.c defines them. Sizes of `procs`, `bindings` and the
- * rings are set by the keeper before load. Where an entry is missing the answer is the safe
- * one: no process means pending, no binding means pending, no record means refused.
+ * Every map of the kernel side; lib/maps.bpf.c defines them. Sizes of `procs`, `bindings`,
+ * `digests` and the rings are set by the keeper before load. Where an entry is missing the answer
+ * is the safe one: no process means pending, no binding means pending, no record means refused.
  */
 
 /* Living processes. Not an LRU: a process that finds no place stays pending and is counted. */
@@ -45,6 +45,16 @@ struct tip_map_exec_keys {
 	__type(value, struct tip_exec_cache_key);
 };
 extern struct tip_map_exec_keys exec_keys SEC(".maps");
+
+/* exec id -> what the kernel hashed. Memory is taken only while an entry asks for digests. */
+struct tip_map_digests {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 32768);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u64);
+	__type(value, struct tip_digest);
+};
+extern struct tip_map_digests digests SEC(".maps");
 
 /* The next exec id. The keeper starts it at the uptime in us: above all that an earlier map gave
  * out. */
@@ -327,6 +337,15 @@ struct tip_map_acting {
 	__type(value, struct tip_acting);
 };
 extern struct tip_map_acting acting SEC(".maps");
+
+/* A thread that executes: what digest.bpf.c leaves for exec.bpf.c, which knows the new exec id. */
+struct tip_map_hashed {
+	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct tip_digest);
+};
+extern struct tip_map_hashed hashed SEC(".maps");
 
 /*
  * Scratch memory for records that do not fit on the stack. One set for each program that can be

@@ -156,6 +156,8 @@ struct dentry {
 
 struct super_block {
 	__u32 s_dev;
+	unsigned long s_magic;
+	int s_stack_depth; /* how many file systems lie below it: overlayfs */
 	struct list_head s_mounts;
 };
 
@@ -175,6 +177,9 @@ struct inode {
 	struct super_block *i_sb;
 	unsigned long i_ino;
 	unsigned int i_nlink;
+	unsigned int i_flags;
+	__s64 i_size;
+	atomic_t i_writecount;
 	__u32 i_generation;
 	/* since 6.11 */
 	__s64 i_mtime_sec;

@@ -16,19 +16,19 @@
  * (Tests build a second daemon with other numbers.)
  */
 #ifndef TIP_ABI_VERSION
-#define TIP_ABI_VERSION 3
+#define TIP_ABI_VERSION 4
 #endif
 #ifndef TIP_ABI_PROCESSES
-#define TIP_ABI_PROCESSES 3 /* procs, bindings, sequence, quarantine, identity_names */
+#define TIP_ABI_PROCESSES 3 /* procs, bindings, digests, sequence, quarantine, identity_names */
 #endif
 #ifndef TIP_ABI_POLICY
-#define TIP_ABI_POLICY 3 /* settings, and the maps that rules and policies are compiled to */
+#define TIP_ABI_POLICY 4 /* settings, and the maps that rules and policies are compiled to */
 #endif
 #ifndef TIP_ABI_SOCKETS
 #define TIP_ABI_SOCKETS 3 /* connections of the Workload API, and those that are relayed */
 #endif
 #ifndef TIP_ABI_EVENTS
-#define TIP_ABI_EVENTS 3 /* records in the rings, counters */
+#define TIP_ABI_EVENTS 4 /* records in the rings, counters */
 #endif
 
 /* ---- identity ---------------------------------------------------------- */
@@ -79,6 +79,17 @@ struct tip_binding {
 	__u32 current; /* identity number of this exec */
 	__u32 origin;  /* the last identity that its lineage held before */
 	__u32 epoch;
+	__u32 zero;
+};
+
+/*
+ * Value of `digests`, keyed by exec id: what the executable hashed to when it was executed. A fork
+ * has its parent's. Written once, by the kernel, and deleted with the exec id.
+ */
+#define TIP_SHA256 32 /* bytes */
+struct tip_digest {
+	__u8 sha256[TIP_SHA256];
+	__u32 known; /* 0: while the exec goes on, nothing yet */
 	__u32 zero;
 };
 
@@ -381,6 +392,7 @@ struct tip_settings {
 	__u32 redirects_per_netns, redirects_per_identity, listeners_per_netns; /* at most */
 	__u32 entries;        /* number of the set of registration entries */
 	__u32 remember_execs; /* 0: some entry asks for more than exec_cache compares */
+	__u64 digest_max;     /* bytes of the largest executable that is hashed; 0: nobody asks */
 };
 
 /* ---- events --------------------------------------------------------------- */
@@ -613,6 +625,8 @@ enum tip_counter {
 	TIP_CTR_EXEC_CACHED,   /* execs that were bound before their first instruction */
 	TIP_CTR_DENIED,        /* acts refused by rules, before they were done */
 	TIP_CTR_JUDGES_BUSY,   /* acts refused with EAGAIN: no memory to judge them in */
+	TIP_CTR_DIGEST_HASHED, /* executables that IMA hashed during their exec */
+	TIP_CTR_DIGEST_REMEMBERED, /* those whose digest was still known */
 	TIP_CTR_DROPS_TOLD, /* of the dropped, those that an alert has named: the keeper's note */
 	TIP_CTR_MAX
 };

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Identities by the content of the executable: unix:sha256."""
+"""Identities by the content of the executable: unix:sha256, whoever hashes it. (test_digest_kernel.py: what only the kernel can.)"""
 
 import hashlib
 import mmap
+import os
 import shutil
 import subprocess
 import time
@@ -10,6 +11,7 @@ import time
 import pytest
 
 from conftest import UID, resolved, spiffe
+from tiers import capabilities
 from world import until
 
 
@@ -130,6 +132,13 @@ def test_who_ran_before_the_daemon_is_known_by_its_digest_too(world, daemon):
     p.close()
 
 
-def test_the_tier_is_told(daemon):
+def test_the_tier_is_told(world, daemon):
+    why_not = capabilities()["ima"]
     tier = next(t for t in daemon.status()["tiers"] if t["concern"] == "executable digest")
-    assert tier["tier"] in ("sha256", "ima"), tier
+    assert tier["tier"] == ("sha256" if why_not else "ima"), tier
+    assert why_not in tier["detail"], tier
+    before = daemon.status()["digests"]
+    assert served(world, daemon, copy(world, "counted", extra=os.urandom(8)), uid=UID["other"])
+    after = daemon.status()["digests"]
+    source, other = ("read", "kernel") if why_not else ("kernel", "read")
+    assert after[source] > before[source] and after[other] == before[other], (before, after)

@@ -123,7 +123,7 @@ def test_nothing_slips(world, daemon, town, listener, to, lineage):
         load.some_more(5)
     until("the former pins to go", lambda: len(generations(d)) == 1 and len(layouts(d)) == 1, 40)
     assert generations(d) != before or to in ("policy", "all", "back"), "this was no change of programs"
-    assert layouts(d) == [{"same": "v900", "policy": "v901", "all": "v902"}.get(to, "v3")]
+    assert layouts(d) == [{"same": "v900", "policy": "v901", "all": "v902"}.get(to, "v4")]
     for load in loads.values():
         load.some_more(5)
         load.stop()
@@ -174,6 +174,6 @@ def test_a_new_version_that_cannot_start_leaves_the_old_one_at_work(world, daemo
     assert layouts(d) == at_work
     d.start()
     assert p.do("connect", host=listener[0], port=listener[1])["errno"] == "EPERM"
-    until("the pins to be of one generation", lambda: layouts(d) == ["v3"] and len(generations(d)) == 1, 40)
+    until("the pins to be of one generation", lambda: layouts(d) == ["v4"] and len(generations(d)) == 1, 40)
     d.cli("release", spiffe("frontend"))
     p.close()

@@ -13,6 +13,7 @@ static const char *const names[TIP_CAP_MAX] = {
 	[TIP_CAP_FENTRY] = "fentry",
 	[TIP_CAP_KPROBE] = "kprobe",
 	[TIP_CAP_LSM] = "lsm",
+	[TIP_CAP_IMA] = "ima",
 	[TIP_CAP_KTLS] = "ktls",
 	[TIP_CAP_NFQUEUE] = "nfqueue",
 	[TIP_CAP_CGROUP2] = "cgroup2",

@@ -18,6 +18,7 @@ enum tip_sensor_map {
 	TIP_MAP_BINDINGS,
 	TIP_MAP_EXEC_CACHE,
 	TIP_MAP_EXEC_KEYS,
+	TIP_MAP_DIGESTS,
 	TIP_MAP_SEQUENCE,
 	TIP_MAP_SETTINGS,
 	TIP_MAP_COUNTERS,
@@ -46,6 +47,7 @@ enum tip_sensor_map {
 	TIP_MAP_ACTIVITY,
 	TIP_MAP_HANDLERS,
 	TIP_MAP_ACTING,
+	TIP_MAP_HASHED,
 	TIP_MAP_SCRATCH,
 	TIP_MAP_JUDGES,
 	TIP_MAP_END
@@ -61,6 +63,7 @@ enum tip_sensor_group {
 	TIP_GROUP_SYSCALLS = 1u << 1, /* activity sensed at the exit of system calls */
 	TIP_GROUP_KERNEL = 1u << 2, /* activity sensed by fexit and LSM in the kernel's functions */
 	TIP_GROUP_LSM = 1u << 3,    /* acts denied by BPF LSM */
+	TIP_GROUP_DIGEST = 1u << 4, /* executables hashed by IMA */
 };
 
 /* Programs that are attached or run by themselves; the handlers of system calls are only jumped to.
@@ -79,6 +82,7 @@ enum tip_sensor_prog {
 	TIP_PROG_LSM_SENDMSG,
 	TIP_PROG_LSM_BIND,
 	TIP_PROG_LSM_CREATE,
+	TIP_PROG_DIGEST,
 	TIP_PROG_OPEN_ENTER,
 	TIP_PROG_URING_OPEN_ENTER,
 	TIP_PROG_FD_RESERVED,

@@ -27,6 +27,7 @@ const char *const tip_map_names[TIP_MAP_END] = {
 	[TIP_MAP_BINDINGS] = "bindings",
 	[TIP_MAP_EXEC_CACHE] = "exec_cache",
 	[TIP_MAP_EXEC_KEYS] = "exec_keys",
+	[TIP_MAP_DIGESTS] = "digests",
 	[TIP_MAP_SEQUENCE] = "sequence",
 	[TIP_MAP_SETTINGS] = "settings",
 	[TIP_MAP_COUNTERS] = "counters",
@@ -54,6 +55,7 @@ const char *const tip_map_names[TIP_MAP_END] = {
 	[TIP_MAP_ACTIVITY] = "activity",
 	[TIP_MAP_HANDLERS] = "handlers",
 	[TIP_MAP_ACTING] = "acting",
+	[TIP_MAP_HASHED] = "hashed",
 	[TIP_MAP_SCRATCH] = "scratch",
 	[TIP_MAP_JUDGES] = "judges",
 };
@@ -71,6 +73,7 @@ const char *const tip_prog_names[TIP_PROG_END] = {
 	[TIP_PROG_LSM_SENDMSG] = "tip_lsm_sendmsg",
 	[TIP_PROG_LSM_BIND] = "tip_lsm_bind",
 	[TIP_PROG_LSM_CREATE] = "tip_lsm_create",
+	[TIP_PROG_DIGEST] = "tip_digest",
 	[TIP_PROG_OPEN_ENTER] = "tip_open_enter",
 	[TIP_PROG_URING_OPEN_ENTER] = "tip_uring_open_enter",
 	[TIP_PROG_FD_RESERVED] = "tip_fd_reserved",
@@ -159,6 +162,7 @@ static const struct {
 	[TIP_PROG_LSM_SENDMSG] = LSM,
 	[TIP_PROG_LSM_BIND] = LSM,
 	[TIP_PROG_LSM_CREATE] = LSM,
+	[TIP_PROG_DIGEST] = {BPF_LSM_MAC, TIP_GROUP_DIGEST, 0},
 	[TIP_PROG_OPEN_ENTER] = FENTRY(EVENT(OPEN)),
 	[TIP_PROG_URING_OPEN_ENTER] = FENTRY(EVENT(OPEN)),
 	[TIP_PROG_FD_RESERVED] = FEXIT(0),
@@ -329,6 +333,13 @@ static int choose_programs(struct bpf_object *obj, uint32_t groups, struct tip_e
 		if (!prog || bpf_program__set_autoload(prog, false))
 			return tip_error_set(err, "cannot choose the program %s", handlers[i].prog);
 	}
+	/* A kernel without CONFIG_BPF_LSM has no maps of this kind. */
+	if (!(groups & TIP_GROUP_DIGEST)) {
+		struct bpf_map *map = bpf_object__find_map_by_name(obj, "hashed_files");
+
+		if (!map || bpf_map__set_autocreate(map, false))
+			return tip_error_set(err, "cannot choose the map hashed_files");
+	}
 	return groups & (TIP_GROUP_KERNEL | TIP_GROUP_LSM) ? choose_functions(obj, err) : 0;
 }
 
@@ -367,6 +378,7 @@ static int set_sizes(struct bpf_object *obj, const struct tip_sensor_config *con
 	} sizes[] = {
 		{TIP_MAP_PROCS, config->max_processes},
 		{TIP_MAP_BINDINGS, config->max_processes + 1024},
+		{TIP_MAP_DIGESTS, config->max_processes},
 		{TIP_MAP_LIFECYCLE, config->lifecycle_ring},
 		{TIP_MAP_ACTIVITY, config->activity_ring},
 		{TIP_MAP_REDIRECTS, config->max_flows},

@@ -111,12 +111,28 @@ int tip_sensor_bind(struct tip_sensor *s, uint64_t exec_id, const struct tip_bin
 	return err;
 }
 
-int tip_sensor_entries_changed(struct tip_sensor *s, bool remember)
+int tip_sensor_entries_changed(struct tip_sensor *s, bool remember, uint64_t digest_max)
 {
 	/* It lives in the pins, as what was remembered under earlier numbers does. */
 	s->settings.entries++;
 	s->settings.remember_execs = remember;
+	s->settings.digest_max = digest_max;
 	return tip_settings_write(s);
+}
+
+bool tip_sensor_hashes(const struct tip_sensor *s)
+{
+	return s->groups & TIP_GROUP_DIGEST;
+}
+
+int tip_sensor_digest(struct tip_sensor *s, uint64_t exec_id, uint8_t sha256[TIP_SHA256])
+{
+	struct tip_digest d;
+
+	if (tip_map_lookup(s, TIP_MAP_DIGESTS, &exec_id, &d) || !d.known)
+		return -1;
+	memcpy(sha256, d.sha256, sizeof(d.sha256));
+	return 0;
 }
 
 int tip_sensor_binding(struct tip_sensor *s, uint64_t exec_id, struct tip_binding *b)

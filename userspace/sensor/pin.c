@@ -159,6 +159,7 @@ static const struct {
 	[TIP_MAP_BINDINGS] = {sizeof(__u64), sizeof(struct tip_binding)},
 	[TIP_MAP_EXEC_CACHE] = {sizeof(struct tip_exec_cache_key), sizeof(__u32)},
 	[TIP_MAP_EXEC_KEYS] = {sizeof(__u64), sizeof(struct tip_exec_cache_key)},
+	[TIP_MAP_DIGESTS] = {sizeof(__u64), sizeof(struct tip_digest)},
 	[TIP_MAP_SEQUENCE] = {sizeof(__u32), sizeof(__u64)},
 	[TIP_MAP_SETTINGS] = {sizeof(__u32), sizeof(struct tip_settings)},
 	[TIP_MAP_COUNTERS] = {sizeof(__u32), sizeof(__u64)},

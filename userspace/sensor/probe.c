@@ -446,6 +446,7 @@ void tip_probe(const char *cgroup2, struct tip_capability_result out[TIP_CAP_MAX
 	probe_tracing(&out[TIP_CAP_FENTRY], BPF_TRACE_FENTRY, "bpf_fentry_test1");
 	probe_kprobe(&out[TIP_CAP_KPROBE]);
 	tip_probe_in_child(&out[TIP_CAP_LSM], 0, lsm);
+	tip_probe_in_child(&out[TIP_CAP_IMA], 0, tip_probe_ima);
 	tip_probe_in_child(&out[TIP_CAP_KTLS], 0, tip_probe_ktls);
 	tip_probe_in_child(&out[TIP_CAP_NFQUEUE], 0, tip_probe_nfqueue);
 	probe_cgroup2(&out[TIP_CAP_CGROUP2], cgroup2);

@@ -35,6 +35,9 @@ void tip_probe_ktls(struct tip_capability_result *r);
  */
 bool tip_ktls_has_fixes(const char *release, const char *version, bool exclusive);
 
+/* IMA, asked by a program (probe_ima.c). */
+void tip_probe_ima(struct tip_capability_result *r);
+
 /* What needs no BPF program of a special kind: sockets and netlink (probe_net.c). */
 void tip_probe_nfqueue(struct tip_capability_result *r);
 void tip_probe_sk_lookup(struct tip_capability_result *r);

@@ -359,7 +359,7 @@ struct tip_sensor *tip_sensor_open(const struct tip_sensor_config *config,
 	s->groups =
 		TIP_GROUP_BASE |
 		(config->sensing == TIP_SENSING_KERNEL ? TIP_GROUP_KERNEL : TIP_GROUP_SYSCALLS) |
-		(config->lsm ? TIP_GROUP_LSM : 0);
+		(config->lsm ? TIP_GROUP_LSM : 0) | (config->digests ? TIP_GROUP_DIGEST : 0);
 	s->lock = s->epoll = s->timer = -1;
 	memset(s->maps, 0xff, sizeof(s->maps));
 	memset(s->progs, 0xff, sizeof(s->progs));

@@ -73,6 +73,7 @@ enum tip_capability {
 	TIP_CAP_FENTRY,
 	TIP_CAP_KPROBE,
 	TIP_CAP_LSM,
+	TIP_CAP_IMA, /* executables hashed by the kernel */
 	TIP_CAP_KTLS,
 	TIP_CAP_NFQUEUE,
 	TIP_CAP_CGROUP2,
@@ -132,6 +133,7 @@ struct tip_sensor_config {
 	size_t activity_ring;
 	enum tip_sensing sensing;
 	bool lsm;     /* BPF LSM works here and may deny */
+	bool digests; /* IMA works here and hashes executables while entries ask for it */
 	bool enforce; /* attach the connect hooks and honour rules with an action and quarantine */
 	bool traffic; /* attach what transparent mTLS needs: they cost for each packet */
 	bool veth_stop; /* false: filters on veths that an earlier daemon left are removed */
@@ -228,9 +230,19 @@ int tip_sensor_binding(struct tip_sensor *s, uint64_t exec_id, struct tip_bindin
 /*
  * Other registration entries come into force: what was answered to earlier execs is no answer any
  * more. `remember`: the kernel may bind an exec by the answer that one like it got, before its
- * first instruction; false while some entry asks for what the kernel does not compare. 0 or -errno.
+ * first instruction; false while some entry asks for what the kernel does not compare.
+ * `digest_max`: the kernel hashes executables of up to so many bytes, if it was opened with
+ * `digests`; 0: no entry asks for digests. 0 or -errno.
  */
-int tip_sensor_entries_changed(struct tip_sensor *s, bool remember);
+int tip_sensor_entries_changed(struct tip_sensor *s, bool remember, uint64_t digest_max);
+
+/* Does the kernel hash executables? */
+bool tip_sensor_hashes(const struct tip_sensor *s);
+/*
+ * What the kernel saw the executable of that exec id hash to: 0, or -1 if it has no digest of it
+ * (what was not to be hashed, or was executed when nobody asked).
+ */
+int tip_sensor_digest(struct tip_sensor *s, uint64_t exec_id, uint8_t sha256[TIP_SHA256]);
 
 /* Policy maps, written by the guard room through these. 0 or -errno. */
 int tip_sensor_quarantine_set(struct tip_sensor *s, uint32_t number, uint32_t flags);

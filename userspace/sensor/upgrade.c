@@ -31,6 +31,7 @@ static unsigned int since(enum tip_sensor_map map)
 	switch (map) {
 	case TIP_MAP_PROCS:
 	case TIP_MAP_BINDINGS:
+	case TIP_MAP_DIGESTS:
 	case TIP_MAP_SEQUENCE:
 	case TIP_MAP_QUARANTINE:
 	case TIP_MAP_IDENTITY_NAMES: return TIP_ABI_PROCESSES;

@@ -139,6 +139,21 @@ static void put_work(json_t *s)
 	out_field(WIDTH, "quarantined", "%lld", get_int(s, "quarantined"));
 }
 
+/* Nothing at all while no entry selects by digest. */
+static void put_digests(json_t *s)
+{
+	json_t *d = json_object_get(s, "digests");
+	uint64_t kernel = get_count(d, "kernel"), read = get_count(d, "read"),
+		 remembered = get_count(d, "remembered"), refused = get_count(d, "refused");
+	char a[32], b[32], c[32];
+
+	if (kernel + read + remembered + refused == 0)
+		return;
+	out_field(WIDTH, "digests", "%s by the kernel, %s read, %s remembered, %s refused",
+		  out_count(kernel, a, sizeof(a)), out_count(read, b, sizeof(b)),
+		  out_count(remembered, c, sizeof(c)), out_count(refused, (char[32]){0}, 32));
+}
+
 /* Who was turned away by which limit, those with the most first. */
 static void put_limits(json_t *s)
 {
@@ -253,6 +268,7 @@ static int do_status(const struct cli_args *args)
 	put_cache(s);
 	out_heading("Work");
 	put_work(s);
+	put_digests(s);
 	out_heading("Turned away by limits");
 	put_limits(s);
 	out_heading("Kernel side");

@@ -30,6 +30,7 @@ enum kind {
 	K_MATCHING, /* bool: all */
 	K_SENSING,  /* enum tip_sensing_choice */
 	K_RECORDS,  /* enum tip_records_choice */
+	K_DIGEST,   /* enum tip_digest_choice */
 	K_REQUIRE,  /* capabilities */
 	K_SEAL,     /* enum tip_seal_mode */
 };
@@ -50,6 +51,7 @@ static const struct key {
 	{"state_dir", K_PATH, AT(state_dir)},
 	{"enforcement", K_BOOL, AT(enforcement)},
 	{"sensing", K_SENSING, AT(sensing)},
+	{"digest", K_DIGEST, AT(digest)},
 	{"log.level", K_LEVEL, AT(log_level)},
 	{"front.user", K_STRING, AT(front_user)},
 	{"scope.cgroups", K_CGROUPS, LIST(scope, nscope)},
@@ -271,7 +273,12 @@ static const char *const records_names[] = {
 	[TIP_RECORDS_KERNEL] = "kernel",
 	[TIP_RECORDS_USER] = "user",
 };
+static const char *const digest_names[] = {
+	[TIP_DIGEST_AUTO] = "auto",
+	[TIP_DIGEST_USER] = "user",
+};
 _Static_assert(sizeof(enum tip_seal_mode) == sizeof(unsigned int) &&
+		       sizeof(enum tip_digest_choice) == sizeof(unsigned int) &&
 		       sizeof(enum tip_sensing_choice) == sizeof(unsigned int) &&
 		       sizeof(enum tip_records_choice) == sizeof(unsigned int),
 	       "read_name() writes them as numbers");
@@ -313,6 +320,9 @@ static int read_value(struct reading *r, const struct key *k, const struct tip_y
 	case K_RECORDS:
 		return read_name(r, k, n, records_names, TIP_ARRAY_SIZE(records_names),
 				 "auto, kernel or user");
+	case K_DIGEST:
+		return read_name(r, k, n, digest_names, TIP_ARRAY_SIZE(digest_names),
+				 "auto or user");
 	case K_FORMAT: return read_choice(r, k, n, "text", "json");
 	case K_MATCHING: return read_choice(r, k, n, "first", "all");
 	default: return bad(r, n, k->path, "cannot be read");

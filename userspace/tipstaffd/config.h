@@ -25,6 +25,12 @@ enum tip_sensing_choice {
 	TIP_SENSING_ONLY_KERNEL,
 };
 
+/* Who hashes executables. */
+enum tip_digest_choice {
+	TIP_DIGEST_AUTO, /* the kernel (IMA) where it can */
+	TIP_DIGEST_USER,
+};
+
 /* The daemon's configuration: one YAML file. All strings live in `arena`. */
 struct tip_config {
 	struct tip_arena *arena;
@@ -37,6 +43,7 @@ struct tip_config {
 	enum tip_log_level log_level;
 	bool enforcement;
 	enum tip_sensing_choice sensing;
+	enum tip_digest_choice digest;
 	const char **scope; /* below the cgroup2 mount, "/..." */
 	size_t nscope;
 	const char **rules_files; /* files or folders */

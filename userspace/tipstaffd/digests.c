@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Digests of executables, while some entry selects by one. An exec waits for its digest before the
- * front hears of it: an answer without it would be an answer about somebody else.
+ * Digests of executables, while some entry selects by one. Where IMA works the kernel hashes what
+ * it executes, during the exec, and its word is there before the exec is told. Otherwise, and for
+ * what was executed when nobody asked, the daemon reads the file; then the exec waits for its
+ * digest before the front hears of it: an answer without it would be an answer about somebody else.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -42,13 +44,17 @@ static void on_done(void *ctx, uint64_t exec_id, const char *sha256, const char 
 		tip_front_send_exec(k, p);
 }
 
+static uint64_t limit(const struct tip_keeper *k)
+{
+	return (uint64_t)k->config->digest_mib << 20;
+}
+
 int tip_digests_open(struct tip_keeper *k, struct tip_error *err)
 {
 	const struct tip_digest_ops ops = {on_done, k};
 
 	k->digests.known = tip_map_new();
-	k->digests.digester =
-		tip_digester_new(k->base, (uint64_t)k->config->digest_mib << 20, &ops);
+	k->digests.digester = tip_digester_new(k->base, limit(k), &ops);
 	if (!k->digests.digester)
 		return tip_error_set(err, "cannot start the thread that hashes executables: %s",
 				     strerror(errno));
@@ -67,6 +73,11 @@ void tip_digests_entries(struct tip_keeper *k)
 	k->digests.wanted = false;
 	for (size_t i = 0; i < k->entries.count && !k->digests.wanted; i++)
 		k->digests.wanted = tip_entry_wants_digest(&k->entries.list[i]);
+}
+
+uint64_t tip_digests_limit(const struct tip_keeper *k)
+{
+	return k->digests.wanted ? limit(k) : 0;
 }
 
 void tip_digests_gone(struct tip_keeper *k, uint64_t exec_id)
@@ -121,6 +132,19 @@ static int open_executable(const struct tip_process *p, const char **why)
 	return -1;
 }
 
+/* The kernel's word, in hexadecimal. */
+static bool ask_kernel(struct tip_keeper *k, uint64_t exec_id, char sha256[TIP_DIGEST_TEXT])
+{
+	uint8_t raw[TIP_SHA256];
+
+	if (tip_sensor_digest(k->sensor, exec_id, raw) < 0)
+		return false;
+	for (size_t i = 0; i < sizeof(raw); i++)
+		snprintf(sha256 + 2 * i, 3, "%02x", raw[i]);
+	k->digests.by_kernel++;
+	return true;
+}
+
 const char *tip_digests_of(struct tip_keeper *k, const struct tip_process *p)
 {
 	struct known *known;
@@ -134,6 +158,10 @@ const char *tip_digests_of(struct tip_keeper *k, const struct tip_process *p)
 		return known->answered ? known->sha256 : NULL;
 	known = tip_alloc(sizeof(*known));
 	tip_map_putu(k->digests.known, p->exec_id, known);
+	if (ask_kernel(k, p->exec_id, known->sha256)) {
+		known->answered = true;
+		return known->sha256;
+	}
 	fd = open_executable(p, &why);
 	if (fd < 0) {
 		known->answered = true;
@@ -143,4 +171,36 @@ const char *tip_digests_of(struct tip_keeper *k, const struct tip_process *p)
 	known->answered = tip_digester_ask(k->digests.digester, fd, p->exec_id, known->sha256);
 	close(fd);
 	return known->answered ? known->sha256 : NULL;
+}
+
+json_t *tip_digests_tier(const struct tip_keeper *k)
+{
+	const bool kernel = tip_sensor_hashes(k->sensor);
+	const char *why = k->config->digest == TIP_DIGEST_USER ? "digest: user in the configuration"
+							       : k->caps[TIP_CAP_IMA].detail;
+	char detail[256];
+
+	if (!k->digests.wanted)
+		snprintf(detail, sizeof(detail),
+			 "no entry selects by unix:sha256: nothing is hashed");
+	else if (kernel)
+		snprintf(detail, sizeof(detail),
+			 "hashed by the kernel during the exec; by the daemon what was executed "
+			 "before");
+	else
+		snprintf(detail, sizeof(detail),
+			 "read once by the daemon, off the event thread; IMA: %s", why);
+	return json_pack("{s:s, s:s, s:s}", "concern", "executable digest", "tier",
+			 kernel ? "ima" : "sha256", "detail", detail);
+}
+
+json_t *tip_digests_counts(struct tip_keeper *k)
+{
+	struct tip_digest_stats s;
+
+	tip_digester_stats(k->digests.digester, &s);
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "kernel",
+			 (json_int_t)k->digests.by_kernel, "read", (json_int_t)s.hashed,
+			 "remembered", (json_int_t)s.remembered, "refused", (json_int_t)s.refused,
+			 "bytes_read", (json_int_t)s.bytes, "waiting", (json_int_t)s.waiting);
 }

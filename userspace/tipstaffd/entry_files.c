@@ -105,7 +105,8 @@ static int install(struct tip_keeper *k, const struct tip_buf *cli, const struct
 	k->entries = e;
 	e = (struct tip_keeper_entries){0};
 	tip_digests_entries(k);
-	if (k->sensor && tip_sensor_entries_changed(k->sensor, !k->digests.wanted))
+	if (k->sensor &&
+	    tip_sensor_entries_changed(k->sensor, !k->digests.wanted, tip_digests_limit(k)))
 		tip_warn("identity", "cannot tell the kernel that entries have changed");
 	tip_front_send_entries(k);
 	/* Also forks that inherited their identity, of which the front knows nothing, are asked for

@@ -369,6 +369,7 @@ static int open_sensor(struct tip_keeper *k, struct tip_error *err)
 		.lifecycle_ring = c->lifecycle_ring,
 		.activity_ring = c->activity_ring,
 		.lsm = tip_keeper_tier(k) == TIP_GUARD_LSM,
+		.digests = c->digest != TIP_DIGEST_USER && k->caps[TIP_CAP_IMA].works,
 		.enforce = c->enforcement,
 		.traffic = k->traffic.on,
 		.veth_stop = c->traffic_veth_stop,

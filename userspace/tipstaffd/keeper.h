@@ -61,6 +61,7 @@ struct tip_keeper_digests {
 	struct tip_digester *digester;
 	struct tip_map *known; /* exec id -> what is known */
 	bool wanted;           /* some entry selects by digest */
+	uint64_t by_kernel;    /* how many answers came from there */
 };
 
 struct tip_conn {
@@ -262,7 +263,12 @@ json_t *tip_cache_status(const struct tip_keeper *k);
 int tip_digests_open(struct tip_keeper *k, struct tip_error *err);
 void tip_digests_close(struct tip_keeper *k);
 void tip_digests_entries(struct tip_keeper *k); /* other entries are in force */
+/* Bytes of the largest executable that is hashed, 0: no entry asks. */
+uint64_t tip_digests_limit(const struct tip_keeper *k);
 void tip_digests_gone(struct tip_keeper *k, uint64_t exec_id);
+/* For `status`: the tier, and how many digests came from where. New references. */
+json_t *tip_digests_tier(const struct tip_keeper *k);
+json_t *tip_digests_counts(struct tip_keeper *k);
 /*
  * The SHA-256 of what `p` executes, valid until its exec is over; "" if no entry asks for it or it
  * has none. NULL: not yet; then tip_front_send_exec() is called again by itself.

@@ -85,9 +85,7 @@ static json_t *tiers(const struct tip_keeper *k)
 			 k->config->traffic ? "cgroup2 is mounted nowhere"
 					    : "traffic.files is not in the configuration");
 	}
-	add_tier(list, "executable digest", "sha256",
-		 k->digests.wanted ? "read once by the daemon, off the event thread"
-				   : "no entry selects by unix:sha256: nothing is read");
+	json_array_append_new(list, tip_digests_tier(k));
 	return list;
 }
 
@@ -115,6 +113,8 @@ static json_t *counters(const struct tip_sensor_stats *s)
 		[TIP_CTR_PLAIN_STOPPED] = "plain_stopped",
 		[TIP_CTR_VETH_STOPPED] = "veth_stopped",
 		[TIP_CTR_EXEC_CACHED] = "exec_cached",
+		[TIP_CTR_DIGEST_HASHED] = "digest_hashed",
+		[TIP_CTR_DIGEST_REMEMBERED] = "digest_remembered",
 	};
 	json_t *o = json_object();
 
@@ -213,6 +213,7 @@ TIP_METHOD(tip_method_status)
 	json_object_set_new(o, "events", counters(&s));
 	json_object_set_new(o, "processes", process_counts(k));
 	json_object_set_new(o, "identity", identity_counts(k));
+	json_object_set_new(o, "digests", tip_digests_counts(k));
 	json_object_set_new(o, "relays", tip_relays_stats(k));
 	json_object_set_new(o, "limits", tip_quota_json(k));
 	json_object_set_new(o, "quarantined",

@@ -35,6 +35,7 @@ static void defaults_are_what_the_manual_says(void **state)
 	assert_int_equal(c->nrequire, 0);
 	assert_int_equal(c->seal, TIP_SEAL_AUTO);
 	assert_int_equal(c->sensing, TIP_SENSING_AUTO);
+	assert_int_equal(c->digest, TIP_DIGEST_AUTO);
 	assert_string_equal(c->seal_tcti, "");
 	assert_false(c->traffic);
 	assert_int_equal(c->traffic_port, 15049);
@@ -93,6 +94,7 @@ static void every_key_arrives(void **state)
 				     "state_dir: /s\n"
 				     "enforcement: off\n"
 				     "sensing: kernel\n"
+				     "digest: user\n"
 				     "log: {level: debug}\n"
 				     "front: {user: daemon}\n"
 				     "scope: {cgroups: [/a, /b/c]}\n"
@@ -122,6 +124,7 @@ static void every_key_arrives(void **state)
 	assert_string_equal(c->state_dir, "/s");
 	assert_false(c->enforcement);
 	assert_int_equal(c->sensing, TIP_SENSING_ONLY_KERNEL);
+	assert_int_equal(c->digest, TIP_DIGEST_USER);
 	assert_int_equal(c->log_level, TIP_LOG_DEBUG);
 	assert_string_equal(c->front_user, "daemon");
 	assert_int_equal(c->nscope, 2);
@@ -170,6 +173,7 @@ static void mistakes_are_told_with_their_place(void **state)
 		{"trust_domain: a\nalerts:\n  stdout: 7\n", 3, 11, "must be true or false"},
 		{"trust_domain: a\ncache: {seal: yes}\n", 2, 15, "credential"},
 		{"trust_domain: a\nsensing: fexit\n", 2, 10, "auto, syscalls or kernel"},
+		{"trust_domain: a\ndigest: kernel\n", 2, 9, "auto or user"},
 		{"trust_domain: a\nalerts: [x]\n", 2, 9, "keys and values"},
 		{"trust_domain: a\nrun_dir: run\n", 2, 10, "absolute"},
 		{"trust_domain: a\nrules: {files: /x}\n", 2, 16, "a list is wanted"},
