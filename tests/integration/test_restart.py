@@ -110,7 +110,9 @@ def test_what_is_kept(managed):
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGKILL], ids=["term", "kill"])
 def test_the_sockets_are_always_there(world, managed, signum):
-    """No connect() fails; who is in the middle of a call may have to call again, once for each restart."""
+    """No connect() fails; who is in the middle of a call may have to call again, once for each restart. A front outlives its
+    killed keeper for a moment, and may take one more call that it does not answer."""
+    cut = RESTARTS * (2 if signum == signal.SIGKILL else 1)
     d = managed.daemon
 
     def fetch():
@@ -137,8 +139,8 @@ def test_the_sockets_are_always_there(world, managed, signum):
     for load in loads:
         assert not load.trouble, load.trouble[:3]
     served, _, answered = (load.results for load in loads)
-    assert served.count(0) >= RESTARTS and len(served) - served.count(0) <= RESTARTS
-    assert answered.count(True) >= RESTARTS and answered.count(False) <= RESTARTS
+    assert served.count(0) >= RESTARTS and len(served) - served.count(0) <= cut
+    assert answered.count(True) >= RESTARTS and answered.count(False) <= cut
 
 
 @pytest.fixture(scope="module")

@@ -177,12 +177,13 @@ static void test_empty_records(void **state)
 	app_gets(&g, "onetwo");
 	/*
 	 * Half a KeyUpdate holds nobody's data up once the rest is here. The kernel takes a record
-	 * that begins like one for a whole one.
+	 * that begins like one for a whole one; where keys can be replaced it waits for the next.
 	 */
 	if (over_kernel()) {
 		forge(&g, 4, 22, "\x18\x00", 2, 0);
 		stage_run(&g, 10);
-		forge(&g, 5, 22, "\x00\x01\x00", 3, 0);
+		if (!can_rekey())
+			forge(&g, 5, 22, "\x00\x01\x00", 3, 0);
 		app_is_reset(&g, can_rekey() ? TIP_MTLS_BAD_RECORD : TIP_MTLS_KEY_UPDATE);
 		stage_close(&g);
 		return;
