@@ -7,12 +7,12 @@ import signal
 import time
 
 import pytest
-from conftest import UID, entry, spiffe
+from conftest import UID, entry, resolved, spiffe
 from world import until
 
 pytestmark = pytest.mark.kernel
 
-# Fills the process table with children, then connects from one that found no place. argv: children, address, port
+# Told to, fills the process table with children, then connects from one that found no place. argv: children, address, port
 FILL = """
 import errno, os, signal, socket, sys, time
 def attempt():
@@ -21,7 +21,7 @@ def attempt():
         return "connected"
     except OSError as err:
         return errno.errorcode[err.errno]
-time.sleep(0.5)
+input()
 children = []
 for _ in range(int(sys.argv[1])):
     pid = os.fork()
@@ -64,10 +64,10 @@ os.wait()
 time.sleep(1.5)
 """
 
-# Sends datagrams for some seconds. argv: seconds
+# Told to, sends datagrams for some seconds. argv: seconds
 TRY = """
 import socket, sys, time
-time.sleep(0.5)
+input()
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 end, refused = time.monotonic() + float(sys.argv[1]), 0
 while time.monotonic() < end:
@@ -106,25 +106,31 @@ def python(world, code, *args, **kwargs):
 
 
 @pytest.fixture
-def quarantine(daemon):
-    daemon.cli("quarantine", spiffe("frontend"), "--reason", "test")
-    yield
+def quarantined(world, daemon):
+    """Runs a program under an identity that is quarantined meanwhile: afterwards BPF LSM would refuse its exec."""
+    def run(code, *args):
+        p = python(world, code, *args, cgroup="frontend", uid=UID["frontend"], stdin="pipe")
+        resolved(daemon, p.pid)
+        daemon.cli("quarantine", spiffe("frontend"), "--reason", "test")
+        p.send("go")
+        return p
+
+    yield run
     daemon.cli("release", spiffe("frontend"))
 
 
-def test_a_full_table_is_no_way_out(world, daemon, quarantine, listener):
+def test_a_full_table_is_no_way_out(daemon, quarantined, listener):
     before = daemon.status()["events"]["procs_full"]
-    p = python(world, FILL, 1100, *listener, cgroup="frontend", uid=UID["frontend"])
+    p = quarantined(FILL, 1100, *listener)
     p.wait(60)
     assert daemon.status()["events"]["procs_full"] > before, "the table did not become full: " + p.text()
     assert p.text().split() == ["parent", "EPERM", "child", "EPERM"]
 
 
-def test_refusals_do_not_drown_other_alerts(world, daemon, quarantine):
+def test_refusals_do_not_drown_other_alerts(world, daemon, quarantined):
     mark = daemon.alerts_mark()
     marked = world.file("marked", text="x", mode=0o644)
-    p = python(world, TRY, 3, cgroup="frontend", uid=UID["frontend"])
-    time.sleep(1)
+    p = quarantined(TRY, 3)
     for _ in range(10):
         world.spawn(["/bin/cat", marked], cgroup="backend", uid=UID["backend"]).wait()
         time.sleep(0.1)
