@@ -10,11 +10,11 @@ VM_NAME = vm-test-$(KERNEL)
 # `make test` takes one of these by the commit. By the last digit of its name, because a shallow clone cannot count commits;
 # sudo's root may read the clone of another.
 VM_TURN := $(shell case $$(git -c safe.directory='*' rev-parse HEAD 2>/dev/null) in \
-	(*[13579bdf]) echo vm-7 ;; (*) echo vm-6.1 vm-tools ;; esac)
+	(*[13579bdf]) echo vm-7 vm-service ;; (*) echo vm-6.1 vm-tools ;; esac)
 
 .PHONY: bench-vm demo-vm vm-needs vm-service vm-test vm-tools vm-6.1 vm-6.12 vm-7
 # Built before anything else in `make test`: two runs of make must not build the same at once.
-vm-needs: all attacks next $(filter $(BUILD)/unit/mtls/%,$(UNIT_BIN))
+vm-needs: all man attacks next $(filter $(BUILD)/unit/mtls/%,$(UNIT_BIN))
 vm-test: ## smoke and integration tests under a stock Debian kernel, emulated: KERNEL=6.1, 6.12 or 7 (root)
 	@BUILD=$(BUILD) tools/install-deps test
 	@+$(MAKE) --no-print-directory $(PARALLEL) vm-needs
