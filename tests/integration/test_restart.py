@@ -155,7 +155,8 @@ def relayed(world, managed):
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGKILL], ids=["term", "kill"])
 def test_connects_wait_for_the_next_daemon(managed, relayed, signum):
-    """connect() through mTLS never fails; what was open ends with a reset, and only that."""
+    """connect() through mTLS is never refused; what was open ends with a reset, and only that. It was open when the kernel had
+    answered its SYN: who is woken late finds that reset in connect() itself."""
 
     def dial():
         return relayed.dial("echo", 1000, timeout=60)
@@ -164,9 +165,9 @@ def test_connects_wait_for_the_next_daemon(managed, relayed, signum):
     restarts(managed, loads, signum)
     for load in loads:
         assert not load.trouble, load.trouble[:3]
-        refused = [a.errno for a in load.results if a.errno != "ok"]
+        refused = [a.errno for a in load.results if a.errno not in ("ok", "ECONNRESET")]
         assert not refused, f"{refused} of {len(load.results)}"
-        cut = [a.steps for a in load.results if a.steps and a.end != "ok"]
+        cut = [a for a in load.results if a.errno != "ok" or (a.steps and a.end != "ok")]
         assert len(cut) <= RESTARTS and len(load.results) - len(cut) >= RESTARTS
     assert {n.split("-")[0] for n in managed.names()} == {"workload", "control", "worker", "queue"}
 
