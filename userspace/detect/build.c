@@ -130,7 +130,7 @@ static void index_rules(struct tip_rules *set)
 		set->by_code[c] =
 			tip_arena_alloc(set->arena, (set->count + 1) * sizeof(*set->by_code[c]));
 		for (size_t i = 0; i < set->count; i++)
-			if (set->rules[i].info.enabled && (set->rules[i].codes & 1u << c))
+			if (set->rules[i].info.enabled && (set->rules[i].codes & TIP_CODE_BIT(c)))
 				set->by_code[c][set->nby_code[c]++] = (uint32_t)i;
 	}
 	for (size_t i = 0; i < set->count; i++)

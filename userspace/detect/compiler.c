@@ -13,7 +13,7 @@
 
 /* For which events an expression may be true, and for which it may be false. */
 struct reach {
-	uint32_t yes, no;
+	tip_codes yes, no;
 	struct tip_event_set yes_names, no_names;
 };
 
@@ -76,7 +76,7 @@ static void event_test(struct tip_test *t, struct tip_event_set *names)
 {
 	struct tip_scratch scratch = {0};
 	struct tip_test_env env = {.scratch = &scratch};
-	uint32_t hit = 0, miss = 0;
+	tip_codes hit = 0, miss = 0;
 
 	memset(names, 0, sizeof(*names));
 	env.match = pcre2_match_context_create(NULL);

@@ -101,24 +101,26 @@ static bool is_equality(const struct tip_ast *n)
  * kernel would act on calls that the condition leaves alone.
  */
 static const struct {
-	uint32_t may, must; /* 1 << TIP_CODE_* */
+	tip_codes may, must;
 	uint32_t acts;
 	const char *write;
 } kinds[] = {
-	{TIP_CODES_OPEN, 1u << TIP_CODE_OPEN | 1u << TIP_CODE_OPENAT | 1u << TIP_CODE_OPENAT2,
+	{TIP_CODES_OPEN,
+	 TIP_CODE_BIT(TIP_CODE_OPEN) | TIP_CODE_BIT(TIP_CODE_OPENAT) |
+		 TIP_CODE_BIT(TIP_CODE_OPENAT2),
 	 ACTS_OPEN,
 	 "every kind of open is checked alike; write 'evt.type in (open, openat, openat2)'"},
 	{TIP_CODES_EXEC, TIP_CODES_EXEC, ACTS_EXEC,
 	 "both kinds of exec are checked alike; write 'evt.type in (execve, execveat)'"},
-	{1u << TIP_CODE_CONNECT, 1u << TIP_CODE_CONNECT, ACTS_CONNECT, ""},
-	{1u << TIP_CODE_BIND, 1u << TIP_CODE_BIND, ACTS_BIND, ""},
+	{TIP_CODE_BIT(TIP_CODE_CONNECT), TIP_CODE_BIT(TIP_CODE_CONNECT), ACTS_CONNECT, ""},
+	{TIP_CODE_BIT(TIP_CODE_BIND), TIP_CODE_BIT(TIP_CODE_BIND), ACTS_BIND, ""},
 };
 
 static int type_term(struct enforce *e, const struct term *t)
 {
 	const struct tip_ast *n = t->check;
 	bool other = false; /* an event that is of no kind */
-	uint32_t codes = 0;
+	tip_codes codes = 0;
 	size_t kind = 0;
 
 	if (e->type)
@@ -127,7 +129,7 @@ static int type_term(struct enforce *e, const struct term *t)
 		return refuse(e, n, "name the acts: 'evt.type in (...)', or 'evt.type = ...'");
 	for (size_t i = 0; i < n->nvalues; i++) {
 		int number = tip_event_number(n->values[i].s);
-		uint32_t code = number < 0 ? 0 : tip_event_codes(number);
+		tip_codes code = number < 0 ? 0 : tip_event_codes(number);
 
 		codes |= code;
 		other = other || !code;

@@ -81,11 +81,11 @@ int tip_event_number(const char *name)
 	return -1;
 }
 
-uint32_t tip_event_codes(int number)
+tip_codes tip_event_codes(int number)
 {
 	for (size_t i = 0; i < TIP_ARRAY_SIZE(coded); i++)
 		if (strcmp(coded[i].name, event_names[number]) == 0)
-			return 1u << coded[i].code;
+			return TIP_CODE_BIT(coded[i].code);
 	return 0;
 }
 
@@ -161,7 +161,7 @@ const char *tip_code_name(enum tip_code code)
 	return "";
 }
 
-uint64_t tip_codes_to_events(uint32_t codes)
+uint64_t tip_codes_to_events(tip_codes codes)
 {
 	static const uint64_t events[TIP_CODE_MAX] = {
 		[TIP_CODE_OPEN] = 1ull << TIP_EV_OPEN,
@@ -197,7 +197,7 @@ uint64_t tip_codes_to_events(uint32_t codes)
 	uint64_t mask = 0;
 
 	for (int i = 0; i < TIP_CODE_MAX; i++)
-		if (codes & 1u << i)
+		if (codes & TIP_CODE_BIT(i))
 			mask |= events[i];
 	return mask;
 }

@@ -43,26 +43,36 @@ enum tip_code {
 	TIP_CODE_PKEY_MPROTECT,
 	TIP_CODE_MAX
 };
-#define TIP_CODES_ALL  ((1u << TIP_CODE_MAX) - 1)
-#define TIP_CODES_OPEN 0x001fu
-#define TIP_CODES_EXEC (1u << TIP_CODE_EXECVE | 1u << TIP_CODE_EXECVEAT)
-#define TIP_CODES_CRED (1u << TIP_CODE_SETUID | 1u << TIP_CODE_SETGID)
-#define TIP_CODES_SOCK                                                                             \
-	(1u << TIP_CODE_CONNECT | 1u << TIP_CODE_ACCEPT | 1u << TIP_CODE_BIND |                    \
-	 1u << TIP_CODE_LISTEN)
 
-#define TIP_CODES_SIGNAL (1u << TIP_CODE_KILL | 1u << TIP_CODE_TKILL | 1u << TIP_CODE_TGKILL)
+/* A set of events by their codes: there are more than 64 of them. */
+__extension__ typedef unsigned __int128 tip_codes;
+#define TIP_CODE_BIT(code) ((tip_codes)1 << (code))
+_Static_assert(TIP_CODE_MAX < 128, "widen tip_codes");
+
+#define TIP_CODES_ALL (TIP_CODE_BIT(TIP_CODE_MAX) - 1)
+#define TIP_CODES_OPEN                                                                             \
+	(TIP_CODE_BIT(TIP_CODE_OPEN) | TIP_CODE_BIT(TIP_CODE_OPENAT) |                             \
+	 TIP_CODE_BIT(TIP_CODE_OPENAT2) | TIP_CODE_BIT(TIP_CODE_CREAT) |                           \
+	 TIP_CODE_BIT(TIP_CODE_OPEN_BY_HANDLE_AT))
+#define TIP_CODES_EXEC (TIP_CODE_BIT(TIP_CODE_EXECVE) | TIP_CODE_BIT(TIP_CODE_EXECVEAT))
+#define TIP_CODES_CRED (TIP_CODE_BIT(TIP_CODE_SETUID) | TIP_CODE_BIT(TIP_CODE_SETGID))
+#define TIP_CODES_SOCK                                                                             \
+	(TIP_CODE_BIT(TIP_CODE_CONNECT) | TIP_CODE_BIT(TIP_CODE_ACCEPT) |                          \
+	 TIP_CODE_BIT(TIP_CODE_BIND) | TIP_CODE_BIT(TIP_CODE_LISTEN))
+
+#define TIP_CODES_SIGNAL                                                                           \
+	(TIP_CODE_BIT(TIP_CODE_KILL) | TIP_CODE_BIT(TIP_CODE_TKILL) | TIP_CODE_BIT(TIP_CODE_TGKILL))
 #define TIP_CODES_MOUNT                                                                            \
-	(1u << TIP_CODE_MOUNT | 1u << TIP_CODE_UMOUNT | 1u << TIP_CODE_UMOUNT2 |                   \
-	 1u << TIP_CODE_MOVE_MOUNT)
-#define TIP_CODES_MODULE   (1u << TIP_CODE_INIT_MODULE | 1u << TIP_CODE_FINIT_MODULE)
-#define TIP_CODES_MPROTECT (1u << TIP_CODE_MPROTECT | 1u << TIP_CODE_PKEY_MPROTECT)
-#define TIP_CODES_MMAP     (1u << TIP_CODE_MMAP | TIP_CODES_MPROTECT)
+	(TIP_CODE_BIT(TIP_CODE_MOUNT) | TIP_CODE_BIT(TIP_CODE_UMOUNT) |                            \
+	 TIP_CODE_BIT(TIP_CODE_UMOUNT2) | TIP_CODE_BIT(TIP_CODE_MOVE_MOUNT))
+#define TIP_CODES_MODULE   (TIP_CODE_BIT(TIP_CODE_INIT_MODULE) | TIP_CODE_BIT(TIP_CODE_FINIT_MODULE))
+#define TIP_CODES_MPROTECT (TIP_CODE_BIT(TIP_CODE_MPROTECT) | TIP_CODE_BIT(TIP_CODE_PKEY_MPROTECT))
+#define TIP_CODES_MMAP     (TIP_CODE_BIT(TIP_CODE_MMAP) | TIP_CODES_MPROTECT)
 #define TIP_CODES_CALL                                                                             \
-	(TIP_CODES_SIGNAL | 1u << TIP_CODE_PTRACE | TIP_CODES_MOUNT | TIP_CODES_MODULE |           \
+	(TIP_CODES_SIGNAL | TIP_CODE_BIT(TIP_CODE_PTRACE) | TIP_CODES_MOUNT | TIP_CODES_MODULE |   \
 	 TIP_CODES_MMAP)
 /* Calls with a descriptor of a file. */
-#define TIP_CODES_FILE (1u << TIP_CODE_FINIT_MODULE | 1u << TIP_CODE_MMAP)
+#define TIP_CODES_FILE (TIP_CODE_BIT(TIP_CODE_FINIT_MODULE) | TIP_CODE_BIT(TIP_CODE_MMAP))
 
 /* Event names of the language, by number. */
 #define TIP_EVENT_NAMES_MAX 640
@@ -70,8 +80,8 @@ int tip_event_name_count(void);
 const char *tip_event_name(int number);
 /* The number of a name, -1: not known. */
 int tip_event_number(const char *name);
-/* Codes (1 << TIP_CODE_*) that answer to the name. */
-uint32_t tip_event_codes(int number);
+/* The codes that answer to the name. */
+tip_codes tip_event_codes(int number);
 
 struct tip_event_set {
 	uint64_t w[TIP_EVENT_NAMES_MAX / 64];
@@ -83,6 +93,6 @@ enum tip_code tip_event_code(const struct tip_event *ev);
 /* The name under which an event of that code is shown. */
 const char *tip_code_name(enum tip_code code);
 /* Bits 1 << TIP_EV_* of the records that may carry one of the codes. */
-uint64_t tip_codes_to_events(uint32_t codes);
+uint64_t tip_codes_to_events(tip_codes codes);
 
 #endif

@@ -31,7 +31,7 @@ struct tip_field {
 	const char *name;
 	enum tip_type type;
 	enum tip_field_arg arg;
-	uint32_t codes;     /* events that can have it, 1 << TIP_CODE_* */
+	tip_codes codes;    /* events that can have it */
 	tip_extract_fn get; /* NULL: known to the language, no source for it yet: always unset */
 	uint32_t a, b;      /* for `get`: what a family of fields shares one function with */
 	const char *desc;
@@ -123,7 +123,7 @@ void tip_extract_fd_name(struct tip_extract *x, struct tip_value *out);
 const char *tip_errno_name(int64_t ret);
 
 /* evt.arg.NAME: its type, and whether any event of the language has such an argument. */
-bool tip_event_arg_known(const char *name, enum tip_type *type, uint32_t *codes);
+bool tip_event_arg_known(const char *name, enum tip_type *type, tip_codes *codes);
 /* `raw`: evt.rawarg, where a number has a name too. */
 void tip_extract_event_arg(struct tip_extract *x, const char *name, bool raw,
 			   struct tip_value *out);

@@ -79,7 +79,7 @@ static int parse_index(const char *arg, int64_t *index)
 static int find_event_arg(const struct tip_field *f, struct tip_field_ref *ref, char *why,
 			  size_t size)
 {
-	uint32_t codes;
+	tip_codes codes;
 
 	if (ref->index < 0 && !tip_event_arg_known(ref->arg, &ref->type, &codes)) {
 		snprintf(why, size, "no event has an argument '%s' (in %s)", ref->arg, f->name);

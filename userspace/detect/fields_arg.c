@@ -41,7 +41,7 @@ static const char *const arg_names[] = {
 };
 /* clang-format on */
 
-bool tip_event_arg_known(const char *name, enum tip_type *type, uint32_t *codes)
+bool tip_event_arg_known(const char *name, enum tip_type *type, tip_codes *codes)
 {
 	*type = TIP_T_STRING;
 	*codes = TIP_CODES_ALL;
@@ -125,11 +125,11 @@ static void descriptor(struct tip_extract *x, struct tip_value *out)
 	struct tip_value name = {0};
 	char kind = 'f';
 
-	if (x->in->ev->hdr->ret < 0 && TIP_CODES_OPEN & 1u << x->code) {
+	if (x->in->ev->hdr->ret < 0 && TIP_CODES_OPEN & TIP_CODE_BIT(x->code)) {
 		result(x, out);
 		return;
 	}
-	if (TIP_CODES_SOCK & 1u << x->code)
+	if (TIP_CODES_SOCK & TIP_CODE_BIT(x->code))
 		kind = x->in->ev->sock.data->family == AF_INET    ? '4'
 		       : x->in->ev->sock.data->family == AF_INET6 ? '6'
 								  : 'u';
@@ -218,11 +218,11 @@ enum what {
 	A_CORE,
 };
 
-#define BIT(c)     (1u << TIP_CODE_##c)
+#define BIT(c)     TIP_CODE_BIT(TIP_CODE_##c)
 #define OPEN_NAMED (TIP_CODES_OPEN & ~BIT(OPEN_BY_HANDLE_AT))
 static const struct {
 	const char *name;
-	uint32_t codes;
+	tip_codes codes;
 	enum what what;
 } args[] = {
 	{"res",
@@ -367,11 +367,11 @@ static void extract(struct tip_extract *x, enum what what, struct tip_value *out
 		return;
 	default: break;
 	}
-	if (TIP_CODES_OPEN & 1u << x->code)
+	if (TIP_CODES_OPEN & TIP_CODE_BIT(x->code))
 		open_arg(x, what, out);
 	else if (x->code == TIP_CODE_PROCEXIT)
 		exit_arg(x, what, out);
-	else if (TIP_CODES_EXEC & 1u << x->code)
+	else if (TIP_CODES_EXEC & TIP_CODE_BIT(x->code))
 		exec_arg(x, what, out);
 	if (!out->set)
 		process_arg(x, what, out);
@@ -379,12 +379,12 @@ static void extract(struct tip_extract *x, enum what what, struct tip_value *out
 
 void tip_extract_event_arg(struct tip_extract *x, const char *name, bool raw, struct tip_value *out)
 {
-	if (TIP_CODES_CALL & 1u << x->code) {
+	if (TIP_CODES_CALL & TIP_CODE_BIT(x->code)) {
 		tip_extract_call_arg(x, name, raw, out);
 		return;
 	}
 	for (size_t i = 0; i < TIP_ARRAY_SIZE(args); i++) {
-		if (!(args[i].codes & 1u << x->code) || strcmp(args[i].name, name) != 0)
+		if (!(args[i].codes & TIP_CODE_BIT(x->code)) || strcmp(args[i].name, name) != 0)
 			continue;
 		extract(x, args[i].what, out);
 		return;
@@ -397,12 +397,12 @@ void tip_extract_event_args(struct tip_extract *x, struct tip_value *out)
 	size_t size = 1, n = 0;
 	char *s;
 
-	if (TIP_CODES_CALL & 1u << x->code) {
+	if (TIP_CODES_CALL & TIP_CODE_BIT(x->code)) {
 		tip_extract_call_args(x, out);
 		return;
 	}
 	for (size_t i = 0; i < TIP_ARRAY_SIZE(args); i++) {
-		if (!(args[i].codes & 1u << x->code))
+		if (!(args[i].codes & TIP_CODE_BIT(x->code)))
 			continue;
 		extract(x, args[i].what, &v[i]);
 		if (v[i].set)

@@ -32,11 +32,11 @@ enum kind {
 	K_TEXT,
 };
 
-#define BIT(c) (1u << TIP_CODE_##c)
+#define BIT(c) TIP_CODE_BIT(TIP_CODE_##c)
 
 /* Which call has which argument, in the order of the language. `n`: of args[] or text[]. */
 static const struct {
-	uint32_t codes;
+	tip_codes codes;
 	const char *name;
 	enum kind kind;
 	int n;
@@ -295,7 +295,7 @@ static void extract(struct tip_extract *x, size_t i, bool raw, struct tip_value 
 void tip_extract_call_arg(struct tip_extract *x, const char *name, bool raw, struct tip_value *out)
 {
 	for (size_t i = 0; i < TIP_ARRAY_SIZE(args); i++) {
-		if (!(args[i].codes & 1u << x->code) || strcmp(args[i].name, name) != 0)
+		if (!(args[i].codes & TIP_CODE_BIT(x->code)) || strcmp(args[i].name, name) != 0)
 			continue;
 		extract(x, i, raw, out);
 		return;
@@ -309,7 +309,7 @@ void tip_extract_call_args(struct tip_extract *x, struct tip_value *out)
 	char *s;
 
 	for (size_t i = 0; i < TIP_ARRAY_SIZE(args); i++) {
-		if (!(args[i].codes & 1u << x->code))
+		if (!(args[i].codes & TIP_CODE_BIT(x->code)))
 			continue;
 		extract(x, i, false, &v[i]);
 		size += strlen(args[i].name) + v[i].str.len + 2;

@@ -82,13 +82,13 @@ static void evt_type_is(struct tip_extract *x, const struct tip_field_ref *ref,
 {
 	int number = tip_event_number(ref->arg);
 
-	tip_value_int(out, number >= 0 && (tip_event_codes(number) & 1u << x->code));
+	tip_value_int(out, number >= 0 && (tip_event_codes(number) & TIP_CODE_BIT(x->code)));
 }
 
 static void evt_category(struct tip_extract *x, const struct tip_field_ref *ref,
 			 struct tip_value *out)
 {
-	uint32_t bit = 1u << x->code;
+	tip_codes bit = TIP_CODE_BIT(x->code);
 
 	tip_value_str(out, bit & (TIP_CODES_OPEN | TIP_CODES_MOUNT) ? "file"
 			   : bit & TIP_CODES_SOCK                   ? "net"
@@ -137,7 +137,7 @@ static void evt_is_open(struct tip_extract *x, const struct tip_field_ref *ref,
 	unsigned int access;
 
 	/* asked of another event, the answer is no rather than nothing */
-	if (!(TIP_CODES_OPEN & 1u << x->code)) {
+	if (!(TIP_CODES_OPEN & TIP_CODE_BIT(x->code))) {
 		tip_value_int(out, 0);
 		return;
 	}

@@ -21,12 +21,12 @@
 
 static bool is_open(const struct tip_extract *x)
 {
-	return OPEN & 1u << x->code;
+	return OPEN & TIP_CODE_BIT(x->code);
 }
 
 static bool is_sock(const struct tip_extract *x)
 {
-	return SOCK & 1u << x->code;
+	return SOCK & TIP_CODE_BIT(x->code);
 }
 
 /* A call with a descriptor of a file: where its path stands, NULL: there is none. */
@@ -34,7 +34,8 @@ static const char *call_path(const struct tip_extract *x)
 {
 	const struct tip_event *ev = x->in->ev;
 
-	return (TIP_CODES_FILE & 1u << x->code) && ev->call.data->ino ? ev->call.text[1] : NULL;
+	return (TIP_CODES_FILE & TIP_CODE_BIT(x->code)) && ev->call.data->ino ? ev->call.text[1]
+									      : NULL;
 }
 
 static const struct tip_ev_sock *sock(const struct tip_extract *x)

@@ -87,7 +87,7 @@ const struct tip_value *tip_matcher_value(struct tip_matcher *m, uint32_t slot)
 		return &c->value;
 	c->event = m->event;
 	c->value = (struct tip_value){0};
-	if (ref->field->get && (ref->field->codes & 1u << m->x.code))
+	if (ref->field->get && (ref->field->codes & TIP_CODE_BIT(m->x.code)))
 		ref->field->get(&m->x, ref, &c->value);
 	return &c->value;
 }
@@ -107,7 +107,7 @@ static bool run(const struct tip_program *p, struct tip_matcher *m)
 		bool yes;
 
 		if (t->on_codes)
-			yes = t->codes & 1u << m->x.code;
+			yes = t->codes & TIP_CODE_BIT(m->x.code);
 		else
 			yes = tip_test_value(t, tip_matcher_value(m, t->slot), &m->env);
 		at = yes ? t->yes : t->no;

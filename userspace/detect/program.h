@@ -42,7 +42,7 @@ struct tip_test {
 	enum tip_type type;
 	enum tip_modifier modifier;
 	bool on_codes; /* evt.type: decided by `codes` alone */
-	uint32_t codes;
+	tip_codes codes;
 	uint32_t slot; /* of the field */
 	uint32_t yes, no;
 	struct tip_operand *values;
@@ -96,7 +96,7 @@ struct tip_rule {
 	struct tip_program program;
 	struct tip_template output;
 	struct tip_enforce_spec *enforce;
-	uint32_t codes; /* 1 << TIP_CODE_*: events that it can match */
+	tip_codes codes; /* events that it can match */
 };
 
 struct tip_rules {
@@ -119,7 +119,7 @@ int64_t tip_rules_slot(struct tip_rules *r, const char *name, const char *arg, b
  */
 
 struct tip_compiled {
-	uint32_t codes;             /* our events that the condition can match */
+	tip_codes codes;            /* our events that the condition can match */
 	struct tip_event_set names; /* names of the language that it can match */
 	bool unsatisfiable;
 	const char *deprecated; /* why a field in it is deprecated, NULL */
