@@ -75,6 +75,11 @@ $(BUILD)/bench/%: tools/bench-%.c tests/attacks/attack.c tests/attacks/attack.h
 	@mkdir -p $(@D)
 	@echo "  CC      $@"
 	@$(CC) -std=gnu17 -D_GNU_SOURCE $(WARN) -O2 -g -static -o $@ $< tests/attacks/attack.c
+# No worker but a room by itself.
+$(BUILD)/bench/match: tools/bench-match.c tools/bench-match.h $(call archives,obj,detect)
+	@mkdir -p $(@D)
+	@echo "  CC      $@"
+	@$(CC) $(CPPFLAGS) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $< -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LIBS)
 
 # Everything below runs the built daemon from outside. PYTEST='-k quarantine -x' chooses.
 PYTHON_ENV := BUILD=$(BUILD) PYTHONPATH=tools PYTHONDONTWRITEBYTECODE=1
