@@ -371,19 +371,20 @@ static struct tip_rules *load(const struct files *f, size_t count)
 	return rules;
 }
 
+#define LOADS 11
 static void load_times(const struct files *f)
 {
-	uint32_t took[11];
+	uint32_t took[LOADS];
 
-	for (size_t i = 0; i < TIP_ARRAY_SIZE(took); i++) {
+	for (size_t i = 0; i < LOADS; i++) {
 		uint64_t start = tip_clock_monotonic();
 
 		tip_rules_free(load(f, f->count));
 		took[i] = (uint32_t)(tip_clock_monotonic() - start);
 	}
-	qsort(took, TIP_ARRAY_SIZE(took), sizeof(took[0]), cmp_u32);
-	printf("load\t%.1f\t%.1f\t%.1f\n", took[0] / 1e6, took[TIP_ARRAY_SIZE(took) / 2] / 1e6,
-	       took[TIP_ARRAY_SIZE(took) - 1] / 1e6);
+	qsort(took, LOADS, sizeof(took[0]), cmp_u32);
+	printf("load\t%.1f\t%.1f\t%.1f\n", took[0] / 1e6, took[LOADS / 2] / 1e6,
+	       took[LOADS - 1] / 1e6);
 }
 
 struct cost {
