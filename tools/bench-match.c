@@ -374,6 +374,7 @@ static struct tip_rules *load(const struct files *f, size_t count)
 #define LOADS 11
 static void load_times(const struct files *f)
 {
+	const size_t middle = LOADS / 2;
 	uint32_t took[LOADS];
 
 	for (size_t i = 0; i < LOADS; i++) {
@@ -383,7 +384,7 @@ static void load_times(const struct files *f)
 		took[i] = (uint32_t)(tip_clock_monotonic() - start);
 	}
 	qsort(took, LOADS, sizeof(took[0]), cmp_u32);
-	printf("load\t%.1f\t%.1f\t%.1f\n", took[0] / 1e6, took[LOADS / 2] / 1e6,
+	printf("load\t%.1f\t%.1f\t%.1f\n", took[0] / 1e6, took[middle] / 1e6,
 	       took[LOADS - 1] / 1e6);
 }
 
