@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * bench-open PATH COUNT [RATE]: opens and closes PATH, COUNT times, RATE a second at most. Prints ns
- * per pair, by the clock and of CPU time, one a line. The file exists and is cached: what is left is
- * the system calls and what hangs at them.
+ * bench-open PATH COUNT [RATE]: opens and closes PATH, COUNT times, RATE a second at most. Prints
+ * ns per pair, by the clock and of CPU time, one a line. The file exists and is cached: what is
+ * left is the system calls and what hangs at them.
  */
 #include <errno.h>
 #include <fcntl.h>
