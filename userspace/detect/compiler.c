@@ -105,6 +105,74 @@ static void event_test(struct tip_test *t, struct tip_event_set *names)
 /* ---- one check ----------------------------------------------------------------------------------
  */
 
+/* The slot of a side of a check; -1 after an error. */
+static int64_t side(struct compiler *c, const struct tip_ast *n, const struct tip_ast_expr *e)
+{
+	const struct tip_field_ref *ref;
+	char why[160];
+	int64_t slot;
+
+	if (e) {
+		slot = tip_rules_expr_slot(c->set, n->text, e, c->used, &c->out->unknown_field,
+					   c->err);
+	} else {
+		slot = tip_rules_slot(c->set, n->name, n->arg, c->used, why, sizeof(why));
+		if (slot < 0) {
+			c->out->unknown_field = true;
+			tip_cond_fail(c->err, n->text, n->pos, "%s", why);
+		}
+	}
+	if (slot < 0)
+		return -1;
+	ref = &c->set->refs[slot];
+	if (ref->field->deprecated && !c->out->deprecated) {
+		c->out->deprecated = ref->field->deprecated;
+		c->out->deprecated_at = n;
+	}
+	return slot;
+}
+
+/* A path is a text. */
+static bool same_type(enum tip_type a, enum tip_type b)
+{
+	return (a == TIP_T_PATH ? TIP_T_STRING : a) == (b == TIP_T_PATH ? TIP_T_STRING : b);
+}
+
+/* A field compared with another: both of one type, and neither with a comparison of its own. */
+static int check_right(struct compiler *c, const struct tip_ast *n, struct tip_test *t,
+		       tip_codes *codes)
+{
+	const struct tip_field_ref *left, *right;
+	int64_t slot = side(c, n, n->right);
+
+	if (slot < 0)
+		return -1;
+	left = &c->set->refs[t->slot];
+	right = &c->set->refs[slot];
+	if (n->op == TIP_OP_PMATCH || n->op == TIP_OP_REGEX)
+		tip_cond_fail(c->err, n->text, n->op_pos, "'%s' takes no field on its right side",
+			      tip_op_name(n->op));
+	else if (tip_field_own_way(left) || left->type == TIP_T_IPNET)
+		tip_cond_fail(c->err, n->text, n->pos,
+			      "field '%s' takes no field on its right side", left->text);
+	else if (tip_field_own_way(right))
+		tip_cond_fail(c->err, n->text, n->right->pos,
+			      "field '%s' cannot stand on the right side", right->text);
+	else if (!same_type(left->type, right->type) || left->field->list != right->field->list)
+		tip_cond_fail(c->err, n->text, n->right->pos,
+			      "'%s' is %s%s and '%s' is %s%s: both sides must be of one type",
+			      left->text, tip_type_name(left->type),
+			      left->field->list ? " (list)" : "", right->text,
+			      tip_type_name(right->type), right->field->list ? " (list)" : "");
+	else {
+		t->fields = true;
+		t->right = (uint32_t)slot;
+		*codes &= right->field->get ? right->field->codes : 0;
+		return 0;
+	}
+	return -1;
+}
+
 static int check_operator(struct compiler *c, const struct tip_ast *n,
 			  const struct tip_field_ref *ref)
 {
@@ -133,25 +201,21 @@ static int check_events(struct compiler *c, const struct tip_ast *n)
 static int check(struct compiler *c, const struct tip_ast *n, struct tip_test *t, struct reach *r)
 {
 	const struct tip_field_ref *ref;
-	char why[160];
-	int64_t slot;
+	int64_t slot = side(c, n, n->left);
+	tip_codes codes;
 
-	slot = tip_rules_slot(c->set, n->name, n->arg, c->used, why, sizeof(why));
-	if (slot < 0) {
-		c->out->unknown_field = true;
-		tip_cond_fail(c->err, n->text, n->pos, "%s", why);
+	if (slot < 0)
 		return -1;
-	}
 	ref = &c->set->refs[slot];
 	if (check_operator(c, n, ref) < 0)
 		return -1;
-	if (ref->field->deprecated && !c->out->deprecated) {
-		c->out->deprecated = ref->field->deprecated;
-		c->out->deprecated_at = n;
-	}
+	codes = ref->field->get ? ref->field->codes : 0;
 	*t = (struct tip_test){
 		.op = n->op, .type = ref->type, .modifier = n->modifier, .slot = (uint32_t)slot};
+	t->every = ref->field->list && n->op == TIP_OP_IN;
 	if (is_event_type(n) && check_events(c, n) < 0)
+		return -1;
+	if (n->right && check_right(c, n, t, &codes) < 0)
 		return -1;
 	if (tip_test_compile(t, n, c->set->arena, c->err) < 0) {
 		tip_test_free(t);
@@ -162,14 +226,14 @@ static int check(struct compiler *c, const struct tip_ast *n, struct tip_test *t
 	memset(&r->no_names, 0xff, sizeof(r->no_names));
 	r->no = TIP_CODES_ALL;
 	/* a field that an event does not have is unset there, and unset is false */
-	r->yes = ref->field->get ? ref->field->codes : 0;
-	if (is_event_type(n)) {
+	r->yes = codes;
+	if (is_event_type(n) && !n->right) {
 		event_test(t, &r->yes_names);
 		r->yes = t->codes;
 		r->no = TIP_CODES_ALL & ~t->codes;
 		for (size_t i = 0; i < TIP_ARRAY_SIZE(r->no_names.w); i++)
 			r->no_names.w[i] = ~r->yes_names.w[i];
-	} else if (n->op != TIP_OP_EXISTS && n->nvalues == 0) {
+	} else if (n->op != TIP_OP_EXISTS && n->nvalues == 0 && !n->right) {
 		r->yes = 0; /* `in ()` */
 		memset(&r->yes_names, 0, sizeof(r->yes_names));
 	}

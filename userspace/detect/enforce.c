@@ -83,6 +83,10 @@ static int collect(struct enforce *e, const struct tip_ast *n, bool negated)
 	case TIP_AST_CHECK:
 	default: break;
 	}
+	if (n->right)
+		return refuse(e, n, "a field is compared with constants only");
+	if (n->modified)
+		return refuse(e, n, "there are no modifiers in a rule with an action");
 	if (e->nterms == TERMS_MAX)
 		return refuse(e, n, "too many comparisons in a rule with an action");
 	e->terms[e->nterms++] = (struct term){.check = n, .negated = negated};

@@ -167,6 +167,10 @@ static bool one_text(const struct tip_test *t, const struct tip_operand *o,
 	case TIP_OP_GLOB: return fnmatch(o->str.s, v->str.s, 0) == 0;
 	case TIP_OP_IGLOB: return fnmatch(o->str.s, v->str.s, FNM_CASEFOLD) == 0;
 	case TIP_OP_REGEX: return regex(o, v, env);
+	case TIP_OP_LT:
+	case TIP_OP_LE:
+	case TIP_OP_GT:
+	case TIP_OP_GE: return order(t->op, strcmp(v->str.s, o->str.s));
 	default: return text_eq(o, v);
 	}
 }
@@ -204,29 +208,63 @@ static bool single(const struct tip_test *t, const struct tip_value *v, struct t
 	if (t->set)
 		return set_has(t->set, v->str.s, v->str.len);
 	for (size_t i = 0; i < t->nvalues; i++) {
-		hits += one(t, &t->values[i], v, env);
+		hits += one(t, &t->values[i], v, env) != (t->op == TIP_OP_NE);
 		if (hits && t->modifier == TIP_MOD_ANY)
 			break;
 	}
 	switch (t->modifier) {
 	case TIP_MOD_ONE: return hits == 1;
 	case TIP_MOD_ALL: return hits == t->nvalues && hits;
-	default: return (hits > 0) != (t->op == TIP_OP_NE);
+	default: return hits > 0;
 	}
 }
 
 bool tip_test_value(const struct tip_test *t, const struct tip_value *v, struct tip_test_env *env)
 {
 	/* an address that differs must differ at both ends; an ancestor that differs is enough */
-	bool every = t->op == TIP_OP_NE &&
-		     (t->type == TIP_T_IPADDR || t->type == TIP_T_IPNET || t->type == TIP_T_PORT);
+	bool every = t->every ||
+		     (t->op == TIP_OP_NE &&
+		      (t->type == TIP_T_IPADDR || t->type == TIP_T_IPNET || t->type == TIP_T_PORT));
 
 	if (!v->set)
 		return false;
+	/* an empty list is there, and nothing is in it */
 	if (!v->count)
-		return single(t, v, env);
+		return v->items ? t->op == TIP_OP_EXISTS : single(t, v, env);
 	for (uint32_t i = 0; i < v->count; i++)
 		if (single(t, &v->items[i], env) != every)
 			return !every;
 	return every;
+}
+
+bool tip_test_fields(const struct tip_test *t, const struct tip_value *left,
+		     const struct tip_value *right, struct tip_test_env *env)
+{
+	uint32_t count = right->count ? right->count : 1;
+	struct tip_test with = *t;
+	struct tip_operand *o;
+
+	if (!left->set || !right->set)
+		return false;
+	o = tip_scratch_alloc(env->scratch, count * sizeof(*o));
+	memset(o, 0, count * sizeof(*o));
+	for (uint32_t i = 0; i < count; i++) {
+		const struct tip_value *v = right->count ? &right->items[i] : right;
+
+		switch (t->type) {
+		case TIP_T_STRING:
+		case TIP_T_PATH:
+		case TIP_T_BYTES:
+			o[i].str.s = v->str.s;
+			o[i].str.len = v->str.len;
+			break;
+		case TIP_T_DOUBLE: o[i].d = v->d; break;
+		case TIP_T_IPADDR:
+		case TIP_T_IPNET: o[i].ip = v->ip; break;
+		default: o[i].i = v->i;
+		}
+	}
+	with.values = o;
+	with.nvalues = count;
+	return tip_test_value(&with, left, env);
 }

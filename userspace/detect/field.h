@@ -53,11 +53,12 @@ struct tip_field {
 /* A field as a rule names it. */
 struct tip_field_ref {
 	const struct tip_field *field;
-	const char *text;   /* "proc.aname[2]": key of output_fields */
-	const char *arg;    /* NULL: none */
-	int64_t index;      /* numeric argument, -1: none */
-	enum tip_type type; /* of this use: evt.arg.NAME has the argument's */
-	bool used;          /* by an enabled rule */
+	const char *text;                      /* "proc.aname[2]": key of output_fields */
+	const char *arg;                       /* NULL: none */
+	int64_t index;                         /* numeric argument, -1: none */
+	enum tip_type type;                    /* of this use: evt.arg.NAME has the argument's */
+	bool used;                             /* by an enabled rule */
+	const struct tip_transform *transform; /* NULL: a field of the event, or a literal */
 };
 
 /* Memory for one event: given back all at once, so that matching does not allocate. */
@@ -70,9 +71,11 @@ void tip_scratch_reset(struct tip_scratch *s);
 void tip_scratch_free(struct tip_scratch *s);
 
 struct tip_users;
+struct tip_transform;
 
 /* What extractors may look at. */
 struct tip_extract {
+	struct tip_matcher *matcher; /* for what is made of other slots' values */
 	const struct tip_match_input *in;
 	enum tip_code code;
 	struct tip_scratch *scratch;

@@ -2,6 +2,7 @@
 #include "detect/lexer.h"
 
 #include <ctype.h>
+#include <stdlib.h>
 #include <string.h>
 
 bool tip_lex_is_blank(char c)
@@ -91,6 +92,75 @@ bool tip_lex_identifier(struct tip_lexer *lx, size_t *start, size_t *len)
 	return *len > 0;
 }
 
+bool tip_lex_function(struct tip_lexer *lx, bool val, enum tip_fn *fn)
+{
+	tip_lex_blanks(lx);
+	for (int i = 0; i < TIP_FN_LIST; i++) {
+		const char *name = tip_fn_name((enum tip_fn)i);
+		size_t n = strlen(name);
+
+		if ((i == TIP_FN_VAL && !val) || lx->len - lx->pos <= n ||
+		    memcmp(lx->s + lx->pos, name, n) != 0 || lx->s[lx->pos + n] != '(')
+			continue;
+		lx->pos += n + 1;
+		*fn = (enum tip_fn)i;
+		return true;
+	}
+	return false;
+}
+
+static size_t digits(const struct tip_lexer *lx, size_t pos)
+{
+	size_t p = pos;
+
+	while (isdigit((unsigned char)at(lx, p)))
+		p++;
+	return p - pos;
+}
+
+bool tip_lex_number(struct tip_lexer *lx, struct tip_buf *out)
+{
+	size_t p, n;
+
+	tip_lex_blanks(lx);
+	p = lx->pos;
+	if (at(lx, p) == '0' && (at(lx, p + 1) | 0x20) == 'x' &&
+	    isxdigit((unsigned char)at(lx, p + 2))) {
+		for (p += 2; isxdigit((unsigned char)at(lx, p));)
+			p++;
+	} else {
+		p += at(lx, p) == '+' || at(lx, p) == '-';
+		n = digits(lx, p);
+		if (!n)
+			return false;
+		p += n;
+		if (at(lx, p) == '.')
+			p += 1 + digits(lx, p + 1);
+		n = (at(lx, p) | 0x20) == 'e' && (at(lx, p + 1) == '+' || at(lx, p + 1) == '-')
+			    ? digits(lx, p + 2)
+			    : 0;
+		p += n ? n + 2 : 0;
+	}
+	tip_buf_reset(out);
+	tip_buf_add(out, lx->s + lx->pos, p - lx->pos);
+	lx->pos = p;
+	return true;
+}
+
+/* Words that test a text end at a blank; `in(` and `exists)` may go without. */
+static bool operator_word(struct tip_lexer *lx, enum tip_op op)
+{
+	struct tip_lexer before = *lx;
+
+	if (!tip_lex_word(lx, tip_op_name(op)))
+		return false;
+	if (op == TIP_OP_EXISTS || op == TIP_OP_IN || op == TIP_OP_INTERSECTS ||
+	    op == TIP_OP_PMATCH || tip_lex_is_blank(at(lx, lx->pos)) || lx->pos >= lx->len)
+		return true;
+	*lx = before;
+	return false;
+}
+
 bool tip_lex_operator(struct tip_lexer *lx, enum tip_op *op)
 {
 	static const struct {
@@ -111,7 +181,7 @@ bool tip_lex_operator(struct tip_lexer *lx, enum tip_op *op)
 	}
 	for (int i = 0; i < TIP_OP_MAX; i++) {
 		if (isalpha((unsigned char)tip_op_name((enum tip_op)i)[0]) &&
-		    tip_lex_word(lx, tip_op_name((enum tip_op)i))) {
+		    operator_word(lx, (enum tip_op)i)) {
 			*op = (enum tip_op)i;
 			return true;
 		}
@@ -146,15 +216,23 @@ enum tip_lex_string tip_lex_quoted(struct tip_lexer *lx, struct tip_buf *out)
 		case 'n': tip_buf_addc(out, '\n'); break;
 		case 'r': tip_buf_addc(out, '\r'); break;
 		case 't': tip_buf_addc(out, '\t'); break;
-		case ' ':
+		case 'x':
+			if (!isxdigit((unsigned char)at(lx, p + 1)) ||
+			    !isxdigit((unsigned char)at(lx, p + 2))) {
+				lx->pos = p - 1;
+				return TIP_LEX_ESCAPE;
+			}
+			tip_buf_addc(out, (char)strtoul((char[]){at(lx, p + 1), at(lx, p + 2), 0},
+							NULL, 16));
+			p += 2;
+			break;
+		/* a backslash before a blank stands for itself: rules that were written so exist */
+		case ' ': tip_buf_addc(out, '\\'); break;
 		case '/':
 		case '\\':
 		case '"':
 		case '\'': tip_buf_addc(out, c); break;
-		default:
-			/* not an escape of the language: it belongs to a regex or a glob */
-			tip_buf_addc(out, '\\');
-			tip_buf_addc(out, c);
+		default: lx->pos = p - 1; return TIP_LEX_ESCAPE;
 		}
 	}
 	return TIP_LEX_UNTERMINATED;

@@ -6,6 +6,7 @@
 #include <stddef.h>
 
 #include "base/buf.h"
+#include "detect/ast.h"
 #include "detect/value.h"
 
 /*
@@ -26,10 +27,19 @@ bool tip_lex_word(struct tip_lexer *lx, const char *word);
 /* `letter (letter|digit|_)*` with at least one dot between such names. */
 bool tip_lex_field(struct tip_lexer *lx, size_t *start, size_t *len);
 bool tip_lex_identifier(struct tip_lexer *lx, size_t *start, size_t *len);
+/* A transformer with its '('; `val` only where asked for. */
+bool tip_lex_function(struct tip_lexer *lx, bool val, enum tip_fn *fn);
+/* A number, decimal or hex, as text into `out`. */
+bool tip_lex_number(struct tip_lexer *lx, struct tip_buf *out);
 /* An operator of the language. */
 bool tip_lex_operator(struct tip_lexer *lx, enum tip_op *op);
 
-enum tip_lex_string { TIP_LEX_NONE, TIP_LEX_OK, TIP_LEX_UNTERMINATED };
+enum tip_lex_string {
+	TIP_LEX_NONE,
+	TIP_LEX_OK,
+	TIP_LEX_UNTERMINATED,
+	TIP_LEX_ESCAPE /* a backslash before something that is no escape; `pos` is there */
+};
 /* A quoted string, unescaped into `out` (which is reset). No blanks are skipped. */
 enum tip_lex_string tip_lex_quoted(struct tip_lexer *lx, struct tip_buf *out);
 /* A bare or quoted value. */

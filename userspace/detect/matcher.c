@@ -74,7 +74,7 @@ void tip_matcher_begin(struct tip_matcher *m, const struct tip_rules *r,
 	m->event++;
 	m->rules = r;
 	m->x = (struct tip_extract){
-		.in = in, .code = code, .scratch = &m->scratch, .users = m->users};
+		.matcher = m, .in = in, .code = code, .scratch = &m->scratch, .users = m->users};
 	tip_scratch_reset(&m->scratch);
 }
 
@@ -108,6 +108,9 @@ static bool run(const struct tip_program *p, struct tip_matcher *m)
 
 		if (t->on_codes)
 			yes = t->codes & TIP_CODE_BIT(m->x.code);
+		else if (t->fields)
+			yes = tip_test_fields(t, tip_matcher_value(m, t->slot),
+					      tip_matcher_value(m, t->right), &m->env);
 		else
 			yes = tip_test_value(t, tip_matcher_value(m, t->slot), &m->env);
 		at = yes ? t->yes : t->no;

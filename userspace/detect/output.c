@@ -6,9 +6,10 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "detect/program.h"
+#include "detect/lexer.h"
+#include "detect/transform.h"
 
-/* Output templates: "text %field and %field[arg]". */
+/* Output templates: "text %field, %field[arg] and %tolower(field)". */
 
 static void add_segment(struct tip_rules *set, struct tip_template *t, const struct tip_segment *s)
 {
@@ -39,6 +40,19 @@ static void *bad(struct tip_cond_error *err, const struct tip_text *text, size_t
 	return NULL;
 }
 
+/* "tolower(proc.name)" at `*pos`. */
+static int64_t transformed(struct tip_rules *set, const struct tip_text *text, size_t *pos,
+			   bool used, struct tip_cond_error *err)
+{
+	const struct tip_ast_expr *e = tip_parse_expr(set->arena, text, pos, err);
+	bool unknown;
+	int64_t slot = e ? tip_rules_expr_slot(set, text, e, used, &unknown, err) : -1;
+
+	if (slot < 0)
+		err->code = "LOAD_ERR_COMPILE_OUTPUT";
+	return slot;
+}
+
 /*
  * One field at `*pos`, which stands after the '%'. Moves behind it; returns its slot or -1. The
  * name is as long as a known field can be made of it, so that "%proc.name." ends a sentence.
@@ -49,8 +63,12 @@ static int64_t field(struct tip_rules *set, const struct tip_text *text, size_t 
 	const char *s = text->buf.data;
 	size_t len = text->buf.len, p = *pos, start, n;
 	char *name, *arg = NULL, why[160];
+	struct tip_lexer lx = {.s = s, .len = len, .pos = p};
 	int64_t slot = -1;
+	enum tip_fn fn;
 
+	if (!isspace((unsigned char)s[p]) && tip_lex_function(&lx, true, &fn))
+		return transformed(set, text, pos, used, err);
 	n = tip_field_prefix(s + p, len - p);
 	if (!n) {
 		for (n = 0; p + n < len && (isalnum((unsigned char)s[p + n]) || s[p + n] == '_' ||
@@ -60,7 +78,7 @@ static int64_t field(struct tip_rules *set, const struct tip_text *text, size_t 
 			bad(err, text, p - 1,
 			    "'%' must be followed by a field: there is no way to write a bare '%'");
 		else if (p + n < len && s[p + n] == '(')
-			bad(err, text, p, "functions are not supported in outputs");
+			bad(err, text, p, "there is no such transformer");
 		else
 			bad(err, text, p, "there is no such field");
 		return -1;
@@ -95,16 +113,36 @@ static int by_text(const void *a, const void *b, void *refs)
 	return strcmp(r[*(const uint32_t *)a].text, r[*(const uint32_t *)b].text);
 }
 
+/* The fields that a slot is made of; as in Falco, what transformers make has no key. */
+static size_t leaves(const struct tip_rules *set, uint32_t slot, uint32_t *keys)
+{
+	const struct tip_field_ref *ref = &set->refs[slot];
+	size_t n = 0;
+
+	if (ref->transform) {
+		for (size_t i = 0; i < ref->transform->nargs; i++)
+			n += leaves(set, ref->transform->args[i].slot, keys ? keys + n : NULL);
+		return n;
+	}
+	/* the alert itself brings evt.time, as a number */
+	if (ref->field->get == tip_literal_get || strcmp(ref->text, "evt.time") == 0)
+		return 0;
+	if (keys)
+		*keys = slot;
+	return 1;
+}
+
 static void make_keys(struct tip_rules *set, struct tip_template *t)
 {
 	size_t n = 0;
 
-	t->keys = tip_arena_alloc(set->arena, (t->count + 1) * sizeof(*t->keys));
 	for (size_t i = 0; i < t->count; i++)
-		/* the alert itself brings evt.time, as a number */
-		if (!t->segments[i].text &&
-		    strcmp(set->refs[t->segments[i].slot].text, "evt.time") != 0)
-			t->keys[n++] = t->segments[i].slot;
+		n += t->segments[i].text ? 0 : leaves(set, t->segments[i].slot, NULL);
+	t->keys = tip_arena_alloc(set->arena, (n + 1) * sizeof(*t->keys));
+	n = 0;
+	for (size_t i = 0; i < t->count; i++)
+		if (!t->segments[i].text)
+			n += leaves(set, t->segments[i].slot, t->keys + n);
 	qsort_r(t->keys, n, sizeof(*t->keys), by_text, set->refs);
 	for (size_t i = 0; i < n; i++)
 		if (i == 0 || t->keys[i] != t->keys[i - 1])

@@ -11,8 +11,12 @@
  * or    := and { "or" and }
  * and   := not { "and" not }
  * not   := "not" not | "(" or ")" | check
- * check := field "exists" | field operator value | field operator [modifier] list | identifier
- * list  := "(" [ value { "," value } ] ")" | value
+ * check := left "exists" | left operator (value | right) | left operator [modifier] list |
+ *          identifier
+ * left  := field | function "(" arg { "," arg } ")" [ "[" text "]" ]
+ * right := left (a function) | "val" "(" field ")"
+ * arg   := left | quoted | number | "(" [ arg { "," arg } ] ")" (which holds no further list)
+ * list  := "(" [ value { "," value } ] ")" | identifier
  */
 struct parser {
 	struct tip_lexer lx;
@@ -20,7 +24,7 @@ struct parser {
 	const struct tip_text *text;
 	struct tip_cond_error *err;
 	struct tip_buf scratch;
-	unsigned int depth;
+	unsigned int depth, expr_depth;
 };
 
 void *tip_cond_fail(struct tip_cond_error *err, const struct tip_text *text, size_t pos,
@@ -70,24 +74,27 @@ static void add_kid(struct parser *p, struct tip_ast *n, struct tip_ast *kid)
 		n->depth = kid->depth + 1;
 }
 
-static int add_value(struct parser *p, struct tip_ast *n)
+/* What became of a quoted text: 1 it is in `scratch`, 0 there is none, -1 it is wrong and said. */
+static int text_read(struct parser *p, enum tip_lex_string r, size_t pos)
 {
-	enum tip_lex_string r;
-	size_t pos;
-
-	tip_lex_blanks(&p->lx);
-	pos = p->lx.pos;
-	r = tip_lex_value(&p->lx, &p->scratch);
-	if (r == TIP_LEX_UNTERMINATED)
-		fail_here(p, "the closing quote is missing");
-	if (r == TIP_LEX_NONE)
-		fail_here(p, n->list ? "expected a value of the list" : "expected a value");
-	if (r != TIP_LEX_OK)
+	switch (r) {
+	case TIP_LEX_NONE: return 0;
+	case TIP_LEX_UNTERMINATED: fail_here(p, "the closing quote is missing"); return -1;
+	case TIP_LEX_ESCAPE:
+		fail_here(p, "this is no escape: write a backslash as '\\\\'");
 		return -1;
-	if (strlen(p->scratch.data) != p->scratch.len) {
-		tip_cond_fail(p->err, p->text, pos, "a value cannot contain a NUL byte");
-		return -1;
+	case TIP_LEX_OK:
+	default: break;
 	}
+	if (strlen(p->scratch.data) == p->scratch.len)
+		return 1;
+	tip_cond_fail(p->err, p->text, pos, "a value cannot contain a NUL byte");
+	return -1;
+}
+
+/* Puts what is in `scratch`, and stood at `pos`, behind the values of a check. */
+static void push_value(struct parser *p, struct tip_ast *n, size_t pos)
+{
 	if ((n->nvalues & (n->nvalues - 1)) == 0) {
 		struct tip_ast_value *grown = tip_arena_alloc(
 			p->arena, (n->nvalues ? n->nvalues * 2 : 1) * sizeof(*grown));
@@ -100,13 +107,39 @@ static int add_value(struct parser *p, struct tip_ast *n)
 		.s = tip_arena_strndup(p->arena, p->scratch.data, p->scratch.len),
 		.len = p->scratch.len,
 		.pos = pos};
+}
+
+static int add_value(struct parser *p, struct tip_ast *n)
+{
+	size_t pos;
+	int r;
+
+	tip_lex_blanks(&p->lx);
+	pos = p->lx.pos;
+	r = text_read(p, tip_lex_value(&p->lx, &p->scratch), pos);
+	if (r == 0)
+		fail_here(p, n->list ? "expected a value of the list" : "expected a value");
+	if (r <= 0)
+		return -1;
+	push_value(p, n, pos);
 	return 0;
 }
 
+/* A name in the place of a list is the list of that one text: lists were expanded before. */
 static int list(struct parser *p, struct tip_ast *n)
 {
-	if (!tip_lex_char(&p->lx, '('))
-		return add_value(p, n);
+	size_t start, len;
+
+	if (!tip_lex_char(&p->lx, '(')) {
+		if (!tip_lex_identifier(&p->lx, &start, &len)) {
+			fail_here(p, "expected a list: '(a, b)'");
+			return -1;
+		}
+		tip_buf_reset(&p->scratch);
+		tip_buf_add(&p->scratch, p->lx.s + start, len);
+		push_value(p, n, start);
+		return 0;
+	}
 	n->list = true;
 	if (tip_lex_char(&p->lx, ')'))
 		return 0;
@@ -120,23 +153,21 @@ static int list(struct parser *p, struct tip_ast *n)
 	return -1;
 }
 
-static int field_arg(struct parser *p, struct tip_ast *n)
+/* What stands in [] behind a field or a function; `*arg` stays NULL where there is none. */
+static int field_arg(struct parser *p, const char **arg)
 {
 	struct tip_lexer *lx = &p->lx;
-	enum tip_lex_string r;
 	size_t start;
+	int r;
 
 	if (lx->pos >= lx->len || lx->s[lx->pos] != '[')
 		return 0;
 	lx->pos++;
-	n->arg_pos = lx->pos;
-	r = tip_lex_quoted(lx, &p->scratch);
-	if (r == TIP_LEX_UNTERMINATED) {
-		fail_here(p, "the closing quote of the field's argument is missing");
+	r = text_read(p, tip_lex_quoted(lx, &p->scratch), lx->pos);
+	if (r < 0)
 		return -1;
-	}
-	if (r == TIP_LEX_OK) {
-		n->arg = tip_arena_strndup(p->arena, p->scratch.data, p->scratch.len);
+	if (r > 0) {
+		*arg = tip_arena_strndup(p->arena, p->scratch.data, p->scratch.len);
 	} else {
 		start = lx->pos;
 		while (lx->pos < lx->len && !tip_lex_is_blank(lx->s[lx->pos]) &&
@@ -146,7 +177,7 @@ static int field_arg(struct parser *p, struct tip_ast *n)
 			fail_here(p, "the field's argument between [ and ] is missing");
 			return -1;
 		}
-		n->arg = tip_arena_strndup(p->arena, lx->s + start, lx->pos - start);
+		*arg = tip_arena_strndup(p->arena, lx->s + start, lx->pos - start);
 	}
 	if (lx->pos >= lx->len || lx->s[lx->pos] != ']') {
 		fail_here(p, "expected ']' after the field's argument");
@@ -156,6 +187,127 @@ static int field_arg(struct parser *p, struct tip_ast *n)
 	return 0;
 }
 
+/* ---- fields and transformers -------------------------------------------------------------- */
+
+static struct tip_ast_expr *expr_new(struct parser *p, enum tip_expr_kind kind, size_t pos)
+{
+	struct tip_ast_expr *e = tip_arena_alloc(p->arena, sizeof(*e));
+
+	e->kind = kind;
+	e->pos = pos;
+	return e;
+}
+
+static struct tip_ast_expr *call(struct parser *p, enum tip_fn fn, size_t pos);
+
+/* A field, or (`val`: also val()) a function with its arguments; `*none` when there is neither. */
+static struct tip_ast_expr *operand(struct parser *p, bool val, bool *none)
+{
+	struct tip_ast_expr *e;
+	size_t start, len;
+	enum tip_fn fn;
+
+	*none = false;
+	if (!val && tip_lex_field(&p->lx, &start, &len)) {
+		e = expr_new(p, TIP_EXPR_FIELD, start);
+		e->name = tip_arena_strndup(p->arena, p->lx.s + start, len);
+		return field_arg(p, &e->arg) < 0 ? NULL : e;
+	}
+	tip_lex_blanks(&p->lx);
+	start = p->lx.pos;
+	if (tip_lex_function(&p->lx, val, &fn))
+		return call(p, fn, start);
+	*none = true;
+	return NULL;
+}
+
+static struct tip_ast_expr *literal(struct parser *p, bool *none)
+{
+	struct tip_ast_expr *e;
+	size_t pos;
+	int r;
+
+	*none = false;
+	tip_lex_blanks(&p->lx);
+	pos = p->lx.pos;
+	r = text_read(p, tip_lex_quoted(&p->lx, &p->scratch), pos);
+	if (r == 0 && tip_lex_number(&p->lx, &p->scratch))
+		r = 1;
+	*none = r == 0;
+	if (r <= 0)
+		return NULL;
+	e = expr_new(p, TIP_EXPR_LITERAL, pos);
+	e->name = tip_arena_strndup(p->arena, p->scratch.data, p->scratch.len);
+	return e;
+}
+
+static struct tip_ast_expr *argument(struct parser *p, enum tip_fn of)
+{
+	struct tip_ast_expr *e;
+	bool none;
+	size_t pos;
+
+	e = literal(p, &none);
+	if (none)
+		e = operand(p, false, &none);
+	if (!none)
+		return e;
+	pos = p->lx.pos;
+	if (of != TIP_FN_LIST && tip_lex_char(&p->lx, '('))
+		return call(p, TIP_FN_LIST, pos);
+	return fail_here(p, of == TIP_FN_LIST
+				    ? "expected a field, a transformer, a quoted text or a number"
+				    : "expected a field, a transformer, a quoted text, a number or "
+				      "a list of such");
+}
+
+/* Behind the '(' of a function, or of the list that is one's argument. */
+static struct tip_ast_expr *call(struct parser *p, enum tip_fn fn, size_t pos)
+{
+	struct tip_ast_expr *e = expr_new(p, TIP_EXPR_CALL, pos), *arg;
+
+	e->fn = fn;
+	if (++p->expr_depth > TIP_EXPR_DEPTH_MAX)
+		return fail_here(p, "transformers are nested too deep");
+	if (fn == TIP_FN_LIST && tip_lex_char(&p->lx, ')'))
+		goto out;
+	do {
+		arg = argument(p, fn);
+		if (!arg)
+			return NULL;
+		if (fn == TIP_FN_VAL && arg->kind != TIP_EXPR_FIELD)
+			return tip_cond_fail(p->err, p->text, arg->pos, "val() takes a field");
+		if ((e->nargs & (e->nargs - 1)) == 0) {
+			struct tip_ast_expr **grown =
+				tip_arena_alloc(p->arena, (e->nargs ? e->nargs * 2 : 1) *
+								  sizeof(struct tip_ast_expr *));
+
+			if (e->nargs)
+				memcpy(grown, e->args, e->nargs * sizeof(struct tip_ast_expr *));
+			e->args = grown;
+		}
+		e->args[e->nargs++] = arg;
+	} while (tip_lex_char(&p->lx, ','));
+	if (!tip_lex_char(&p->lx, ')'))
+		return fail_here(p, fn == TIP_FN_LIST
+					    ? "expected ',' or ')' in the list"
+					    : "expected ')' at the end of the transformer");
+	if (fn != TIP_FN_LIST && field_arg(p, &e->arg) < 0)
+		return NULL;
+out:
+	p->expr_depth--;
+	return e;
+}
+
+/* A transformer or val() in the place of a value: 1 it is there, 0 it is not, -1 it is wrong. */
+static int right_side(struct parser *p, struct tip_ast *n)
+{
+	bool none;
+
+	n->right = operand(p, true, &none);
+	return n->right ? 1 : none ? 0 : -1;
+}
+
 /* A word such as `oneof` is a modifier only in front of a list: it may be a value too. */
 static void modifier(struct parser *p, struct tip_ast *n)
 {
@@ -163,37 +315,98 @@ static void modifier(struct parser *p, struct tip_ast *n)
 		const char *word;
 		enum tip_modifier modifier;
 	} words[] = {{"oneof", TIP_MOD_ONE}, {"anyof", TIP_MOD_ANY}, {"allof", TIP_MOD_ALL}};
-	struct tip_lexer before = p->lx;
+	struct tip_lexer before = p->lx, next;
+	size_t start, len;
 
 	for (size_t i = 0; i < TIP_ARRAY_SIZE(words); i++) {
 		if (!tip_lex_word(&p->lx, words[i].word))
 			continue;
-		tip_lex_blanks(&p->lx);
-		if (p->lx.pos < p->lx.len && p->lx.s[p->lx.pos] == '(') {
+		next = p->lx;
+		tip_lex_blanks(&next);
+		if (next.pos > p->lx.pos &&
+		    (tip_lex_char(&next, '(') ||
+		     (!tip_lex_word(&next, "and") && !tip_lex_word(&next, "or") &&
+		      !tip_lex_word(&next, "not") && tip_lex_identifier(&next, &start, &len)))) {
 			n->modifier = words[i].modifier;
-			n->list = true;
+			n->modified = true;
 			return;
 		}
 		p->lx = before;
 	}
 }
 
+/* The right side of an ordering, which takes numbers only. */
+static int number(struct parser *p, struct tip_ast *n)
+{
+	int r = right_side(p, n);
+	size_t pos;
+
+	if (r)
+		return r < 0 ? -1 : 0;
+	tip_lex_blanks(&p->lx);
+	pos = p->lx.pos;
+	if (!tip_lex_number(&p->lx, &p->scratch)) {
+		fail_here(p, "expected a number");
+		return -1;
+	}
+	push_value(p, n, pos);
+	return 0;
+}
+
+/* Everything behind the operator. */
+static int values(struct parser *p, struct tip_ast *n)
+{
+	int r;
+
+	switch (n->op) {
+	case TIP_OP_EXISTS: return 0;
+	case TIP_OP_LT:
+	case TIP_OP_LE:
+	case TIP_OP_GT:
+	case TIP_OP_GE: return number(p, n);
+	case TIP_OP_IN:
+	case TIP_OP_INTERSECTS:
+	case TIP_OP_PMATCH: break;
+	default:
+		modifier(p, n);
+		if (n->modified)
+			return list(p, n);
+		r = right_side(p, n);
+		return r ? (r < 0 ? -1 : 0) : add_value(p, n);
+	}
+	r = right_side(p, n);
+	return r ? (r < 0 ? -1 : 0) : list(p, n);
+}
+
 static struct tip_ast *check(struct parser *p)
 {
+	struct tip_ast_expr *left;
 	struct tip_ast *n;
 	size_t start, len;
+	bool none;
 
-	if (!tip_lex_field(&p->lx, &start, &len)) {
+	left = operand(p, false, &none);
+	if (none) {
 		if (!tip_lex_identifier(&p->lx, &start, &len))
 			return fail_here(p, "expected a field, a macro, 'not' or '('");
 		n = node(p, TIP_AST_MACRO, start);
 		n->name = tip_arena_strndup(p->arena, p->lx.s + start, len);
 		return n;
 	}
-	n = node(p, TIP_AST_CHECK, start);
-	n->name = tip_arena_strndup(p->arena, p->lx.s + start, len);
-	if (field_arg(p, n) < 0)
+	if (!left)
 		return NULL;
+	n = node(p, TIP_AST_CHECK, left->pos);
+	n->name = left->name;
+	n->arg = left->arg;
+	if (left->kind == TIP_EXPR_CALL) {
+		struct tip_buf name = {0};
+
+		tip_expr_text(left, &name);
+		n->name = tip_arena_strndup(p->arena, name.data, name.len);
+		n->arg = NULL;
+		n->left = left;
+		tip_buf_free(&name);
+	}
 	tip_lex_blanks(&p->lx);
 	n->op_pos = p->lx.pos;
 	if (!tip_lex_operator(&p->lx, &n->op)) {
@@ -204,23 +417,7 @@ static struct tip_ast *check(struct parser *p)
 					     n->name);
 		return fail_here(p, "expected an operator after the field");
 	}
-	switch (n->op) {
-	case TIP_OP_EXISTS: return n;
-	case TIP_OP_IN:
-	case TIP_OP_INTERSECTS:
-	case TIP_OP_PMATCH: return list(p, n) < 0 ? NULL : n;
-	case TIP_OP_EQ:
-	case TIP_OP_NE:
-	case TIP_OP_LT:
-	case TIP_OP_LE:
-	case TIP_OP_GT:
-	case TIP_OP_GE: return add_value(p, n) < 0 ? NULL : n;
-	default: break;
-	}
-	modifier(p, n);
-	if (n->list)
-		return list(p, n) < 0 ? NULL : n;
-	return add_value(p, n) < 0 ? NULL : n;
+	return values(p, n) < 0 ? NULL : n;
 }
 
 static struct tip_ast *or_expr(struct parser *p);
@@ -307,4 +504,22 @@ struct tip_ast *tip_parse(struct tip_arena *arena, const struct tip_text *text,
 				  "the end");
 	tip_buf_free(&p.scratch);
 	return n;
+}
+
+struct tip_ast_expr *tip_parse_expr(struct tip_arena *arena, const struct tip_text *text,
+				    size_t *pos, struct tip_cond_error *err)
+{
+	struct parser p = {.lx = {.s = text->buf.data, .len = text->buf.len, .pos = *pos},
+			   .arena = arena,
+			   .text = text,
+			   .err = err};
+	struct tip_ast_expr *e;
+	bool none;
+
+	e = operand(&p, false, &none);
+	if (none)
+		fail_here(&p, "expected a field or a transformer");
+	*pos = p.lx.pos;
+	tip_buf_free(&p.scratch);
+	return e;
 }

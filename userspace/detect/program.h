@@ -44,6 +44,9 @@ struct tip_test {
 	bool on_codes; /* evt.type: decided by `codes` alone */
 	tip_codes codes;
 	uint32_t slot; /* of the field */
+	bool every;    /* of a list field: each of its values must pass, not just one */
+	bool fields;   /* compared with the value of slot `right`, not with `values` */
+	uint32_t right;
 	uint32_t yes, no;
 	struct tip_operand *values;
 	size_t nvalues;
@@ -65,6 +68,9 @@ struct tip_test_env {
 };
 
 bool tip_test_value(const struct tip_test *t, const struct tip_value *v, struct tip_test_env *env);
+/* The same for a test of two fields. */
+bool tip_test_fields(const struct tip_test *t, const struct tip_value *left,
+		     const struct tip_value *right, struct tip_test_env *env);
 
 /*
  * Fills `t` (op, type and modifier are set) from the values of a check. Memory comes from `arena`;
@@ -114,6 +120,13 @@ struct tip_rules {
 /* The slot of a field, made on first use. -1 with the reason in `why`. */
 int64_t tip_rules_slot(struct tip_rules *r, const char *name, const char *arg, bool used, char *why,
 		       size_t size);
+
+/* The same for a field or a transformer; a list's is its elements. `*unknown`: no such field. */
+int64_t tip_rules_expr_slot(struct tip_rules *set, const struct tip_text *text_of,
+			    const struct tip_ast_expr *e, bool used, bool *unknown,
+			    struct tip_cond_error *err);
+/* A field with a comparison of its own: no transformer takes it, and no other field compares. */
+bool tip_field_own_way(const struct tip_field_ref *ref);
 
 /* ---- the compiler -------------------------------------------------------------------------------
  */

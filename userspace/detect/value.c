@@ -55,12 +55,18 @@ const char *tip_op_name(enum tip_op op)
 bool tip_op_fits(enum tip_op op, enum tip_type type)
 {
 	static const unsigned int fits[TIP_T_MAX] = {
-		[TIP_T_STRING] = EQUALITY | TEXT,   [TIP_T_PATH] = EQUALITY | TEXT,
-		[TIP_T_INT] = EQUALITY | ORDER,     [TIP_T_UINT] = EQUALITY | ORDER,
-		[TIP_T_PORT] = EQUALITY | ORDER,    [TIP_T_BOOL] = EQUALITY,
-		[TIP_T_RELTIME] = EQUALITY | ORDER, [TIP_T_ABSTIME] = EQUALITY | ORDER,
-		[TIP_T_DOUBLE] = EQUALITY | ORDER,  [TIP_T_IPADDR] = EQUALITY,
-		[TIP_T_IPNET] = EQUALITY,           [TIP_T_BYTES] = EQUALITY | BYTES,
+		[TIP_T_STRING] = EQUALITY | ORDER | TEXT,
+		[TIP_T_PATH] = EQUALITY | ORDER | TEXT,
+		[TIP_T_INT] = EQUALITY | ORDER,
+		[TIP_T_UINT] = EQUALITY | ORDER,
+		[TIP_T_PORT] = EQUALITY | ORDER,
+		[TIP_T_BOOL] = EQUALITY,
+		[TIP_T_RELTIME] = EQUALITY | ORDER,
+		[TIP_T_ABSTIME] = EQUALITY | ORDER,
+		[TIP_T_DOUBLE] = EQUALITY | ORDER,
+		[TIP_T_IPADDR] = EQUALITY,
+		[TIP_T_IPNET] = EQUALITY,
+		[TIP_T_BYTES] = EQUALITY | BYTES,
 	};
 
 	return fits[type] & BIT(op);

@@ -83,7 +83,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	tip_buf_adds(&b, "- list: l\n  items: [a, /etc, 'x y']\n"
 			 "- macro: m\n  condition: proc.name in (l)\n"
 			 "- rule: r\n  desc: d\n  priority: INFO\n"
-			 "  output: '%fd.name %proc.cmdline %proc.aname %evt.args %fd.ip'\n"
+			 "  output: '%fd.name %proc.cmdline %proc.aname %evt.args %fd.ip "
+			 "%join(\"-\", (proc.name, b64(proc.cmdline)))'\n"
 			 "  condition: ");
 	tip_buf_add_json_string(&b, (const char *)data, len);
 	tip_buf_adds(&b, "\n");

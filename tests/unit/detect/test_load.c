@@ -69,7 +69,7 @@ static void conditions_refused(void **state)
 		{C("fd.num = 0x10"), COND, 5, 23},
 		{C("fd.num > 1.5"), COND, 5, 23},
 		{C("fd.num in (1, two)"), COND, 5, 28},
-		{C("proc.name < a"), COND, 5, 24},
+		{C("proc.name < a"), COND, 5, 26},
 		{C("proc.name bcontains cafe"), COND, 5, 24},
 		{C("evt.buffer bcontains caf"), COND, 5, 35},
 		{C("evt.buffer bcontains zz"), COND, 5, 35},
