@@ -122,9 +122,9 @@ def test_configured_front_user(world):
 
 
 def test_memory_of_both_is_small(daemon, need):
-    """Both together, with the libraries of the TPM and the programs of every tier: 22 MB."""
+    """Both together, libraries included: 20 MB."""
     need("frontend").do("fetch")
     need("backend").do("fetch")
     assert UID  # the workloads above are alive while it is read
     total = sum(int(kernel.proc_status(p)["VmRSS"].split()[0]) for p in (daemon.keeper_pid, daemon.front_pid()))
-    assert total < 23 * 1024, f"{total} KiB"
+    assert total < 20 * 1024, f"{total} KiB"

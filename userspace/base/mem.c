@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/mem.h"
 
+#include <link.h>
+#include <malloc.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "base/log.h"
 
@@ -159,4 +163,26 @@ char *tip_arena_sprintf(struct tip_arena *arena, const char *fmt, ...)
 	s = vformat(arena, fmt, ap);
 	va_end(ap);
 	return s;
+}
+
+/* What is mapped writable has relocations of ours in it and stays. */
+static int give_back_object(struct dl_phdr_info *info, size_t size, void *ctx)
+{
+	const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+
+	for (size_t i = 0; i < info->dlpi_phnum; i++) {
+		const ElfW(Phdr) *ph = &info->dlpi_phdr[i];
+		const uintptr_t from = (info->dlpi_addr + ph->p_vaddr) & ~(page - 1);
+		const uintptr_t to = info->dlpi_addr + ph->p_vaddr + ph->p_memsz;
+
+		if (ph->p_type == PT_LOAD && !(ph->p_flags & PF_W))
+			madvise((void *)from, to - from, MADV_DONTNEED);
+	}
+	return 0;
+}
+
+void tip_mem_give_back(void)
+{
+	malloc_trim(0);
+	dl_iterate_phdr(give_back_object, NULL);
 }

@@ -18,6 +18,13 @@ char *tip_strndup(const char *s, size_t n);
 char *tip_sprintf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /*
+ * For the end of a start: gives back what only the start needed. Free memory of the heap, and the
+ * pages of programs and libraries (the dynamic linker's tables, the embedded BPF objects): they
+ * come from files, unchanged, and those that are needed again come back one fault at a time.
+ */
+void tip_mem_give_back(void);
+
+/*
  * An arena: allocations freed together. Not thread-safe.
  * Memory from it is zeroed and aligned for any type.
  */

@@ -260,6 +260,7 @@ static void on_start(struct front *f)
 	on_renew(-1, 0, f);
 	event_add(f->stats, &second);
 	tip_link_send(f->link, &(struct tip_link_msg){.type = TIP_LINK_READY});
+	tip_mem_give_back();
 }
 
 static void on_exec(struct front *f, const struct tip_link_msg *m)

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -510,7 +509,7 @@ static int start(struct tip_keeper *k, struct tip_error *err)
 	tip_fdstore_settle(k->fds);
 	tip_fdstore_notify(k->fds, "READY=1");
 	/* Probing, loading programs and compiling rules took megabytes that are free by now. */
-	malloc_trim(0);
+	tip_mem_give_back();
 	tip_info("keeper",
 		 "tipstaffd " TIP_VERSION ", instance %s, trust domain %s, enforcement %s",
 		 k->config->instance, k->config->trust_domain,

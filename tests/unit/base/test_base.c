@@ -233,6 +233,33 @@ static void arenas(void **state)
 	tip_arena_free(a);
 }
 
+static long resident_pages(void)
+{
+	FILE *f = fopen("/proc/self/statm", "re");
+	long size, resident;
+
+	assert_non_null(f);
+	assert_int_equal(fscanf(f, "%ld %ld", &size, &resident), 2);
+	fclose(f);
+	return resident;
+}
+
+static void what_came_from_files_is_given_back(void **state)
+{
+	static const volatile unsigned char table[2u << 20] = {[0] = 1, [1u << 20] = 2};
+	unsigned int sum = 0;
+	long before;
+
+	for (size_t i = 0; i < sizeof(table); i += 4096)
+		sum += table[i];
+	before = resident_pages();
+	tip_mem_give_back();
+	assert_true(before - resident_pages() > 400);
+	for (size_t i = 0; i < sizeof(table); i += 4096)
+		sum += table[i];
+	assert_int_equal(sum, 6);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -245,6 +272,7 @@ int main(void)
 		cmocka_unit_test(time_stamps),
 		cmocka_unit_test(files_are_replaced_whole),
 		cmocka_unit_test(arenas),
+		cmocka_unit_test(what_came_from_files_is_given_back),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
