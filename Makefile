@@ -62,8 +62,9 @@ DEPS_tipstaff := base policy rpc traffic sensor process detect intercept control
 
 LIBROOMS := $(ROOMS_SHARED) $(ROOMS_KEEPER) $(ROOMS_FRONT)
 
-.PHONY: all
-all: $(BUILD)/tipstaffd $(BUILD)/tipstaff
+.PHONY: all attack
+all: $(BUILD)/tipstaffd $(BUILD)/tipstaff $(BUILD)/attack
+attack: $(BUILD)/attack ## the attack generator: acts out what the shipped rules are about
 
 include mk/bpf.mk
 include mk/proto.mk

@@ -38,6 +38,7 @@ install: all man ## install below DESTDIR and PREFIX (/usr/local)
 	$(INSTALL) -d -m 0750 $(DESTDIR)$(sysconfdir)/tipstaff
 	$(INSTALL) -d -m 0750 $(DESTDIR)$(sysconfdir)/tipstaff/entries
 	$(INSTALL) -m 0755 $(BUILD)/tipstaff $(DESTDIR)$(bindir)/tipstaff
+	$(INSTALL) -m 0755 $(BUILD)/attack $(DESTDIR)$(bindir)/tipstaff-attack
 	$(INSTALL) -m 0755 $(BUILD)/tipstaffd $(DESTDIR)$(sbindir)/tipstaffd
 	$(if $(RULE_FILES),$(INSTALL) -m 0644 $(RULE_FILES) $(DESTDIR)$(datadir)/tipstaff/rules/)
 	@# A configuration that somebody has edited is never replaced.
@@ -59,7 +60,7 @@ install: all man ## install below DESTDIR and PREFIX (/usr/local)
 
 .PHONY: uninstall
 uninstall: ## remove what install put there; configuration and state stay
-	rm -f $(addprefix $(DESTDIR),$(bindir)/tipstaff $(sbindir)/tipstaffd $(unitdir)/tipstaffd.service \
+	rm -f $(addprefix $(DESTDIR),$(bindir)/tipstaff $(bindir)/tipstaff-attack $(sbindir)/tipstaffd $(unitdir)/tipstaffd.service \
 		$(sysusersdir)/tipstaff.conf $(tmpfilesdir)/tipstaff.conf $(modulesdir)/tipstaff.conf \
 		$(datadir)/bash-completion/completions/tipstaff $(datadir)/zsh/site-functions/_tipstaff \
 		$(foreach p,$(MAN_PAGES),$(mandir)/man$(subst .,,$(suffix $(p)))/$(notdir $(p))))

@@ -43,6 +43,17 @@ $(BUILD)/tipstaff: $(call archives,obj,tipstaff)
 	@echo "  LINK    $@"
 	@$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ -Wl,--start-group $^ -Wl,--end-group $(LIBS)
 
+# tools/attack: a file of acts/ is one act. It talks to the Workload API as the attackers of the tests do.
+ATTACK_TOOL_SRC := $(sort $(wildcard tools/attack/*.c tools/attack/acts/*.c)) tests/attacks/attack.c
+$(BUILD)/obj/attack/%.o: %.c
+	@mkdir -p $(@D)
+	@echo "  CC      $@"
+	@$(CC) -D_GNU_SOURCE -I. $(CFLAGS_ALL) -MMD -MP -c $< -o $@
+$(BUILD)/attack: $(ATTACK_TOOL_SRC:%.c=$(BUILD)/obj/attack/%.o)
+	@echo "  LINK    $@"
+	@$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $^
+-include $(ATTACK_TOOL_SRC:%.c=$(BUILD)/obj/attack/%.d)
+
 # `make room-detect`: only that room.
 .PHONY: $(LIBROOMS:%=room-%)
 $(LIBROOMS:%=room-%): room-%: $(BUILD)/obj/%.a
