@@ -147,6 +147,12 @@ int BPF_PROG(tip_exec, struct task_struct *task, int old_pid, struct linux_binpr
 		start = BPF_CORE_READ(mm, arg_start);
 		end = BPF_CORE_READ(mm, arg_end);
 		rec->ev.args_len = text_user(s, (void *)start, end > start ? end - start : 0);
+		if (st->wants & TIP_WANT_ENV) {
+			start = BPF_CORE_READ(mm, env_start);
+			end = BPF_CORE_READ(mm, env_end);
+			rec->ev.env_len =
+				text_more(s, (void *)start, end > start ? end - start : 0);
+		}
 		lifecycle_send(s, &rec->hdr);
 	}
 	if (who.proc != &proc)

@@ -30,7 +30,7 @@ int BPF_PROG(tip_fork, struct task_struct *parent, struct task_struct *child)
 		proc.parent_exec_id = who.proc->exec_id;
 		proc.exe_ino = who.proc->exe_ino;
 		proc.exe_dev = who.proc->exe_dev;
-		proc.flags |= who.proc->flags & TIP_PROC_EXE_FLAGS;
+		proc.flags |= who.proc->flags & TIP_PROC_IMAGE;
 	} else {
 		proc_fill_exe(&proc, child);
 	}

@@ -21,43 +21,45 @@
 #include <bpf/bpf_tracing.h>
 #include "tipstaff/abi.h"
 
-#define PF_KTHREAD      0x00200000
-#define TS_COMPAT       0x0002      /* x86: inside a 32-bit system call */
-#define X32_BIT         0x40000000u /* x86: marks the numbers of the x32 ABI */
-#define S_IFMT          0170000
-#define S_IFSOCK        0140000
-#define FMODE_READ      1u
-#define FMODE_WRITE     2u
-#define FMODE_EXEC      0x20u
-#define O_TRUNC         01000
-#define AT_FDCWD        (-100)
-#define AF_UNIX         1
-#define AF_INET         2
-#define AF_INET6        10
-#define AF_NETLINK      16
-#define AF_PACKET       17
-#define AF_ALG          38
-#define SOCK_STREAM     1
-#define SOCK_DGRAM      2
-#define SOCK_RAW        3
-#define SOCK_PACKET     10
-#define IPPROTO_ICMP    1
-#define IPPROTO_TCP     6
-#define IPPROTO_UDP     17
-#define IPPROTO_DCCP    33
-#define IPPROTO_ICMPV6  58
-#define IPPROTO_SCTP    132
-#define IPPROTO_UDPLITE 136
-#define IPPROTO_MPTCP   262
-#define IFF_LOOPBACK    0x8
-#define SIGKILL         9
-#define EPERM           1
-#define EAGAIN          11
-#define EEXIST          17
-#define ECONNREFUSED    111
-#define EHOSTUNREACH    113
-#define EINPROGRESS     115
-#define ARRAY_SIZE(a)   (sizeof(a) / sizeof((a)[0]))
+#define PF_KTHREAD            0x00200000
+#define TS_COMPAT             0x0002      /* x86: inside a 32-bit system call */
+#define X32_BIT               0x40000000u /* x86: marks the numbers of the x32 ABI */
+#define S_IFMT                0170000
+#define S_IFSOCK              0140000
+#define FMODE_READ            1u
+#define FMODE_WRITE           2u
+#define FMODE_EXEC            0x20u
+#define FMODE_CREATED         0x100000u /* this open made the file */
+#define OVERLAYFS_SUPER_MAGIC 0x794c7630
+#define O_TRUNC               01000
+#define AT_FDCWD              (-100)
+#define AF_UNIX               1
+#define AF_INET               2
+#define AF_INET6              10
+#define AF_NETLINK            16
+#define AF_PACKET             17
+#define AF_ALG                38
+#define SOCK_STREAM           1
+#define SOCK_DGRAM            2
+#define SOCK_RAW              3
+#define SOCK_PACKET           10
+#define IPPROTO_ICMP          1
+#define IPPROTO_TCP           6
+#define IPPROTO_UDP           17
+#define IPPROTO_DCCP          33
+#define IPPROTO_ICMPV6        58
+#define IPPROTO_SCTP          132
+#define IPPROTO_UDPLITE       136
+#define IPPROTO_MPTCP         262
+#define IFF_LOOPBACK          0x8
+#define SIGKILL               9
+#define EPERM                 1
+#define EAGAIN                11
+#define EEXIST                17
+#define ECONNREFUSED          111
+#define EHOSTUNREACH          113
+#define EINPROGRESS           115
+#define ARRAY_SIZE(a)         (sizeof(a) / sizeof((a)[0]))
 
 /* Hides a value's history from the compiler, so that a bound check stays where it is written. */
 #define opaque(var) asm volatile("" : "+r"(var))

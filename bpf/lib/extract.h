@@ -229,6 +229,24 @@ static __always_inline __u32 inode_dev(struct inode *inode)
 	return BPF_CORE_READ(inode, i_sb, s_dev);
 }
 
+enum tip_layer { LAYER_NONE, LAYER_UPPER, LAYER_LOWER };
+
+/*
+ * Where overlayfs has the file: in the layer that is written to, or in one below. Behind its
+ * struct inode each file of it has the name in the upper layer, NULL while there is none (struct
+ * ovl_inode). The type itself may be in a module that is loaded after us.
+ */
+static __always_inline enum tip_layer inode_layer(struct inode *inode)
+{
+	struct dentry *upper = NULL;
+
+	if (BPF_CORE_READ(inode, i_sb, s_magic) != OVERLAYFS_SUPER_MAGIC)
+		return LAYER_NONE;
+	bpf_probe_read_kernel(&upper, sizeof(upper),
+			      (void *)inode + bpf_core_type_size(struct inode));
+	return upper && BPF_CORE_READ(upper, d_inode) ? LAYER_UPPER : LAYER_LOWER;
+}
+
 /* A name whose last link is gone; a dentry that never had a name (memfd) is its own parent. */
 static __always_inline bool dentry_unlinked(struct dentry *dentry)
 {

@@ -49,25 +49,22 @@ static __always_inline void proc_fill_place(struct tip_proc *p, struct task_stru
 		p->flags |= TIP_PROC_IN_SCOPE;
 }
 
+/* See exe.bpf.c. */
+int tip_exe_flags(__u64 exe, __u64 credentials);
+
 /* Facts of the image. */
 static __always_inline void proc_fill_exe(struct tip_proc *p, struct task_struct *task)
 {
 	struct file *exe = BPF_CORE_READ(task, mm, exe_file);
-	struct dentry *dentry;
 	struct inode *inode;
 
 	if (!exe)
 		return;
 	inode = BPF_CORE_READ(exe, f_inode);
-	dentry = BPF_CORE_READ(exe, f_path.dentry);
 	p->exe_ino = BPF_CORE_READ(inode, i_ino);
 	p->exe_dev = inode_dev(inode);
-	if (file_mount_trusted(exe))
-		p->flags |= TIP_PROC_EXE_INIT_MNT;
-	if (dentry_is_memfd(dentry))
-		p->flags |= TIP_PROC_EXE_MEMFD;
-	else if (dentry_unlinked(dentry))
-		p->flags |= TIP_PROC_EXE_DELETED;
+	p->flags |=
+		tip_exe_flags((unsigned long)exe, (unsigned long)BPF_CORE_READ(task, real_cred));
 }
 
 /* Puts a binding and a process in place, the binding first: nobody sees one without the other. */

@@ -11,6 +11,20 @@ struct tip_exec_rec {
 	struct tip_ev_exec ev;
 };
 
+#define RLIMIT_NOFILE 7
+
+/* How much it has: memory, page faults, the limit of descriptors. */
+static __always_inline void image_fill_sizes(struct tip_ev_exec *ev, struct task_struct *task)
+{
+	struct mm_struct *mm = BPF_CORE_READ(task, mm);
+	__u64 limit = BPF_CORE_READ(task, signal, rlim[RLIMIT_NOFILE].rlim_cur);
+
+	ev->vm_size = BPF_CORE_READ(mm, total_vm) * 4; /* x86-64: pages of 4 KiB */
+	ev->pgft_maj = BPF_CORE_READ(task, maj_flt);
+	ev->pgft_min = BPF_CORE_READ(task, min_flt);
+	ev->fdlimit = limit > (__u32)-1 ? (__u32)-1 : limit;
+}
+
 /* Everything but the strings. `who->proc` must be set. */
 static __always_inline void image_fill(struct tip_exec_rec *rec, const struct tip_who *who,
 				       struct task_struct *task)
@@ -53,10 +67,12 @@ static __always_inline void image_fill(struct tip_exec_rec *rec, const struct ti
 	ev->vpgid = pid_nr(group, level, NULL);
 	ev->mntns = who->proc->mntns;
 	ev->pidns = ns ? BPF_CORE_READ(ns, ns.inum) : 0;
+	ev->pidns_init_ns = ns ? BPF_CORE_READ(ns, child_reaper, start_boottime) : 0;
 	ev->netns = task_netns(task);
 	ev->rule = 0;
 	ev->syscall = 0;
-	ev->zero = 0;
+	ev->env_len = 0;
+	image_fill_sizes(ev, task);
 }
 
 #endif

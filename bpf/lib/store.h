@@ -125,6 +125,8 @@ static __always_inline void hdr_fill(struct tip_hdr *hdr, enum tip_event_type ty
 	hdr->origin = who_origin(who);
 	hdr->uid = ids.uid;
 	hdr->gid = ids.gid;
+	hdr->cpu = bpf_get_smp_processor_id();
+	hdr->zero = 0;
 	hdr->ret = ret;
 	__builtin_memset(hdr->comm, 0, sizeof(hdr->comm));
 	bpf_probe_read_kernel_str(hdr->comm, sizeof(hdr->comm), task->comm);
@@ -202,6 +204,18 @@ static __always_inline __u16 text_user(struct tip_scratch *s, const void *from, 
 		len = 0;
 	}
 	return text_end(s, len & (TIP_ARGS_MAX - 1));
+}
+
+/* As text_user(), of what a record may do without: nothing, not even a NUL, where none fits. */
+static __always_inline __u16 text_more(struct tip_scratch *s, const void *from, __u64 len)
+{
+	if (!len)
+		return 0;
+	if (s->text_pos > TIP_REC_MASK) {
+		s->text_truncated = 1;
+		return 0;
+	}
+	return text_user(s, from, len);
 }
 
 /* See text.bpf.c. */

@@ -32,7 +32,18 @@ struct list_head {
 
 /* ---- tasks, credentials, namespaces ---- */
 
+struct uid_gid_extent {
+	__u32 first, lower_first, count;
+};
+
+#define UID_GID_MAP_MAX_BASE_EXTENTS 5
+struct uid_gid_map {
+	__u32 nr_extents;
+	struct uid_gid_extent extent[UID_GID_MAP_MAX_BASE_EXTENTS];
+};
+
 struct user_namespace {
+	struct uid_gid_map uid_map, gid_map;
 	int level; /* 0: the initial one */
 };
 
@@ -40,7 +51,10 @@ struct ns_common {
 	unsigned int inum;
 };
 
+struct task_struct;
+
 struct pid_namespace {
+	struct task_struct *child_reaper; /* its first process */
 	struct ns_common ns;
 };
 
@@ -66,12 +80,17 @@ struct tty_struct {
 	int index;
 };
 
+struct rlimit {
+	unsigned long rlim_cur;
+};
+
 struct signal_struct {
 	atomic_t live;
 	int group_exit_code;
 	unsigned int flags;
 	struct pid *pids[4];
 	struct tty_struct *tty;
+	struct rlimit rlim[16];
 };
 
 /* Opaque 8 bytes, low word first: __u32 cap[2] before 6.3, u64 val since. */
@@ -79,11 +98,20 @@ struct kernel_cap {
 	__u64 raw;
 };
 
+struct group_info {
+	int ngroups;
+	kgid_t gid[1]; /* a flexible array */
+};
+
 struct cred {
 	kuid_t uid;
 	kgid_t gid;
 	kuid_t euid;
 	kgid_t egid;
+	kuid_t fsuid;
+	kgid_t fsgid;
+	struct user_namespace *user_ns;
+	struct group_info *group_info;
 	struct kernel_cap cap_inheritable;
 	struct kernel_cap cap_permitted;
 	struct kernel_cap cap_effective;
@@ -156,6 +184,7 @@ struct dentry {
 
 struct super_block {
 	__u32 s_dev;
+	unsigned long s_flags;
 	unsigned long s_magic;
 	int s_stack_depth; /* how many file systems lie below it: overlayfs */
 	struct list_head s_mounts;
@@ -174,6 +203,8 @@ struct timespec64 {
 struct inode {
 	struct hlist_head i_dentry;
 	__u16 i_mode;
+	kuid_t i_uid;
+	kgid_t i_gid;
 	struct super_block *i_sb;
 	unsigned long i_ino;
 	unsigned int i_nlink;
@@ -254,7 +285,8 @@ struct fs_struct {
 };
 
 struct mm_struct {
-	unsigned long arg_start, arg_end;
+	unsigned long total_vm; /* pages */
+	unsigned long arg_start, arg_end, env_start, env_end;
 	struct file *exe_file;
 };
 
@@ -281,6 +313,7 @@ struct task_struct {
 	struct task_struct *group_leader;
 	struct pid *thread_pid;
 	__u64 start_boottime;
+	unsigned long min_flt, maj_flt;
 	const struct cred *real_cred;
 	char comm[16];
 	struct fs_struct *fs;

@@ -71,6 +71,16 @@ static __always_inline __u16 open_base(struct tip_scratch *s, struct task_struct
 	return text_cwd(s, task);
 }
 
+static __always_inline __u16 file_flags(struct file *file, struct inode *inode)
+{
+	enum tip_layer layer = inode_layer(inode);
+
+	return (BPF_CORE_READ(file, f_mode) & FMODE_CREATED ? TIP_FILE_CREATED : 0) |
+	       (layer == LAYER_UPPER   ? TIP_FILE_UPPER
+		: layer == LAYER_LOWER ? TIP_FILE_LOWER
+				       : 0);
+}
+
 /* Is this an open that a rule ends? What cannot be judged has happened already. */
 static __always_inline bool open_judge(const struct tip_settings *st, const struct tip_who *who,
 				       struct file *file, __u32 oflags, struct tip_verdict *v)
@@ -137,12 +147,14 @@ static __always_inline void open_tell(struct tip_scratch *s, const struct tip_se
 	rec->ev.ino = 0;
 	rec->ev.dev = 0;
 	rec->ev.file_mode = 0;
+	rec->ev.file_flags = 0;
 	if (file) {
 		struct inode *inode = BPF_CORE_READ(file, f_inode);
 
 		rec->ev.ino = BPF_CORE_READ(inode, i_ino);
 		rec->ev.dev = inode_dev(inode);
 		rec->ev.file_mode = BPF_CORE_READ(inode, i_mode);
+		rec->ev.file_flags = file_flags(file, inode);
 	}
 	text_begin(s, sizeof(*rec));
 	rec->ev.name_len = o->name ? text_str(s, (void *)o->name, o->name_user) : text_none(s);
@@ -150,7 +162,8 @@ static __always_inline void open_tell(struct tip_scratch *s, const struct tip_se
 					       s->rec[sizeof(struct tip_open_rec)] == '/')
 				   : text_none(s);
 	/* A handle is no name: what it opened is all there is to be shown. */
-	if (o->file && (o->killed || st->want_real_path || rec->ev.syscall == TIP_OPEN_BY_HANDLE))
+	if (o->file && (o->killed || (st->wants & TIP_WANT_REAL_PATH) ||
+			rec->ev.syscall == TIP_OPEN_BY_HANDLE))
 		rec->ev.real_len = text_file(s, (void *)o->file);
 	else
 		rec->ev.real_len = text_none(s);

@@ -16,19 +16,19 @@
  * (Tests build a second daemon with other numbers.)
  */
 #ifndef TIP_ABI_VERSION
-#define TIP_ABI_VERSION 4
+#define TIP_ABI_VERSION 5
 #endif
 #ifndef TIP_ABI_PROCESSES
 #define TIP_ABI_PROCESSES 3 /* procs, bindings, digests, sequence, quarantine, identity_names */
 #endif
 #ifndef TIP_ABI_POLICY
-#define TIP_ABI_POLICY 4 /* settings, and the maps that rules and policies are compiled to */
+#define TIP_ABI_POLICY 5 /* settings, and the maps that rules and policies are compiled to */
 #endif
 #ifndef TIP_ABI_SOCKETS
 #define TIP_ABI_SOCKETS 3 /* connections of the Workload API, and those that are relayed */
 #endif
 #ifndef TIP_ABI_EVENTS
-#define TIP_ABI_EVENTS 4 /* records in the rings, counters */
+#define TIP_ABI_EVENTS 5 /* records in the rings, counters */
 #endif
 
 /* ---- identity ---------------------------------------------------------- */
@@ -56,6 +56,15 @@ struct tip_proc_key {
 #define TIP_PROC_EXE_FLAGS    (TIP_PROC_EXE_INIT_MNT | TIP_PROC_EXE_MEMFD | TIP_PROC_EXE_DELETED)
 #define TIP_PROC_FORKED       (1u << 4) /* no exec of its own yet: it runs its parent's image */
 #define TIP_PROC_PREEXISTING  (1u << 5) /* found by the iterator, not seen being born */
+/* Its own credentials let it write to its executable (as inode_permission() judges, ACLs left out).
+ */
+#define TIP_PROC_EXE_WRITABLE (1u << 6)
+/* The executable is overlayfs's: in the layer that is written to, or one of those below. */
+#define TIP_PROC_EXE_UPPER (1u << 7)
+#define TIP_PROC_EXE_LOWER (1u << 8)
+/* What a fork shares with its parent, since it runs the same file. */
+#define TIP_PROC_IMAGE                                                                             \
+	(TIP_PROC_EXE_FLAGS | TIP_PROC_EXE_WRITABLE | TIP_PROC_EXE_UPPER | TIP_PROC_EXE_LOWER)
 
 /* Value of `procs`: written only by kernel programs. */
 struct tip_proc {
@@ -370,6 +379,9 @@ struct tip_scope {
 	__u32 zero;
 };
 
+#define TIP_WANT_REAL_PATH (1u << 0) /* fd.path.real */
+#define TIP_WANT_ENV       (1u << 1) /* proc.env, proc.aenv */
+
 /*
  * Value of `settings` (array of one). Replaced whole by the keeper; each
  * program run reads it once. What stands up to `nscope` stays where it is in
@@ -384,7 +396,7 @@ struct tip_settings {
 	__u32 keeper_tgid;        /* whose accept() consumes records; initial pid namespace */
 	__u32 nscope;             /* 0: the whole node */
 	__u32 enforce;            /* 0: rules with an action and quarantine are ignored */
-	__u32 want_real_path;     /* 1: some rule reads fd.path.real */
+	__u32 wants;              /* TIP_WANT_*: what some rule reads and is gathered only then */
 	__u32 rule_generation;    /* of the enforcing rules, 0: there were never any */
 	__u32 rule_count;         /* how many there are */
 	__u32 traffic_generation; /* 0: no policy, nothing is intercepted */
@@ -449,6 +461,8 @@ struct tip_hdr {
 	__u32 current; /* identity as the kernel knew it */
 	__u32 origin;
 	__u32 uid, gid;
+	__u32 cpu; /* that it happened on */
+	__u32 zero;
 	__s64 ret; /* result of the syscall, -errno on failure */
 	char comm[16];
 };
@@ -465,6 +479,10 @@ struct tip_ev_exec {
 	__u64 exe_ctime_ns; /* ctime and mtime of the executable, ns since the epoch */
 	__u64 exe_mtime_ns;
 	__u64 cap_permitted, cap_effective, cap_inheritable;
+	__u64 pidns_init_ns; /* when the first process of its pid namespace started; boot time */
+	__u64 pgft_maj, pgft_min; /* page faults of the thread so far */
+	__u32 vm_size;            /* KiB */
+	__u32 fdlimit;            /* soft RLIMIT_NOFILE */
 	__u32 exe_dev;
 	__u32 proc_flags; /* TIP_PROC_* */
 	__u32 euid, egid;
@@ -481,7 +499,8 @@ struct tip_ev_exec {
 	__u16 exe_path_len; /* dentry walk up to the mount namespace's root */
 	__u16 cwd_len;
 	__u16 args_len; /* argv as in memory, NUL between */
-	__u16 zero;
+	__u16 env_len;  /* likewise the environment, with TIP_WANT_ENV; 0: not even its NUL is there
+			 */
 };
 
 struct tip_ev_fork { /* header: the parent */
@@ -525,6 +544,10 @@ struct tip_ev_cgroup { /* header: cgroup_id and epoch are the new ones */
 #define TIP_OPEN_CREAT     3
 #define TIP_OPEN_BY_HANDLE 4 /* open_by_handle_at: no name, `real` is always there */
 
+#define TIP_FILE_CREATED 1 /* this open made it */
+#define TIP_FILE_UPPER   2 /* in overlayfs's layer that is written to */
+#define TIP_FILE_LOWER   4 /* in one below */
+
 struct tip_ev_open { /* header.ret: the fd, or -errno */
 	__u64 ino;
 	__u64 resolve; /* openat2 */
@@ -537,7 +560,8 @@ struct tip_ev_open { /* header.ret: the fd, or -errno */
 	__u16 name_len; /* the raw argument */
 	__u16 base_len; /* folder that a relative name starts from (cwd or dirfd), "" if absolute */
 	__u16 real_len; /* what was really opened, "" when failed or not wanted */
-	__u32 file_mode; /* st_mode of the opened file, 0 when failed */
+	__u16 file_mode;  /* st_mode of the opened file, 0 when failed */
+	__u16 file_flags; /* TIP_FILE_* */
 };
 
 struct tip_ev_sock {    /* connect, accept, bind, listen, denied connect; header.ret: result */

@@ -93,6 +93,8 @@ extern const struct tip_field_table tip_fields_evt;
 extern const struct tip_field_table tip_fields_proc;
 extern const struct tip_field_table tip_fields_fd;
 extern const struct tip_field_table tip_fields_user;
+extern const struct tip_field_table tip_fields_live;
+extern const struct tip_field_table tip_fields_env;
 extern const struct tip_field_table tip_fields_unserved;
 
 /*
@@ -121,6 +123,8 @@ void tip_extract_exec_flags(struct tip_extract *x, struct tip_value *out);
 void tip_extract_caps(struct tip_extract *x, uint64_t caps, struct tip_value *out);
 /* argv[0], and the rest joined by blanks. */
 void tip_extract_args(struct tip_extract *x, const struct tip_process *p, struct tip_value *out);
+/* The environment at exec, blanks between; unset where it was not gathered. */
+void tip_extract_env(struct tip_extract *x, const struct tip_process *p, struct tip_value *out);
 void tip_extract_fd_name(struct tip_extract *x, struct tip_value *out);
 /* "SUCCESS" or the name of -ret. */
 const char *tip_errno_name(int64_t ret);

@@ -102,7 +102,12 @@ static void resolve_flags(struct tip_extract *x, struct tip_value *out)
 
 void tip_extract_exec_flags(struct tip_extract *x, struct tip_value *out)
 {
-	static const struct flag flags[] = {{TIP_PROC_EXE_MEMFD, "EXE_FROM_MEMFD"}};
+	static const struct flag flags[] = {
+		{TIP_PROC_EXE_WRITABLE, "EXE_WRITABLE"},
+		{TIP_PROC_EXE_UPPER, "EXE_UPPER_LAYER"},
+		{TIP_PROC_EXE_MEMFD, "EXE_FROM_MEMFD"},
+		{TIP_PROC_EXE_LOWER, "EXE_LOWER_LAYER"},
+	};
 
 	flags_text(x, x->in->ev->exec.data->proc_flags, "", flags, TIP_ARRAY_SIZE(flags), out);
 }

@@ -15,6 +15,11 @@ static void evt_num(struct tip_extract *x, const struct tip_field_ref *ref, stru
 	tip_value_int(out, (int64_t)x->in->evt_num);
 }
 
+static void evt_cpu(struct tip_extract *x, const struct tip_field_ref *ref, struct tip_value *out)
+{
+	tip_value_int(out, x->in->ev->hdr->cpu);
+}
+
 enum { CLOCK_HMS, CLOCK_HMS_S, CLOCK_ISO, CLOCK_DATE, CLOCK_DATE_S };
 
 static void evt_time(struct tip_extract *x, const struct tip_field_ref *ref, struct tip_value *out)
@@ -149,12 +154,7 @@ static void evt_is_open(struct tip_extract *x, const struct tip_field_ref *ref,
 	case OPEN_EXEC:
 		tip_value_int(out, (o->oflags & (O_CREAT | __O_TMPFILE)) && (o->mode & 0111));
 		break;
-	case OPEN_CREATE:
-		/* without O_EXCL only the kernel knows whether the file was there before */
-		if ((o->oflags & (O_CREAT | O_EXCL)) == O_CREAT && x->in->ev->hdr->ret >= 0)
-			return;
-		tip_value_int(out, (o->oflags & O_CREAT) && x->in->ev->hdr->ret >= 0);
-		break;
+	case OPEN_CREATE: tip_value_int(out, !!(o->file_flags & TIP_FILE_CREATED)); break;
 	default: break;
 	}
 }
@@ -174,6 +174,7 @@ static void evt_args(struct tip_extract *x, const struct tip_field_ref *ref, str
 
 static const struct tip_field fields[] = {
 	TIP_FIELD("evt.num", TIP_T_UINT, 0, ALL, evt_num, 0, 0, "number of the event"),
+	TIP_FIELD("evt.cpu", TIP_T_INT, 0, ALL, evt_cpu, 0, 0, "number of the CPU"),
 	TIP_FIELD("evt.time", TIP_T_STRING, 0, ALL, evt_time, CLOCK_HMS, 0,
 		  "local time with nanoseconds"),
 	TIP_FIELD("evt.time.s", TIP_T_STRING, 0, ALL, evt_time, CLOCK_HMS_S, 0,
@@ -229,7 +230,7 @@ static const struct tip_field fields[] = {
 	TIP_FIELD("evt.is_open_exec", TIP_T_BOOL, 0, ALL, evt_is_open, OPEN_EXEC, 0,
 		  "creates a file with execute permission"),
 	TIP_FIELD("evt.is_open_create", TIP_T_BOOL, 0, ALL, evt_is_open, OPEN_CREATE, 0,
-		  "creates the file (unset where the kernel does not say)"),
+		  "the open made the file"),
 	TIP_FIELD("evt.arg", TIP_T_STRING, TIP_ARG_EVENT, ALL, evt_arg, 0, 0,
 		  "an argument of the event by name"),
 	TIP_FIELD("evt.rawarg", TIP_T_STRING, TIP_ARG_EVENT, ALL, evt_arg, 1, 0,

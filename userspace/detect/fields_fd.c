@@ -180,6 +180,19 @@ static void fd_name(struct tip_extract *x, const struct tip_field_ref *ref, stru
 	}
 }
 
+/* The name, behind the container that it is in. */
+static void fd_in_container(struct tip_extract *x, const struct tip_field_ref *ref,
+			    struct tip_value *out)
+{
+	const struct tip_process *p = x->in->proc;
+	struct tip_value name = {0};
+
+	fd_name(x, ref, &name);
+	if (p && name.set)
+		tip_value_fmt(x, out, "%.12s:%s", *p->container_id ? p->container_id : "host",
+			      name.str.s);
+}
+
 /* ---- numbers and kinds --------------------------------------------------------------------- */
 
 static void fd_num(struct tip_extract *x, const struct tip_field_ref *ref, struct tip_value *out)
@@ -285,6 +298,29 @@ static void fd_file(struct tip_extract *x, const struct tip_field_ref *ref, stru
 	case FILE_MINOR: tip_value_int(out, dev & 0xfffff); break;
 	default: tip_value_int(out, (int64_t)ino);
 	}
+}
+
+enum { LAYER_UPPER, LAYER_LOWER };
+
+static void fd_layer(struct tip_extract *x, const struct tip_field_ref *ref, struct tip_value *out)
+{
+	uint16_t flags;
+
+	if (x->in->ev->hdr->ret < 0)
+		return;
+	flags = x->in->ev->open.data->file_flags;
+	tip_value_int(out,
+		      !!(flags & (ref->field->a == LAYER_UPPER ? TIP_FILE_UPPER : TIP_FILE_LOWER)));
+}
+
+/* Thread and number, as one text. */
+static void fd_uid(struct tip_extract *x, const struct tip_field_ref *ref, struct tip_value *out)
+{
+	struct tip_value num = {0};
+
+	fd_num(x, ref, &num);
+	if (num.set && num.i >= 0)
+		tip_value_fmt(x, out, "%u%d", x->in->ev->hdr->tid, (int)num.i);
 }
 
 /* ---- addresses ------------------------------------------------------------------------------ */
@@ -402,6 +438,16 @@ static const struct tip_field fields[] = {
 	TIP_FIELD("fd.dev.major", TIP_T_INT, 0, FILES, fd_file, FILE_MAJOR, 0, "its major number"),
 	TIP_FIELD("fd.dev.minor", TIP_T_INT, 0, FILES, fd_file, FILE_MINOR, 0, "its minor number"),
 	TIP_FIELD("fd.ino", TIP_T_INT, 0, FILES, fd_file, FILE_INO, 0, "inode of the file"),
+	TIP_FIELD("fd.uid", TIP_T_STRING, 0, FD, fd_uid, 0, 0,
+		  "thread ID and number of the descriptor, one behind the other"),
+	TIP_FIELD("fd.is_upper_layer", TIP_T_BOOL, 0, OPEN, fd_layer, LAYER_UPPER, 0,
+		  "the file is on overlayfs, in the layer that is written to"),
+	TIP_FIELD("fd.is_lower_layer", TIP_T_BOOL, 0, OPEN, fd_layer, LAYER_LOWER, 0,
+		  "the file is on overlayfs, in a layer below"),
+	TIP_FIELD("fd.containername", TIP_T_STRING, 0, FD, fd_in_container, NAME_FULL, 0,
+		  "container.id and fd.name with a colon between"),
+	TIP_FIELD("fd.containerdirectory", TIP_T_STRING, 0, FILES, fd_in_container, NAME_DIRECTORY,
+		  0, "container.id and fd.directory with a colon between"),
 	TIP_FIELD("fd.ip", TIP_T_IPADDR, 0, SOCK, fd_ip, END_ANY, 0, "either address"),
 	TIP_FIELD("fd.cip", TIP_T_IPADDR, 0, SOCK, fd_ip, END_CLIENT, 0, "address of the client"),
 	TIP_FIELD("fd.sip", TIP_T_IPADDR, 0, SOCK, fd_ip, END_SERVER, 0, "address of the server"),

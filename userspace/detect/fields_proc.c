@@ -97,12 +97,17 @@ enum {
 	P_NARGS,
 	P_LENARGS,
 	P_MEMFD,
+	P_WRITABLE,
+	P_UPPER,
+	P_LOWER,
 	P_SID_LEADER,
 	P_PGID_LEADER,
 	P_VPGID_LEADER,
 	P_DURATION,
 	P_START,
 	P_CTIME_AGE,
+	P_PIDNS_START,
+	P_CTIME_PIDNS,
 };
 
 static const char *name_of(struct tip_extract *x, const struct tip_process *p)
@@ -125,6 +130,12 @@ static void argument_counts(const struct tip_process *p, bool bytes, struct tip_
 	tip_value_int(out, (int64_t)(bytes ? chars : n));
 }
 
+/* ns since the epoch */
+static uint64_t pidns_start(const struct tip_extract *x, const struct tip_process *p)
+{
+	return x->in->time_ns - x->in->ev->hdr->time_ns + p->pidns_init_ns;
+}
+
 static void times(struct tip_extract *x, const struct tip_process *p, uint32_t what,
 		  struct tip_value *out)
 {
@@ -134,6 +145,15 @@ static void times(struct tip_extract *x, const struct tip_process *p, uint32_t w
 	switch (what) {
 	case P_DURATION: tip_value_int(out, (int64_t)age); break;
 	case P_START: tip_value_int(out, (int64_t)(x->in->time_ns - age)); break;
+	case P_PIDNS_START:
+		if (p->pidns_init_ns)
+			tip_value_int(out, (int64_t)pidns_start(x, p));
+		break;
+	case P_CTIME_PIDNS:
+		/* only where the namespace is the older one */
+		if (p->pidns_init_ns && p->exe_ctime_ns > pidns_start(x, p))
+			tip_value_int(out, (int64_t)(p->exe_ctime_ns - pidns_start(x, p)));
+		break;
 	default:
 		if (p->exe_ctime_ns)
 			tip_value_int(out, (int64_t)(x->in->time_ns - age - p->exe_ctime_ns));
@@ -183,6 +203,9 @@ static void property(struct tip_extract *x, const struct tip_process *p, uint32_
 	case P_NARGS: argument_counts(p, false, out); break;
 	case P_LENARGS: argument_counts(p, true, out); break;
 	case P_MEMFD: tip_value_int(out, !!(p->flags & TIP_PROC_EXE_MEMFD)); break;
+	case P_WRITABLE: tip_value_int(out, !!(p->flags & TIP_PROC_EXE_WRITABLE)); break;
+	case P_UPPER: tip_value_int(out, !!(p->flags & TIP_PROC_EXE_UPPER)); break;
+	case P_LOWER: tip_value_int(out, !!(p->flags & TIP_PROC_EXE_LOWER)); break;
 	case P_SID_LEADER: tip_value_int(out, p->sid == p->key.tgid); break;
 	case P_PGID_LEADER: tip_value_int(out, p->pgid == p->key.tgid); break;
 	case P_VPGID_LEADER: tip_value_int(out, p->vpgid == p->vpid); break;
@@ -233,6 +256,21 @@ static void ancestors(struct tip_extract *x, const struct tip_field_ref *ref, st
 	items = tip_value_items(x, out, n);
 	for (uint32_t i = 0; i < n; i++)
 		property(x, up[i], ref->field->a, &items[i]);
+}
+
+/* The oldest shell in the line, the process itself included: where somebody logged in. */
+static void login_shell(struct tip_extract *x, const struct tip_field_ref *ref,
+			struct tip_value *out)
+{
+	const struct tip_process *p = x->in->proc;
+	size_t len;
+
+	for (int n = 0; p && n <= TIP_ANCESTORS_MAX; n++) {
+		len = strlen(p->comm);
+		if (len >= 2 && strcmp(p->comm + len - 2, "sh") == 0)
+			tip_value_int(out, p->key.tgid);
+		p = x->in->table ? tip_process_parent(x->in->table, p) : NULL;
+	}
 }
 
 enum { T_TID, T_IS_MAIN, T_PERMITTED, T_EFFECTIVE, T_INHERITABLE };
@@ -386,6 +424,22 @@ static const struct tip_field fields[] = {
 	TIP_FIELD("proc.ppid.ts", TIP_T_ABSTIME, 0, ALL, proc, P_START, 1, "start of the parent"),
 	TIP_FIELD("proc.is_exe_from_memfd", TIP_T_BOOL, 0, ALL, proc, P_MEMFD, 0,
 		  "the executable is a memfd"),
+	TIP_FIELD("proc.is_exe_writable", TIP_T_BOOL, 0, ALL, proc, P_WRITABLE, 0,
+		  "the process was allowed to write to its executable when it was executed: owner, "
+		  "group, mode and CAP_DAC_OVERRIDE; access control lists are not looked at"),
+	TIP_FIELD("proc.is_exe_upper_layer", TIP_T_BOOL, 0, ALL, proc, P_UPPER, 0,
+		  "the executable is on overlayfs, in the layer that is written to: it did not "
+		  "come with the image"),
+	TIP_FIELD("proc.is_exe_lower_layer", TIP_T_BOOL, 0, ALL, proc, P_LOWER, 0,
+		  "the executable is on overlayfs, in a layer below: it came with the image"),
+	TIP_FIELD("proc.loginshellid", TIP_T_INT, 0, ALL, login_shell, 0, 0,
+		  "process ID of the oldest shell among the process and its ancestors"),
+	TIP_FIELD("proc.pidns_init_start_ts", TIP_T_ABSTIME, 0, ALL, proc, P_PIDNS_START, 0,
+		  "start of the first process of its pid namespace, ns since the epoch"),
+	TIP_FIELD("proc.exe_ino.ctime_duration_pidns_start", TIP_T_RELTIME, 0, ALL, proc,
+		  P_CTIME_PIDNS, 0,
+		  "ns from the start of the pid namespace to the last status change of the "
+		  "executable, if that came later"),
 	TIP_FIELD("proc.is_sid_leader", TIP_T_BOOL, 0, ALL, proc, P_SID_LEADER, 0,
 		  "leads its session"),
 	TIP_FIELD("proc.is_pgid_leader", TIP_T_BOOL, 0, ALL, proc, P_PGID_LEADER, 0,

@@ -82,11 +82,11 @@ static void container(struct tip_extract *x, const struct tip_field_ref *ref, st
 	}
 }
 
-enum { SPIFFE_ID, SPIFFE_ORIGIN, SPIFFE_DOMAIN };
+enum { SPIFFE_ID, SPIFFE_ORIGIN, SPIFFE_DOMAIN, SPIFFE_PATH, SPIFFE_PARENT };
 
 static void spiffe(struct tip_extract *x, const struct tip_field_ref *ref, struct tip_value *out)
 {
-	const struct tip_process *p = x->in->proc;
+	const struct tip_process *p = tip_extract_ancestor(x, ref->field->a == SPIFFE_PARENT);
 	const char *id, *host, *slash;
 
 	if (!p)
@@ -97,7 +97,7 @@ static void spiffe(struct tip_extract *x, const struct tip_field_ref *ref, struc
 		id = p->spiffe_id;
 	if (!id)
 		return;
-	if (ref->field->a != SPIFFE_DOMAIN) {
+	if (ref->field->a != SPIFFE_DOMAIN && ref->field->a != SPIFFE_PATH) {
 		tip_value_str(out, id);
 		return;
 	}
@@ -105,7 +105,10 @@ static void spiffe(struct tip_extract *x, const struct tip_field_ref *ref, struc
 		return;
 	host = id + 9;
 	slash = strchrnul(host, '/');
-	tip_value_fmt(x, out, "%.*s", (int)(slash - host), host);
+	if (ref->field->a == SPIFFE_PATH)
+		tip_value_str(out, slash);
+	else
+		tip_value_fmt(x, out, "%.*s", (int)(slash - host), host);
 }
 
 #define ALL TIP_CODES_ALL
@@ -138,6 +141,10 @@ static const struct tip_field fields[] = {
 		  "the first"),
 	TIP_FIELD("spiffe.trust_domain", TIP_T_STRING, 0, ALL, spiffe, SPIFFE_DOMAIN, 0,
 		  "trust domain of spiffe.id"),
+	TIP_FIELD("spiffe.path", TIP_T_STRING, 0, ALL, spiffe, SPIFFE_PATH, 0,
+		  "path of spiffe.id, with its leading slash"),
+	TIP_FIELD("spiffe.parent.id", TIP_T_STRING, 0, ALL, spiffe, SPIFFE_PARENT, 0,
+		  "SPIFFE ID of the parent process, unset when it has none"),
 };
 
 const struct tip_field_table tip_fields_user = {fields, TIP_ARRAY_SIZE(fields)};

@@ -12,6 +12,21 @@ static uint32_t known_answer(struct tip_process_table *t, uint32_t number)
 	return TIP_ID_PENDING;
 }
 
+static void take_texts(struct proc_entry *e, const struct tip_event *ev)
+{
+	const struct proc_texts t = {
+		.exe_path = ev->exec.exe_path,
+		.filename = ev->exec.filename,
+		.cwd = ev->exec.cwd,
+		.args = ev->exec.args,
+		.args_len = ev->exec.data->args_len,
+		.env = ev->exec.env,
+		.env_len = ev->exec.data->env_len,
+	};
+
+	tip_proc_set_strings(e, &t);
+}
+
 static void take_exec(struct tip_process_table *t, struct proc_entry *e, const struct tip_event *ev)
 {
 	const struct tip_ev_exec *x = ev->exec.data;
@@ -32,6 +47,7 @@ static void take_exec(struct tip_process_table *t, struct proc_entry *e, const s
 	p->mntns = x->mntns;
 	p->netns = x->netns;
 	p->pidns = x->pidns;
+	p->pidns_init_ns = x->pidns_init_ns;
 	p->ppid = x->parent.tgid;
 	p->exe_ino = x->exe_ino;
 	p->exe_dev = x->exe_dev;
@@ -46,8 +62,7 @@ static void take_exec(struct tip_process_table *t, struct proc_entry *e, const s
 	e->parent_exec_id = x->parent_exec_id;
 	tip_proc_set_comm(e, h->comm, sizeof(h->comm));
 	tip_proc_set_cgroup(t, e, h->cgroup_id);
-	tip_proc_set_strings(e, ev->exec.exe_path, ev->exec.filename, ev->exec.cwd, ev->exec.args,
-			     x->args_len);
+	take_texts(e, ev);
 	if (h->flags & TIP_EVF_SNAPSHOT) /* the iterator cannot read user memory */
 		tip_proc_fill_strings(t, e);
 }
@@ -68,8 +83,7 @@ static void exec_again(struct tip_process_table *t, struct proc_entry *e,
 		take_exec(t, e, ev);
 		e->p.flags &= ~TIP_PROC_PREEXISTING;
 	} else {
-		tip_proc_set_strings(e, ev->exec.exe_path, ev->exec.filename, ev->exec.cwd,
-				     ev->exec.args, ev->exec.data->args_len);
+		take_texts(e, ev);
 	}
 	tip_proc_touch(t, e);
 }

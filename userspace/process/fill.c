@@ -32,6 +32,7 @@ static void strip_deleted(struct proc_entry *e, char *exe)
 void tip_proc_fill_strings(struct tip_process_table *t, struct proc_entry *e)
 {
 	struct tip_procfs *f = &t->scratch;
+	struct proc_texts texts;
 	struct tip_proc k;
 
 	if (!tip_procfs_read(e->p.key.tgid, e->p.key.start_ns, f))
@@ -41,8 +42,16 @@ void tip_proc_fill_strings(struct tip_process_table *t, struct proc_entry *e)
 	    (tip_sensor_proc(t->sensor, &e->p.key, &k) != 0 || k.exec_id != e->p.exec_id))
 		return;
 	strip_deleted(e, f->exe);
-	tip_proc_set_strings(e, *e->p.exe_path ? e->p.exe_path : f->exe, e->p.filename,
-			     *e->p.cwd ? e->p.cwd : f->cwd, f->args, f->args_len);
+	texts = (struct proc_texts){
+		.exe_path = *e->p.exe_path ? e->p.exe_path : f->exe,
+		.filename = e->p.filename,
+		.cwd = *e->p.cwd ? e->p.cwd : f->cwd,
+		.args = f->args,
+		.args_len = f->args_len,
+		.env = e->p.env,
+		.env_len = e->p.env_len,
+	};
+	tip_proc_set_strings(e, &texts);
 	if (!*e->comm)
 		tip_proc_set_comm(e, f->comm, sizeof(f->comm));
 }

@@ -33,13 +33,16 @@ struct tip_process {
 	uint32_t ppid;  /* tgid of the parent when it was made */
 	uint64_t exe_ino, exe_ctime_ns, exe_mtime_ns;
 	uint64_t cap_permitted, cap_effective, cap_inheritable;
+	uint64_t
+		pidns_init_ns; /* when the first process of its pid namespace started; 0: unknown */
 	uint32_t exe_dev, exe_mode;
 	const char *comm;
 	const char *exe_path; /* proc.exepath: as the kernel walked it */
 	const char *filename; /* what was passed to exec */
 	const char *cwd;      /* at exec */
 	const char *args;     /* argv, NUL between, args_len bytes and a final NUL */
-	uint16_t args_len;
+	const char *env;      /* likewise the environment at exec, as far as it was gathered */
+	uint16_t args_len, env_len;
 	uint16_t syscall;      /* 0 execve, 1 execveat */
 	uint64_t exec_time_ns; /* boottime */
 	uint64_t exit_time_ns; /* when this image ended, by exit or by the next exec; 0: it lives */

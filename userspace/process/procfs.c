@@ -8,8 +8,7 @@
 #include "base/clock.h"
 #include "process/procfs.h"
 
-/* At most `size` - 1 bytes of a file, NUL-terminated. Bytes read, or -1. */
-static ssize_t read_at(int dir, const char *name, char *buf, size_t size)
+ssize_t tip_procfs_file(int dir, const char *name, char *buf, size_t size)
 {
 	size_t have = 0;
 	ssize_t n;
@@ -48,15 +47,14 @@ static const char *status_value(const char *status, const char *name)
 	return NULL;
 }
 
-static uint64_t status_number(const char *status, const char *name, int base)
+uint64_t tip_procfs_number(const char *status, const char *name, int base)
 {
 	const char *v = status_value(status, name);
 
 	return v ? strtoull(v, NULL, base) : 0;
 }
 
-/* "NSpid: 1234 7": the last number is the one inside. */
-static uint32_t innermost(const char *status, const char *name)
+uint32_t tip_procfs_innermost(const char *status, const char *name)
 {
 	const char *v = status_value(status, name);
 	uint32_t last = 0;
@@ -73,8 +71,12 @@ static uint32_t innermost(const char *status, const char *name)
 	return last;
 }
 
+struct stat_ids {
+	uint32_t ppid, pgid, sid, tty;
+};
+
 /* Fields of /proc/PID/stat from the state on; comm before it may contain anything, also ')'. */
-static bool parse_stat(const char *stat, uint64_t *start, struct tip_procfs *out)
+static bool parse_stat(const char *stat, uint64_t *start, struct stat_ids *out)
 {
 	const char *p = strrchr(stat, ')');
 	long long v[20]; /* fields 4 to 23 */
@@ -97,43 +99,65 @@ static bool parse_stat(const char *stat, uint64_t *start, struct tip_procfs *out
 	return true;
 }
 
-bool tip_procfs_read(uint32_t pid, uint64_t start_ns, struct tip_procfs *out)
+/* Opens the folder; takes what `stat` says of it into `out`. */
+static int open_process(uint32_t pid, uint64_t start_ns, struct stat_ids *out)
 {
 	uint64_t tick = TIP_NSEC_PER_SEC / (uint64_t)sysconf(_SC_CLK_TCK), start;
-	char name[32], buf[8192];
-	bool ok = false;
+	char name[32], buf[1024];
+	int dir;
+
+	snprintf(name, sizeof(name), "/proc/%u", pid);
+	dir = open(name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dir < 0)
+		return -1;
+	if (tip_procfs_file(dir, "stat", buf, sizeof(buf)) > 0 && parse_stat(buf, &start, out) &&
+	    start == start_ns / tick)
+		return dir;
+	close(dir);
+	return -1;
+}
+
+int tip_procfs_open(uint32_t pid, uint64_t start_ns)
+{
+	struct stat_ids ids;
+
+	return open_process(pid, start_ns, &ids);
+}
+
+bool tip_procfs_read(uint32_t pid, uint64_t start_ns, struct tip_procfs *out)
+{
+	struct stat_ids ids;
+	char buf[8192];
 	ssize_t n;
 	int dir;
 
 	memset(out, 0, sizeof(*out));
 	out->loginuid = UINT32_MAX;
-	snprintf(name, sizeof(name), "/proc/%u", pid);
-	dir = open(name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	dir = open_process(pid, start_ns, &ids);
 	if (dir < 0)
 		return false;
-	if (read_at(dir, "stat", buf, sizeof(buf)) <= 0 || !parse_stat(buf, &start, out) ||
-	    start != start_ns / tick)
-		goto out;
-	ok = true;
+	out->ppid = ids.ppid;
+	out->pgid = ids.pgid;
+	out->sid = ids.sid;
+	out->tty = ids.tty;
 
-	n = read_at(dir, "comm", buf, sizeof(buf));
+	n = tip_procfs_file(dir, "comm", buf, sizeof(buf));
 	if (n > 0)
 		snprintf(out->comm, sizeof(out->comm), "%.*s", (int)strcspn(buf, "\n"), buf);
-	n = read_at(dir, "cmdline", out->args, sizeof(out->args));
+	n = tip_procfs_file(dir, "cmdline", out->args, sizeof(out->args));
 	if (n > 0) /* the last argument's own NUL is not counted */
 		out->args_len = (uint16_t)(out->args[n - 1] ? n : n - 1);
 	link_at(dir, "exe", out->exe, sizeof(out->exe));
 	link_at(dir, "cwd", out->cwd, sizeof(out->cwd));
-	if (read_at(dir, "loginuid", buf, sizeof(buf)) > 0)
+	if (tip_procfs_file(dir, "loginuid", buf, sizeof(buf)) > 0)
 		out->loginuid = (uint32_t)strtoul(buf, NULL, 10);
-	if (read_at(dir, "status", buf, sizeof(buf)) > 0) {
-		out->cap_inheritable = status_number(buf, "CapInh", 16);
-		out->cap_permitted = status_number(buf, "CapPrm", 16);
-		out->cap_effective = status_number(buf, "CapEff", 16);
-		out->vpid = innermost(buf, "NStgid");
-		out->vpgid = innermost(buf, "NSpgid");
+	if (tip_procfs_file(dir, "status", buf, sizeof(buf)) > 0) {
+		out->cap_inheritable = tip_procfs_number(buf, "CapInh", 16);
+		out->cap_permitted = tip_procfs_number(buf, "CapPrm", 16);
+		out->cap_effective = tip_procfs_number(buf, "CapEff", 16);
+		out->vpid = tip_procfs_innermost(buf, "NStgid");
+		out->vpgid = tip_procfs_innermost(buf, "NSpgid");
 	}
-out:
 	close(dir);
-	return ok;
+	return true;
 }

@@ -5,6 +5,7 @@
 #include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include <linux/types.h>
 
@@ -27,5 +28,16 @@ struct tip_procfs {
  * is not mistaken. False: not that process, or gone.
  */
 bool tip_procfs_read(uint32_t pid, uint64_t start_ns, struct tip_procfs *out);
+
+/* ---- pieces of it ---- */
+
+/* A descriptor of that folder, or -1. The caller closes it. */
+int tip_procfs_open(uint32_t pid, uint64_t start_ns);
+/* At most `size` - 1 bytes of a file below `dir`, NUL-terminated. Bytes read, or -1. */
+ssize_t tip_procfs_file(int dir, const char *name, char *buf, size_t size);
+/* The number behind "NAME:" in the text of /proc/PID/status, 0: there is none. */
+uint64_t tip_procfs_number(const char *status, const char *name, int base);
+/* "NSpid: 1234 7": the last number is the one inside. */
+uint32_t tip_procfs_innermost(const char *status, const char *name);
 
 #endif

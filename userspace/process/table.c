@@ -135,24 +135,32 @@ static void strings_use(struct proc_entry *e, struct proc_strings *s)
 	e->p.filename = s->data + s->filename;
 	e->p.cwd = s->data + s->cwd;
 	e->p.args = s->data + s->args;
-	e->p.args_len = (uint16_t)s->args_len;
+	e->p.args_len = s->args_len;
+	e->p.env = s->data + s->env;
+	e->p.env_len = s->env_len;
 }
 
-void tip_proc_set_strings(struct proc_entry *e, const char *exe_path, const char *filename,
-			  const char *cwd, const char *args, size_t args_len)
+void tip_proc_set_strings(struct proc_entry *e, const struct proc_texts *t)
 {
-	size_t exe = strlen(exe_path) + 1, file = strlen(filename) + 1, dir = strlen(cwd) + 1;
-	struct proc_strings *s = tip_alloc(sizeof(*s) + exe + file + dir + args_len + 1);
+	size_t exe = strlen(t->exe_path) + 1, file = strlen(t->filename) + 1;
+	size_t dir = strlen(t->cwd) + 1, args = t->args_len + 1u, env = t->env_len + 1u;
+	struct proc_strings *s = tip_alloc(sizeof(*s) + exe + file + dir + args + env);
 
 	s->refs = 1;
 	s->filename = (uint32_t)exe;
 	s->cwd = (uint32_t)(exe + file);
 	s->args = (uint32_t)(exe + file + dir);
-	s->args_len = (uint32_t)args_len;
-	memcpy(s->data, exe_path, exe);
-	memcpy(s->data + s->filename, filename, file);
-	memcpy(s->data + s->cwd, cwd, dir);
-	memcpy(s->data + s->args, args, args_len); /* the block is zeroed: the final NUL is there */
+	s->args_len = t->args_len;
+	s->env = (uint32_t)(exe + file + dir + args);
+	s->env_len = t->env_len;
+	memcpy(s->data, t->exe_path, exe);
+	memcpy(s->data + s->filename, t->filename, file);
+	memcpy(s->data + s->cwd, t->cwd, dir);
+	/* the block is zeroed: the final NULs are there */
+	if (t->args_len)
+		memcpy(s->data + s->args, t->args, t->args_len);
+	if (t->env_len)
+		memcpy(s->data + s->env, t->env, t->env_len);
 	strings_use(e, s);
 }
 
@@ -199,7 +207,7 @@ struct proc_entry *tip_proc_add(struct tip_process_table *t, const struct tip_pr
 	e->p.origin = TIP_ID_NONE;
 	e->base = TIP_ID_NONE;
 	e->state_ns = now_ns;
-	tip_proc_set_strings(e, "", "", "", "", 0);
+	tip_proc_set_strings(e, &(struct proc_texts){.exe_path = "", .filename = "", .cwd = ""});
 	if (t->living.count + t->ended.count >= t->nbuckets)
 		index_grow(t);
 	index_exec(t, e);

@@ -15,8 +15,8 @@
 /* The strings of an image in one allocation; forks share them. */
 struct proc_strings {
 	uint32_t refs;
-	uint32_t args_len;
-	uint32_t filename, cwd, args; /* offsets into data; exe_path is at 0 */
+	uint16_t args_len, env_len;
+	uint32_t filename, cwd, args, env; /* offsets into data; exe_path is at 0 */
 	char data[];
 };
 
@@ -95,8 +95,13 @@ void tip_proc_touch(struct tip_process_table *t, struct proc_entry *e);
 /* The image is over: nothing if it was already. Calls ops.gone. */
 void tip_proc_end(struct tip_process_table *t, struct proc_entry *e, uint64_t time_ns,
 		  struct proc_entry *next);
-void tip_proc_set_strings(struct proc_entry *e, const char *exe_path, const char *filename,
-			  const char *cwd, const char *args, size_t args_len);
+struct proc_texts {
+	const char *exe_path, *filename, *cwd;
+	const char *args, *env; /* NUL between */
+	uint16_t args_len, env_len;
+};
+/* Copies them. None may be NULL but those of length 0. */
+void tip_proc_set_strings(struct proc_entry *e, const struct proc_texts *t);
 void tip_proc_share_strings(struct proc_entry *e, const struct proc_entry *with);
 void tip_proc_set_comm(struct proc_entry *e, const char *comm, size_t size);
 void tip_proc_set_cgroup(struct tip_process_table *t, struct proc_entry *e, uint64_t id);

@@ -51,7 +51,10 @@ static int decode_exec(const struct tip_hdr *hdr, struct tip_event *ev)
 	if (!ev->exec.cwd)
 		return -1;
 	ev->exec.args = take(&c, d->args_len);
-	return ev->exec.args && c.left == 0 ? 0 : -1;
+	if (!ev->exec.args)
+		return -1;
+	ev->exec.env = d->env_len ? take(&c, d->env_len) : "";
+	return ev->exec.env && c.left == 0 ? 0 : -1;
 }
 
 static int decode_open(const struct tip_hdr *hdr, struct tip_event *ev)

@@ -47,12 +47,12 @@ int tip_sensor_want(struct tip_sensor *s, uint64_t mask, struct tip_error *err)
 	return tip_attach(s, mask, err);
 }
 
-int tip_sensor_set_mask(struct tip_sensor *s, uint64_t mask, bool want_real_path)
+int tip_sensor_set_mask(struct tip_sensor *s, uint64_t mask, uint32_t wants)
 {
 	int err;
 
 	s->settings.event_mask = mask;
-	s->settings.want_real_path = want_real_path;
+	s->settings.wants = wants;
 	err = tip_settings_write(s);
 	if (!err)
 		tip_detach_unwanted(s);

@@ -30,6 +30,7 @@ struct tip_event {
 			const char *exe_path;
 			const char *cwd;
 			const char *args; /* data->args_len bytes, arguments separated by NUL */
+			const char *env;  /* likewise data->env_len bytes, 0: not asked for */
 		} exec;
 		const struct tip_ev_fork *fork;
 		const struct tip_ev_exit *exit;
@@ -202,10 +203,10 @@ int tip_sensor_snapshot(struct tip_sensor *s, struct tip_error *err);
 int tip_sensor_want(struct tip_sensor *s, uint64_t mask, struct tip_error *err);
 
 /*
- * Event types that some rule wants: bits 1 << TIP_EV_*. Scope and the rest stay. Programs that only
- * other events needed are detached.
+ * Event types that some rule wants: bits 1 << TIP_EV_*, and what it wants to be gathered for them:
+ * TIP_WANT_*. Scope and the rest stay. Programs that only other events needed are detached.
  */
-int tip_sensor_set_mask(struct tip_sensor *s, uint64_t mask, bool want_real_path);
+int tip_sensor_set_mask(struct tip_sensor *s, uint64_t mask, uint32_t wants);
 
 /*
  * Which AF_UNIX socket is the Workload API, by its file's device and inode (stat), and that

@@ -97,6 +97,19 @@ static char *sets_folder(const struct tip_keeper *k)
 	return tip_sprintf("%s/rules.d", k->config->state_dir);
 }
 
+/* What the kernel gathers only for rules that read it. */
+static uint32_t wants_of(const struct tip_rules *r)
+{
+	uint32_t wants = 0;
+
+	if (tip_rules_use_field(r, "fd.path.real"))
+		wants |= TIP_WANT_REAL_PATH;
+	if (tip_rules_use_field(r, "proc.env") || tip_rules_use_field(r, "proc.aenv") ||
+	    tip_rules_use_field(r, "evt.arg.env"))
+		wants |= TIP_WANT_ENV;
+	return wants;
+}
+
 int tip_rules_install(struct tip_keeper *k, const struct tip_set *set, const char *without,
 		      struct tip_buf *notes, struct tip_error *err)
 {
@@ -140,7 +153,7 @@ int tip_rules_install(struct tip_keeper *k, const struct tip_set *set, const cha
 	fresh = NULL;
 	if (k->sensor)
 		tip_sensor_set_mask(k->sensor, tip_rules_event_mask(k->rules.active),
-				    tip_rules_use_field(k->rules.active, "fd.path.real"));
+				    wants_of(k->rules.active));
 	if (set)
 		tip_sets_put(&k->rules.sets, set);
 	if (without)

@@ -158,6 +158,7 @@ static const int keeper_calls[] = {
 	SYS(statfs),
 	SYS(readlink),
 	SYS(readlinkat),
+	SYS(getxattr), /* the kind of a socket, see process/live.c */
 	SYS(getdents64),
 	SYS(access),
 	SYS(faccessat),

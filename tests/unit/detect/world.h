@@ -88,6 +88,7 @@ static struct tip_process *world_process(struct world *w, const char *comm, cons
 		.exe_path = exe,
 		.filename = exe,
 		.cwd = "/srv/app",
+		.env = "",
 		.args = args,
 		.args_len = (uint16_t)args_len,
 	};
@@ -137,13 +138,15 @@ static inline void world_open(struct world *w, int how, const char *base, const 
 {
 	w->hdr.type = TIP_EV_OPEN;
 	w->hdr.ret = ret;
-	w->open = (struct tip_ev_open){.syscall = (uint16_t)how,
-				       .oflags = flags,
-				       .dirfd = AT_FDCWD,
-				       .mode = flags & O_CREAT ? 0755 : 0,
-				       .ino = 42,
-				       .dev = 8u << 20 | 1,
-				       .file_mode = ret < 0 ? 0 : S_IFREG | 0644};
+	w->open = (struct tip_ev_open){
+		.syscall = (uint16_t)how,
+		.oflags = flags,
+		.dirfd = AT_FDCWD,
+		.mode = flags & O_CREAT ? 0755 : 0,
+		.ino = 42,
+		.dev = 8u << 20 | 1,
+		.file_mode = ret < 0 ? 0 : S_IFREG | 0644,
+		.file_flags = ret >= 0 && (flags & O_CREAT) ? TIP_FILE_CREATED : 0};
 	w->ev.open.data = &w->open;
 	w->ev.open.name = name;
 	w->ev.open.base = base;
@@ -162,6 +165,7 @@ static inline void world_exec(struct world *w, uint32_t flags)
 	w->ev.exec.exe_path = "/usr/bin/cat";
 	w->ev.exec.cwd = "/srv/app";
 	w->ev.exec.args = w->in.proc->args;
+	w->ev.exec.env = "";
 }
 
 static inline void world_sock(struct world *w, uint16_t type, int family, const char *local,

@@ -65,13 +65,14 @@ static int decode(const struct rec *r, size_t len, struct tip_event *ev, void **
 
 static void make_exec(struct rec *r)
 {
-	static const char args[] = "cat\0-n\0/etc/hosts";
+	static const char args[] = "cat\0-n\0/etc/hosts", env[] = "A=1\0B=2";
 	const struct tip_ev_exec d = {
 		.exe_ino = 42,
 		.filename_len = 8,
 		.exe_path_len = 12,
 		.cwd_len = 1,
 		.args_len = sizeof(args),
+		.env_len = sizeof(env),
 	};
 
 	rec_begin(r, TIP_EV_EXEC, &d, sizeof(d));
@@ -79,6 +80,7 @@ static void make_exec(struct rec *r)
 	rec_str(r, "/usr/bin/cat", 12);
 	rec_str(r, "/", 1);
 	rec_str(r, args, sizeof(args));
+	rec_str(r, env, sizeof(env));
 	rec_end(r);
 }
 
@@ -97,6 +99,15 @@ static void exec_is_read(void **state)
 	assert_string_equal(ev.exec.exe_path, "/usr/bin/cat");
 	assert_string_equal(ev.exec.cwd, "/");
 	assert_memory_equal(ev.exec.args, "cat\0-n\0/etc/hosts\0", 19);
+	assert_memory_equal(ev.exec.env, "A=1\0B=2\0", 9);
+	free(keep);
+
+	/* one that nobody asked for is not even an empty string */
+	((struct tip_ev_exec *)((struct tip_hdr *)r.data + 1))->env_len = 0;
+	r.len -= sizeof("A=1\0B=2") + 1;
+	((struct tip_hdr *)r.data)->len = (uint32_t)r.len;
+	assert_int_equal(decode(&r, r.len, &ev, &keep), 0);
+	assert_string_equal(ev.exec.env, "");
 	free(keep);
 }
 
