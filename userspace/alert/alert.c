@@ -8,14 +8,14 @@
 #include <unistd.h>
 
 #include "alert/alert.h"
-#include "alert/format.h"
-#include "alert/sink.h"
 #include "base/clock.h"
 #include "base/mem.h"
 
-#define QUEUE_DEFAULT  4096
-#define RECENT_DEFAULT 256
-#define DRAIN_NS       (2 * TIP_NSEC_PER_SEC)
+#define QUEUE_DEFAULT   4096
+#define RECENT_DEFAULT  256
+#define TIMEOUT_DEFAULT (2 * TIP_NSEC_PER_SEC)
+#define DRAIN_NS        (2 * TIP_NSEC_PER_SEC)
+#define EXTRA_MOST      2 /* members that publish() adds */
 
 struct subscriber {
 	int id; /* 0: left, to be swept */
@@ -25,8 +25,17 @@ struct subscriber {
 
 struct tip_alerts {
 	char *hostname, *path;
-	bool stdout_json, file_json, message;
-	struct tip_sink *out, *file; /* NULL: none */
+	bool json, common; /* common: what sinks get is what the control socket gets */
+	struct tip_alert_form form;
+	struct tip_alert_member *fixed; /* of every alert, finished JSON; sorted */
+	size_t nfixed;
+
+	struct {
+		const char *name;
+		struct tip_sink *sink;
+	} sinks[TIP_SINKS_MAX];
+	size_t nsinks;
+	struct tip_sink *file; /* one of them, NULL: none */
 
 	struct tip_line **recent; /* a ring */
 	size_t nrecent, recent_head, recent_count;
@@ -38,12 +47,47 @@ struct tip_alerts {
 
 	uint64_t total, by_priority[TIP_PRIO_DEBUG + 1];
 
-	struct tip_buf text, fields, line; /* scratch */
+	struct tip_buf text, fields, merged, line; /* scratch */
 };
+
+static char *json_string(const char *s)
+{
+	struct tip_buf b = {0};
+
+	tip_buf_add_json_string(&b, s, strlen(s));
+	return b.data;
+}
+
+static void keep_fixed(struct tip_alerts *a, const struct tip_alerts_config *config)
+{
+	a->fixed = tip_calloc(config->nfields + 1, sizeof(*a->fixed));
+	for (size_t i = 0; i < config->nfields; i++)
+		a->fixed[i] = (struct tip_alert_member){
+			json_string(config->fields[i].name),
+			config->fields[i].value ? json_string(config->fields[i].value)
+						: tip_strdup("null")};
+	a->nfixed = config->nfields;
+	tip_alert_members_sort(a->fixed, a->nfixed);
+}
+
+static struct tip_sink *add_sink(struct tip_alerts *a, const struct tip_alerts_config *config,
+				 const char *name, struct tip_out *out)
+{
+	const struct tip_sink_config c = {
+		.queue = config->queue ? config->queue : QUEUE_DEFAULT,
+		.timeout_ns = config->timeout_ns ? config->timeout_ns : TIMEOUT_DEFAULT,
+		.buffered = config->buffered,
+	};
+	struct tip_sink *sink = tip_sink_new(name, out, &c);
+
+	a->sinks[a->nsinks].name = name;
+	a->sinks[a->nsinks++].sink = sink;
+	return sink;
+}
 
 struct tip_alerts *tip_alerts_new(const struct tip_alerts_config *config, struct tip_error *err)
 {
-	size_t queue = config->queue ? config->queue : QUEUE_DEFAULT;
+	const struct tip_alert_form *f = &config->form;
 	struct tip_alerts *a = tip_alloc(sizeof(*a));
 	struct utsname uts;
 	int fd;
@@ -52,32 +96,42 @@ struct tip_alerts *tip_alerts_new(const struct tip_alerts_config *config, struct
 		a->hostname = tip_strdup(config->hostname);
 	else
 		a->hostname = tip_strdup(uname(&uts) == 0 ? uts.nodename : "");
-	a->stdout_json = config->stdout_json;
-	a->file_json = config->file_json;
-	a->message = config->message;
+	a->json = config->json;
+	a->form = *f;
+	a->common = a->json && !f->no_output && !f->no_fields && !f->no_tags && !f->message;
+	keep_fixed(a, config);
 	a->nrecent = config->recent ? config->recent : RECENT_DEFAULT;
 	a->recent = tip_calloc(a->nrecent, sizeof(*a->recent));
 	a->next_id = 1;
 	if (config->file && *config->file) {
-		fd = tip_sink_open(config->file, err);
+		fd = tip_out_open_file(config->file, err);
 		if (fd < 0) {
 			tip_alerts_free(a);
 			return NULL;
 		}
 		a->path = tip_strdup(config->file);
-		a->file = tip_sink_new(a->path, fd, true, queue);
+		a->file = add_sink(a, config, "file", tip_out_fd(fd, true));
 	}
 	if (config->stdout_enabled)
-		a->out = tip_sink_new("stdout", STDOUT_FILENO, false, queue);
+		add_sink(a, config, "stdout", tip_out_fd(STDOUT_FILENO, false));
+	if (config->syslog && *config->syslog)
+		add_sink(a, config, "syslog", tip_out_syslog(config->syslog, config->facility));
+	if (config->program)
+		add_sink(a, config, "program",
+			 tip_out_program(config->program, config->program_keep_alive));
 	return a;
 }
 
 size_t tip_alerts_waiting(struct tip_alerts *a)
 {
-	const size_t out = a->out ? tip_sink_waiting(a->out) : 0;
-	const size_t file = a->file ? tip_sink_waiting(a->file) : 0;
+	size_t most = 0;
 
-	return out > file ? out : file;
+	for (size_t i = 0; i < a->nsinks; i++) {
+		const size_t n = tip_sink_waiting(a->sinks[i].sink);
+
+		most = n > most ? n : most;
+	}
+	return most;
 }
 
 void tip_alerts_free(struct tip_alerts *a)
@@ -86,20 +140,22 @@ void tip_alerts_free(struct tip_alerts *a)
 
 	if (!a)
 		return;
-	if (a->out) /* both at once, so that both have the whole time */
-		tip_sink_stop(a->out, deadline);
-	if (a->file)
-		tip_sink_stop(a->file, deadline);
-	if (a->out)
-		tip_sink_free(a->out);
-	if (a->file)
-		tip_sink_free(a->file);
+	for (size_t i = 0; i < a->nsinks; i++) /* all at once: each has the whole time */
+		tip_sink_stop(a->sinks[i].sink, deadline);
+	for (size_t i = 0; i < a->nsinks; i++)
+		tip_sink_free(a->sinks[i].sink);
 	for (size_t i = 0; i < a->nrecent; i++)
 		tip_line_put(a->recent[i]);
+	for (size_t i = 0; i < a->nfixed; i++) {
+		free((char *)a->fixed[i].key);
+		free((char *)a->fixed[i].value);
+	}
+	free(a->fixed);
 	free(a->recent);
 	free(a->subs);
 	tip_buf_free(&a->text);
 	tip_buf_free(&a->fields);
+	tip_buf_free(&a->merged);
 	tip_buf_free(&a->line);
 	free(a->hostname);
 	free(a->path);
@@ -112,7 +168,7 @@ int tip_alerts_reopen(struct tip_alerts *a, struct tip_error *err)
 
 	if (!a->file)
 		return 0;
-	fd = tip_sink_open(a->path, err);
+	fd = tip_out_open_file(a->path, err);
 	if (fd < 0)
 		return -1;
 	tip_sink_set_fd(a->file, fd);
@@ -184,62 +240,69 @@ static void remember(struct tip_alerts *a, struct tip_line *json)
 		a->recent_count++;
 }
 
-static void publish(struct tip_alerts *a, const struct tip_alert *alert)
+/* Finishes and hands out an alert whose message and fields are in the scratch buffers; `extra` are
+ * its own members, room for `nextra` + EXTRA_MOST. */
+static void publish(struct tip_alerts *a, struct tip_alert *alert, struct tip_alert_member *extra,
+		    size_t nextra)
 {
-	struct tip_line *json, *text = NULL;
+	struct tip_line *full, *line = NULL;
 	size_t nsubs = a->nsubs;
+	char number[24], stamp[40], iso[48];
+
+	snprintf(number, sizeof(number), "%llu", (unsigned long long)alert->time_ns);
+	extra[nextra++] = (struct tip_alert_member){"\"evt.time\"", number};
+	if (a->form.iso8601) {
+		snprintf(iso, sizeof(iso), "\"%s\"",
+			 tip_alert_iso8601(alert->time_ns, stamp, sizeof(stamp)));
+		extra[nextra++] = (struct tip_alert_member){"\"evt.time.iso8601\"", iso};
+	}
+	tip_alert_members_sort(extra, nextra);
+	tip_alert_merge(&a->fields, extra, nextra, &a->merged);
+	if (a->nfixed) {
+		struct tip_buf swap = a->fields;
+
+		a->fields = a->merged;
+		a->merged = swap;
+		tip_alert_merge(&a->fields, a->fixed, a->nfixed, &a->merged);
+	}
+	alert->hostname = a->hostname;
+	alert->message = a->text.data ? a->text.data : "";
+	alert->message_len = a->text.len;
+	alert->fields = a->merged.data;
+	alert->fields_len = a->merged.len;
 
 	a->total++;
 	a->by_priority[alert->priority]++;
 	tip_buf_reset(&a->line);
-	tip_alert_json(alert, a->message, &a->line);
-	json = tip_line_new(a->line.data, a->line.len);
-	if ((a->out && !a->stdout_json) || (a->file && !a->file_json)) {
+	tip_alert_json(alert, &(struct tip_alert_form){.iso8601 = a->form.iso8601}, &a->line);
+	full = tip_line_new(a->line.data, a->line.len, (uint8_t)alert->priority);
+	if (a->nsinks && !a->common) {
 		tip_buf_reset(&a->line);
-		tip_alert_text(alert, &a->line);
-		text = tip_line_new(a->line.data, a->line.len);
+		if (a->json)
+			tip_alert_json(alert, &a->form, &a->line);
+		else
+			tip_alert_text(alert, a->form.iso8601, &a->line);
+		line = tip_line_new(a->line.data, a->line.len, (uint8_t)alert->priority);
 	}
-	if (a->out)
-		tip_sink_put(a->out, a->stdout_json ? json : text);
-	if (a->file)
-		tip_sink_put(a->file, a->file_json ? json : text);
-	remember(a, json);
+	for (size_t i = 0; i < a->nsinks; i++)
+		tip_sink_put(a->sinks[i].sink, line ? line : full);
+	remember(a, full);
 
 	a->publishing++;
 	for (size_t i = 0; i < nsubs; i++)
-		tell(a, i, json);
+		tell(a, i, full);
 	a->publishing--;
 	sweep_subscribers(a);
-	tip_line_put(json);
-	tip_line_put(text);
-}
-
-static void add_time(struct tip_alerts *a, uint64_t time_ns)
-{
-	char number[24];
-
-	snprintf(number, sizeof(number), "%llu", (unsigned long long)time_ns);
-	tip_alert_member(&a->fields, "evt.time", number);
-}
-
-static void add_text_member(struct tip_alerts *a, const char *name, const char *value)
-{
-	struct tip_buf json = {0};
-
-	if (value)
-		tip_buf_add_json_string(&json, value, strlen(value));
-	else
-		tip_buf_adds(&json, "null");
-	tip_alert_member(&a->fields, name, json.data);
-	tip_buf_free(&json);
+	tip_line_put(full);
+	tip_line_put(line);
 }
 
 void tip_alert_rule(struct tip_alerts *a, const struct tip_rule *rule, struct tip_matcher *m,
 		    const struct tip_match_input *in, const char *action_done)
 {
 	const struct tip_rule_info *info = tip_rule_info(rule);
+	struct tip_alert_member extra[2 + EXTRA_MOST];
 	struct tip_alert alert = {
-		.hostname = a->hostname,
 		.rule = info->name,
 		.source = info->source,
 		.priority = info->priority,
@@ -247,28 +310,47 @@ void tip_alert_rule(struct tip_alerts *a, const struct tip_rule *rule, struct ti
 		.ntags = info->ntags,
 		.time_ns = in->time_ns,
 	};
+	char action[40];
+	size_t n = 0;
 
 	tip_buf_reset(&a->text);
 	tip_buf_reset(&a->fields);
 	tip_rule_render(rule, m, in, &a->text, &a->fields);
-	add_time(a, in->time_ns);
 	if (action_done) {
-		add_text_member(a, "tipstaff.action", action_done);
-		if (in->ev && in->ev->hdr->ret == -EPERM)
-			add_text_member(a, "evt.res", "EPERM");
+		snprintf(action, sizeof(action), "\"%s\"", action_done);
+		extra[n++] = (struct tip_alert_member){"\"tipstaff.action\"", action};
 	}
-	alert.message = a->text.data ? a->text.data : "";
-	alert.message_len = a->text.len;
-	alert.fields = a->fields.data;
-	alert.fields_len = a->fields.len;
-	publish(a, &alert);
+	if (action_done && in->ev && in->ev->hdr->ret == -EPERM)
+		extra[n++] = (struct tip_alert_member){"\"evt.res\"", "\"EPERM\""};
+	publish(a, &alert, extra, n);
+}
+
+/* An alert whose fields are texts. */
+static void publish_texts(struct tip_alerts *a, struct tip_alert *alert,
+			  const struct tip_alert_field *fields, size_t nfields)
+{
+	struct tip_alert_member *list = tip_calloc(nfields + 1, sizeof(*list));
+	struct tip_alert_member extra[EXTRA_MOST];
+
+	for (size_t i = 0; i < nfields; i++)
+		list[i] = (struct tip_alert_member){json_string(fields[i].name),
+						    fields[i].value ? json_string(fields[i].value)
+								    : tip_strdup("null")};
+	tip_alert_members_sort(list, nfields);
+	tip_buf_reset(&a->merged);
+	tip_alert_merge(&a->merged, list, nfields, &a->fields);
+	publish(a, alert, extra, 0);
+	for (size_t i = 0; i < nfields; i++) {
+		free((char *)list[i].key);
+		free((char *)list[i].value);
+	}
+	free(list);
 }
 
 void tip_alert_own(struct tip_alerts *a, const char *rule, enum tip_priority priority,
 		   const struct tip_alert_field *fields, size_t nfields, const char *fmt, ...)
 {
 	struct tip_alert alert = {
-		.hostname = a->hostname,
 		.rule = rule,
 		.source = "tipstaff",
 		.priority = priority,
@@ -277,18 +359,10 @@ void tip_alert_own(struct tip_alerts *a, const char *rule, enum tip_priority pri
 	va_list ap;
 
 	tip_buf_reset(&a->text);
-	tip_buf_reset(&a->fields);
 	va_start(ap, fmt);
 	tip_buf_addv(&a->text, fmt, ap);
 	va_end(ap);
-	add_time(a, alert.time_ns);
-	for (size_t i = 0; i < nfields; i++)
-		add_text_member(a, fields[i].name, fields[i].value);
-	alert.message = a->text.data ? a->text.data : "";
-	alert.message_len = a->text.len;
-	alert.fields = a->fields.data;
-	alert.fields_len = a->fields.len;
-	publish(a, &alert);
+	publish_texts(a, &alert, fields, nfields);
 }
 
 void tip_alerts_stats(struct tip_alerts *a, struct tip_alerts_stats *out)
@@ -296,8 +370,9 @@ void tip_alerts_stats(struct tip_alerts *a, struct tip_alerts_stats *out)
 	memset(out, 0, sizeof(*out));
 	out->total = a->total;
 	memcpy(out->by_priority, a->by_priority, sizeof(out->by_priority));
-	if (a->out)
-		tip_sink_stats(a->out, &out->written_stdout, &out->dropped_stdout);
-	if (a->file)
-		tip_sink_stats(a->file, &out->written_file, &out->dropped_file);
+	out->nsinks = a->nsinks;
+	for (size_t i = 0; i < a->nsinks; i++) {
+		out->sinks[i].name = a->sinks[i].name;
+		tip_sink_stats(a->sinks[i].sink, &out->sinks[i].stats);
+	}
 }

@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "alert/format.h"
+#include "alert/sink.h"
 #include "base/error.h"
 #include "detect/detect.h"
 
@@ -16,21 +18,36 @@
  */
 struct tip_alerts;
 
+struct tip_alert_field {
+	const char *name;
+	const char *value; /* NULL: null */
+};
+
 struct tip_alerts_config {
 	bool stdout_enabled;
-	bool stdout_json; /* false: Falco's text form */
-	const char *file; /* NULL or "": none; appended, created 0600, reopened by
-			     tip_alerts_reopen() */
-	bool file_json;
+	const char *file;           /* NULL or "": none; appended, created 0600, reopened by
+				       tip_alerts_reopen() */
+	const char *syslog;         /* the socket of the syslog daemon; NULL or "": none */
+	int facility;               /* LOG_DAEMON ... */
+	const char *const *program; /* argv, executed as it stands; NULL: none */
+	bool program_keep_alive;    /* one program for all alerts */
+
+	bool json; /* what sinks get; false: Falco's text form */
+	struct tip_alert_form form;
+	const struct tip_alert_field *fields; /* more members of each output_fields */
+	size_t nfields;
+
 	size_t queue;         /* alerts that may wait per sink, default 4096 */
 	size_t recent;        /* alerts kept for the control socket, default 256 */
+	uint64_t timeout_ns;  /* after which a sink that takes nothing is complained of, default 2 s
+			       */
+	bool buffered;        /* sinks write many alerts at once, or each second */
 	const char *hostname; /* NULL or "": the kernel's */
-	bool message; /* Falco's json_include_message_property: the text without its prefix, too */
 };
 
 /* NULL with `err` when the file cannot be opened. */
 struct tip_alerts *tip_alerts_new(const struct tip_alerts_config *config, struct tip_error *err);
-/* How many alerts wait in the fuller queue: a caller that has a backlog can wait for it. */
+/* How many alerts wait in the fullest queue: a caller that has a backlog can wait for it. */
 size_t tip_alerts_waiting(struct tip_alerts *a);
 /* Waits up to two seconds for the queues to drain; what a stuck reader has not taken by then is
  * lost. */
@@ -48,10 +65,6 @@ void tip_alert_rule(struct tip_alerts *a, const struct tip_rule *rule, struct ti
  * One of our own alerts (source "tipstaff"; the list is docs/alerts.md). `fields` are name/value
  * string pairs; a NULL value becomes null. Keys are sorted on output.
  */
-struct tip_alert_field {
-	const char *name;
-	const char *value;
-};
 void tip_alert_own(struct tip_alerts *a, const char *rule, enum tip_priority priority,
 		   const struct tip_alert_field *fields, size_t nfields, const char *fmt, ...)
 	__attribute__((format(printf, 6, 7)));
@@ -64,12 +77,16 @@ int tip_alerts_subscribe(struct tip_alerts *a, size_t recent,
 			 void (*fn)(void *ctx, const char *json, size_t len), void *ctx);
 void tip_alerts_unsubscribe(struct tip_alerts *a, int id);
 
+#define TIP_SINKS_MAX 4 /* stdout, file, syslog, program */
+
 struct tip_alerts_stats {
-	uint64_t total; /* since the start; a line counts as written once the kernel has taken all
-			   of it */
+	uint64_t total; /* since the start */
 	uint64_t by_priority[TIP_PRIO_DEBUG + 1];
-	uint64_t written_stdout, dropped_stdout;
-	uint64_t written_file, dropped_file;
+	struct {
+		const char *name; /* "stdout", "file", ... */
+		struct tip_sink_stats stats;
+	} sinks[TIP_SINKS_MAX];
+	size_t nsinks;
 };
 void tip_alerts_stats(struct tip_alerts *a, struct tip_alerts_stats *out);
 

@@ -6,12 +6,28 @@
 #include "alert/format.h"
 #include "base/clock.h"
 
+const char *tip_alert_iso8601(uint64_t time_ns, char *buf, size_t size)
+{
+	char utc[40];
+
+	/* the same digits, and +0000 where that one has Z */
+	tip_clock_iso8601(time_ns, utc, sizeof(utc));
+	snprintf(buf, size, "%.29s+0000", utc);
+	return buf;
+}
+
 /* "HH:MM:SS.nnnnnnnnn: Warning ", in local time, as Falco's own prefix. */
-static void prefix(const struct tip_alert *a, struct tip_buf *out)
+static void prefix(const struct tip_alert *a, bool iso8601, struct tip_buf *out)
 {
 	time_t seconds = (time_t)(a->time_ns / TIP_NSEC_PER_SEC);
 	struct tm tm = {0};
+	char iso[40];
 
+	if (iso8601) {
+		tip_buf_addf(out, "%s: %s ", tip_alert_iso8601(a->time_ns, iso, sizeof(iso)),
+			     tip_priority_name(a->priority));
+		return;
+	}
 	localtime_r(&seconds, &tm);
 	tip_buf_addf(out, "%02d:%02d:%02d.%09u: %s ", tm.tm_hour, tm.tm_min, tm.tm_sec,
 		     (unsigned int)(a->time_ns % TIP_NSEC_PER_SEC), tip_priority_name(a->priority));
@@ -22,40 +38,53 @@ static void add_string(struct tip_buf *out, const char *s)
 	tip_buf_add_json_string(out, s, strlen(s));
 }
 
-void tip_alert_json(const struct tip_alert *a, bool message, struct tip_buf *out)
+static void add_tags(const struct tip_alert *a, struct tip_buf *out)
 {
-	struct tip_buf text = {0};
-	char iso[40];
-
-	prefix(a, &text);
-	tip_buf_add(&text, a->message, a->message_len);
-
-	tip_buf_adds(out, "{\"hostname\":");
-	add_string(out, a->hostname);
-	if (message) {
-		tip_buf_adds(out, ",\"message\":");
-		tip_buf_add_json_string(out, a->message, a->message_len);
-	}
-	tip_buf_adds(out, ",\"output\":");
-	tip_buf_add_json_string(out, text.data, text.len);
-	tip_buf_adds(out, ",\"output_fields\":{");
-	tip_buf_add(out, a->fields, a->fields_len);
-	tip_buf_adds(out, "},\"priority\":");
-	add_string(out, tip_priority_name(a->priority));
-	tip_buf_adds(out, ",\"rule\":");
-	add_string(out, a->rule);
-	tip_buf_adds(out, ",\"source\":");
-	add_string(out, a->source);
 	tip_buf_adds(out, ",\"tags\":[");
 	for (size_t i = 0; i < a->ntags; i++) {
 		if (i)
 			tip_buf_addc(out, ',');
 		add_string(out, a->tags[i]);
 	}
-	tip_buf_adds(out, "],\"time\":");
+	tip_buf_addc(out, ']');
+}
+
+void tip_alert_json(const struct tip_alert *a, const struct tip_alert_form *form,
+		    struct tip_buf *out)
+{
+	char iso[40];
+
+	tip_buf_adds(out, "{\"hostname\":");
+	add_string(out, a->hostname);
+	if (form->message) {
+		tip_buf_adds(out, ",\"message\":");
+		tip_buf_add_json_string(out, a->message, a->message_len);
+	}
+	if (!form->no_output) {
+		struct tip_buf text = {0};
+
+		prefix(a, form->iso8601, &text);
+		tip_buf_add(&text, a->message, a->message_len);
+		tip_buf_adds(out, ",\"output\":");
+		tip_buf_add_json_string(out, text.data, text.len);
+		tip_buf_free(&text);
+	}
+	if (!form->no_fields) {
+		tip_buf_adds(out, ",\"output_fields\":{");
+		tip_buf_add(out, a->fields, a->fields_len);
+		tip_buf_addc(out, '}');
+	}
+	tip_buf_adds(out, ",\"priority\":");
+	add_string(out, tip_priority_name(a->priority));
+	tip_buf_adds(out, ",\"rule\":");
+	add_string(out, a->rule);
+	tip_buf_adds(out, ",\"source\":");
+	add_string(out, a->source);
+	if (!form->no_tags && !a->untagged)
+		add_tags(a, out);
+	tip_buf_adds(out, ",\"time\":");
 	add_string(out, tip_clock_iso8601(a->time_ns, iso, sizeof(iso)));
 	tip_buf_addc(out, '}');
-	tip_buf_free(&text);
 }
 
 static void add_escaped(struct tip_buf *out, const char *s, size_t len)
@@ -78,9 +107,9 @@ static void add_escaped(struct tip_buf *out, const char *s, size_t len)
 	}
 }
 
-void tip_alert_text(const struct tip_alert *a, struct tip_buf *out)
+void tip_alert_text(const struct tip_alert *a, bool iso8601, struct tip_buf *out)
 {
-	prefix(a, out);
+	prefix(a, iso8601, out);
 	add_escaped(out, a->message, a->message_len);
 }
 
@@ -110,44 +139,78 @@ static size_t skip_member(const char *s, size_t len, size_t at)
 	return at;
 }
 
-void tip_alert_member(struct tip_buf *members, const char *name, const char *value)
+/* The order of two keys, each with its opening quote and without its closing one. */
+static int compare_keys(const char *a, size_t alen, const char *b, size_t blen)
 {
-	struct tip_buf key = {0}, out = {0};
+	int cmp = memcmp(a, b, alen < blen ? alen : blen);
+
+	return cmp ? cmp : (alen > blen) - (alen < blen);
+}
+
+static void add_piece(struct tip_buf *out, const char *s, size_t len)
+{
+	if (out->len)
+		tip_buf_addc(out, ',');
+	tip_buf_add(out, s, len);
+}
+
+static void add_member(struct tip_buf *out, const struct tip_alert_member *m)
+{
+	add_piece(out, m->key, strlen(m->key));
+	tip_buf_addc(out, ':');
+	tip_buf_adds(out, m->value);
+}
+
+static int compare_members(const struct tip_alert_member *a, const struct tip_alert_member *b)
+{
+	return compare_keys(a->key, strlen(a->key) - 1, b->key, strlen(b->key) - 1);
+}
+
+/* Adds the last of those that have the key of the first; what comes behind them. */
+static const struct tip_alert_member *add_last(struct tip_buf *out,
+					       const struct tip_alert_member *m,
+					       const struct tip_alert_member *end)
+{
+	while (m + 1 < end && compare_members(m, m + 1) == 0)
+		m++;
+	add_member(out, m);
+	return m + 1;
+}
+
+void tip_alert_merge(const struct tip_buf *members, const struct tip_alert_member *add, size_t n,
+		     struct tip_buf *out)
+{
+	const struct tip_alert_member *end = add + n;
 	const char *s = members->data;
-	size_t len = members->len, at = 0, end = 0;
-	int cmp = 1;
+	size_t len = members->len, at = 0;
 
-	tip_buf_add_json_string(&key, name, strlen(name));
+	tip_buf_reset(out);
 	while (at < len) {
-		size_t quote = skip_string(s, len, at) - 1; /* compared without the closing quote */
-		size_t n = quote - at, m = key.len - 1;
+		size_t quote = skip_string(s, len, at) - 1, next = skip_member(s, len, at);
+		int cmp = -1;
 
-		cmp = memcmp(s + at, key.data, n < m ? n : m);
-		if (cmp == 0)
-			cmp = n == m ? 0 : n < m ? -1 : 1;
-		if (cmp >= 0)
-			break;
-		at = skip_member(s, len, at);
-		at += at < len;
+		while (add < end &&
+		       (cmp = compare_keys(add->key, strlen(add->key) - 1, s + at, quote - at)) < 0)
+			add = add_last(out, add, end);
+		if (add < end && cmp == 0)
+			add = add_last(out, add, end);
+		else
+			add_piece(out, s + at, next - at);
+		at = next + (next < len);
 	}
-	/* Before `at` everything sorts before the new one (and ends with a comma, unless it is the
-	 * end). */
-	end = at;
-	if (at < len && cmp == 0) {
-		end = skip_member(s, len, at);
-		end += end < len;
+	while (add < end)
+		add = add_last(out, add, end);
+}
+
+void tip_alert_members_sort(struct tip_alert_member *list, size_t n)
+{
+	/* An insertion sort: stable, and the lists are short. */
+	for (size_t i = 1; i < n; i++) {
+		struct tip_alert_member m = list[i];
+		size_t j = i;
+
+		for (; j && compare_members(&list[j - 1], &m) > 0; j--)
+			list[j] = list[j - 1];
+		list[j] = m;
 	}
-	tip_buf_add(&out, s ? s : "", at);
-	if (at == len && len)
-		tip_buf_addc(&out, ',');
-	tip_buf_add(&out, key.data, key.len);
-	tip_buf_addc(&out, ':');
-	tip_buf_adds(&out, value);
-	if (end < len)
-		tip_buf_addc(&out, ',');
-	if (end < len)
-		tip_buf_add(&out, s + end, len - end);
-	tip_buf_free(&key);
-	tip_buf_free(members);
-	*members = out;
 }

@@ -1,94 +1,66 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "alert/sink.h"
+
 #include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
+#include <sys/eventfd.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "alert/sink.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 
-#define POLL_MS     200 /* how late a stop is noticed while the reader does not read */
 #define COMPLAIN_NS (60 * TIP_NSEC_PER_SEC)
 #define STACK_SIZE  (128 * 1024)
+#define HAND        64                 /* lines that the thread takes at once */
+#define COMPANY     (64u << 10)        /* bytes for which a buffered line waits ... */
+#define COMPANY_NS  TIP_NSEC_PER_SEC   /* ... and for how long */
+#define AGAIN_MS    50                 /* until a way out that takes nothing now is asked again */
+#define JOIN_NS     (400ULL * 1000000) /* a thread that obeys has ended by then */
 
 struct tip_sink {
 	char *name;
+	struct tip_sink_config config;
 	pthread_t thread;
+	int wake;             /* eventfd: the thread waits for it */
 	pthread_mutex_t lock; /* of all below but what is said to be the thread's */
-	pthread_cond_t wake;  /* the thread waits here */
 	pthread_cond_t done;  /* tip_sink_free() waits here */
 	struct tip_line **ring;
-	size_t size, head, count, bytes;
-	int next_fd; /* -1: keep the one in use */
+	size_t size, head, count;
+	size_t held;       /* lines that the thread has in its hand */
+	size_t bytes;      /* of both */
+	uint64_t first_ns; /* when the queue's first line came, while it is buffered */
+	int next_fd;       /* -1: keep the one in use */
 	bool stopping, finished;
 	uint64_t deadline_ns;
-	uint64_t written, dropped;
+	uint64_t written, dropped, timeouts;
 
 	uint64_t full_ns; /* the caller's: when it last complained that the queue is full */
 
 	/* the thread's */
-	int fd;
-	bool own_fd;
-	bool is_socket, chunked;
-	bool torn; /* the last line in the file has no end */
-	struct tip_line *current;
+	struct tip_out *out;
+	struct tip_line *hand[HAND];
+	size_t nhand;
 	uint64_t complained_ns;
 };
 
-struct tip_line *tip_line_new(const char *text, size_t len)
+static void wake(struct tip_sink *s)
 {
-	struct tip_line *line = tip_alloc(sizeof(*line) + len + 2);
+	const uint64_t one = 1;
 
-	atomic_init(&line->refs, 1);
-	memcpy(line->text, text, len);
-	line->text[len] = '\n';
-	line->len = len + 1;
-	return line;
+	/* A full counter is as good as a signal. */
+	if (write(s->wake, &one, sizeof(one)) < 0 && errno != EAGAIN)
+		tip_err("alert", "%s: eventfd: %s", s->name, strerror(errno));
 }
 
-struct tip_line *tip_line_ref(struct tip_line *line)
+static bool too_late(void *ctx)
 {
-	atomic_fetch_add_explicit(&line->refs, 1, memory_order_relaxed);
-	return line;
-}
-
-void tip_line_put(struct tip_line *line)
-{
-	if (line && atomic_fetch_sub_explicit(&line->refs, 1, memory_order_acq_rel) == 1)
-		free(line);
-}
-
-/* What kind of thing the descriptor is decides how to write without being caught in write(2). */
-static void use_fd(struct tip_sink *s, int fd, bool own)
-{
-	struct stat st;
-
-	s->fd = fd;
-	s->own_fd = own;
-	s->torn = false;
-	s->is_socket = s->chunked = false;
-	if (fstat(fd, &st) == 0) {
-		s->is_socket = S_ISSOCK(st.st_mode);
-		/*
-		 * A pipe that poll() calls writable takes PIPE_BUF bytes at once. Its O_NONBLOCK is
-		 * not ours to set: stdout's file description is shared with whoever started us.
-		 */
-		s->chunked = S_ISFIFO(st.st_mode);
-	}
-}
-
-static bool too_late(struct tip_sink *s)
-{
+	struct tip_sink *s = ctx;
 	bool late;
 
 	pthread_mutex_lock(&s->lock);
@@ -97,131 +69,149 @@ static bool too_late(struct tip_sink *s)
 	return late;
 }
 
-static ssize_t write_some(const struct tip_sink *s, const char *text, size_t len)
-{
-	if (s->is_socket)
-		return send(s->fd, text, len, MSG_DONTWAIT | MSG_NOSIGNAL);
-	return write(s->fd, text, s->chunked && len > PIPE_BUF ? PIPE_BUF : len);
-}
-
-/* 0, or the errno that ended it (ETIMEDOUT: told to stop). */
-static int write_all(struct tip_sink *s, const char *text, size_t len, size_t *done)
-{
-	*done = 0;
-	while (*done < len) {
-		struct pollfd p = {.fd = s->fd, .events = POLLOUT};
-		ssize_t n;
-
-		if (poll(&p, 1, POLL_MS) <= 0) {
-			if (too_late(s))
-				return ETIMEDOUT;
-			continue;
-		}
-		n = write_some(s, text + *done, len - *done);
-		if (n > 0)
-			*done += (size_t)n;
-		else if (n == 0)
-			return EIO;
-		else if (errno == EAGAIN) /* writable for poll(), but not for that much: a full tty,
-					     a socket */
-			poll(NULL, 0, 10);
-		else if (errno != EINTR)
-			return errno;
-		if (n < 0 && too_late(s))
-			return ETIMEDOUT;
-	}
-	return 0;
-}
-
-static void complain(uint64_t *last_ns, const char *name, const char *why)
+static void complain(uint64_t *last_ns, const char *name, const char *why, const char *then)
 {
 	uint64_t now = tip_clock_monotonic();
 
 	if (*last_ns && now - *last_ns < COMPLAIN_NS)
 		return;
 	*last_ns = now;
-	tip_err("alert",
-		"%s does not take alerts: %s; they are dropped and counted (see `tipstaff "
-		"status`)",
-		name, why);
+	tip_err("alert", "%s does not take alerts: %s; %s (see `tipstaff status`)", name, why,
+		then);
 }
 
-/* One line, whole or counted as dropped. */
-static void deliver(struct tip_sink *s, const struct tip_line *line)
-{
-	size_t done = 0;
-	int error = 0;
+/* ---- the thread ------------------------------------------------------------------------------ */
 
-	/* A line that was cut off by a full disk is ended, so that it spoils only itself. */
-	if (s->torn) {
-		error = write_all(s, "\n", 1, &done);
-		if (!error)
-			s->torn = false;
-	}
-	if (!error) {
-		error = write_all(s, line->text, line->len, &done);
-		if (error && done)
-			s->torn = true;
-	}
-	if (error &&
-	    error != ETIMEDOUT) /* that is the end, and tip_sink_free() says what is lost */
-		complain(&s->complained_ns, s->name, strerror(error));
+/* Puts the first `n` lines of the hand down. */
+static void put_down(struct tip_sink *s, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		tip_line_put(s->hand[i]);
+	s->nhand -= n;
+	memmove(s->hand, s->hand + n, s->nhand * sizeof(*s->hand));
+}
+
+/* Hands over what is in the hand. False: nothing more can be done now. */
+static bool deliver(struct tip_sink *s)
+{
+	const struct tip_out_pace pace = {s->config.timeout_ns, too_late, s};
+	uint64_t start = tip_clock_monotonic();
+	size_t taken = 0, bytes = 0;
+	bool lost, timeout;
+	int error;
+
+	error = s->out->ops->deliver(s->out, s->hand, s->nhand, &taken, &pace);
+	lost = error && error != EAGAIN && error != ECANCELED;
+	/* Also EAGAIN: a program that is not started again yet. */
+	timeout = error == EAGAIN && tip_clock_monotonic() - start >= s->config.timeout_ns;
+	for (size_t i = 0; i < taken + lost; i++)
+		bytes += s->hand[i]->len;
 	pthread_mutex_lock(&s->lock);
-	if (error)
-		s->dropped++;
-	else
-		s->written++;
+	s->bytes -= bytes;
+	s->written += taken;
+	s->dropped += lost;
+	s->timeouts += timeout;
+	s->held -= taken + lost;
 	pthread_mutex_unlock(&s->lock);
+	put_down(s, taken + lost);
+	if (lost)
+		complain(&s->complained_ns, s->name, strerror(error),
+			 "they are dropped and counted");
+	else if (timeout)
+		complain(&s->complained_ns, s->name, "its reader is too slow",
+			 "they wait, and are dropped and counted when the queue is full");
+	return !error || lost;
 }
 
-/* Takes the next line into s->current, and a new descriptor if there is one. False: told to stop.
- */
-static bool next_line(struct tip_sink *s)
+/* How long lines may go on waiting for others, in ms; 0: they go now. With the lock. */
+static int company(const struct tip_sink *s)
 {
-	int fd;
+	uint64_t waited;
 
-	pthread_mutex_lock(&s->lock);
-	while (!s->count && s->next_fd < 0 && !s->stopping)
-		pthread_cond_wait(&s->wake, &s->lock);
-	fd = s->next_fd;
-	s->next_fd = -1;
-	if (s->count && !(s->stopping && tip_clock_monotonic() >= s->deadline_ns)) {
-		s->current = s->ring[s->head];
+	if (!s->config.buffered || s->stopping || s->bytes >= COMPANY ||
+	    s->count + s->held == s->size)
+		return 0;
+	waited = tip_clock_monotonic() - s->first_ns;
+	return waited >= COMPANY_NS ? 0 : (int)((COMPANY_NS - waited) / 1000000) + 1;
+}
+
+/* Takes lines into the empty hand. With the lock. */
+static void take(struct tip_sink *s)
+{
+	if (s->stopping && tip_clock_monotonic() >= s->deadline_ns)
+		return;
+	while (s->count && s->nhand < HAND) {
+		s->hand[s->nhand++] = s->ring[s->head];
 		s->head = (s->head + 1) % s->size;
 		s->count--;
-		s->bytes -= s->current->len;
 	}
-	pthread_mutex_unlock(&s->lock);
-
-	if (fd >= 0) {
-		if (s->own_fd)
-			close(s->fd);
-		use_fd(s, fd, true);
-	}
-	return s->current || fd >= 0;
+	s->held = s->nhand;
+	s->first_ns = tip_clock_monotonic();
 }
 
-static void *writer(void *arg)
+/* Waits for something to do, at most `ms` (-1: without end). */
+static void await_work(struct tip_sink *s, int ms)
+{
+	const int other = s->out->ops->watch ? s->out->ops->watch(s->out) : -1;
+	struct pollfd p[] = {{.fd = s->wake, .events = POLLIN}, {.fd = other, .events = POLLIN}};
+	uint64_t count;
+
+	if (poll(p, other < 0 ? 1 : 2, ms) <= 0)
+		return;
+	if (p[0].revents && read(s->wake, &count, sizeof(count)) < 0 && errno != EAGAIN)
+		poll(NULL, 0, AGAIN_MS);
+	if (other >= 0 && p[1].revents)
+		s->out->ops->attend(s->out);
+}
+
+/* One round. False: told to stop, and all is done that could be. */
+static bool work(struct tip_sink *s)
+{
+	int fd, wait = -1;
+	bool ended;
+
+	pthread_mutex_lock(&s->lock);
+	fd = s->next_fd;
+	s->next_fd = -1;
+	if (!s->nhand && s->count) {
+		wait = company(s);
+		if (!wait)
+			take(s);
+	}
+	ended = s->stopping && (!s->nhand || tip_clock_monotonic() >= s->deadline_ns);
+	pthread_mutex_unlock(&s->lock);
+
+	if (fd >= 0)
+		s->out->ops->set_fd(s->out, fd);
+	if (ended)
+		return false;
+	if (s->nhand)
+		wait = deliver(s) ? 0 : AGAIN_MS;
+	if (wait)
+		await_work(s, wait);
+	return true;
+}
+
+static void *run(void *arg)
 {
 	struct tip_sink *s = arg;
 
-	while (next_line(s)) {
-		struct tip_line *line = s->current;
-
-		if (!line)
-			continue;
-		deliver(s, line);
-		s->current = NULL;
-		tip_line_put(line);
-	}
+	while (work(s))
+		;
+	s->out->ops->close(s->out, s->deadline_ns);
 	pthread_mutex_lock(&s->lock);
+	s->out = NULL;
 	s->finished = true;
 	pthread_cond_signal(&s->done);
 	pthread_mutex_unlock(&s->lock);
 	return NULL;
 }
 
-struct tip_sink *tip_sink_new(const char *name, int fd, bool own, size_t queue)
+/* ---- the caller's side -------------------------------------------------------------------------
+ */
+
+struct tip_sink *tip_sink_new(const char *name, struct tip_out *out,
+			      const struct tip_sink_config *config)
 {
 	struct tip_sink *s = tip_alloc(sizeof(*s));
 	sigset_t all, before;
@@ -230,12 +220,13 @@ struct tip_sink *tip_sink_new(const char *name, int fd, bool own, size_t queue)
 	int rc;
 
 	s->name = tip_strdup(name);
-	s->size = queue;
-	s->ring = tip_calloc(queue, sizeof(*s->ring));
+	s->config = *config;
+	s->size = config->queue;
+	s->ring = tip_calloc(s->size, sizeof(*s->ring));
 	s->next_fd = -1;
-	use_fd(s, fd, own);
+	s->out = out;
+	s->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	pthread_mutex_init(&s->lock, NULL);
-	pthread_cond_init(&s->wake, NULL);
 	pthread_condattr_init(&clock);
 	pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
 	pthread_cond_init(&s->done, &clock);
@@ -247,7 +238,7 @@ struct tip_sink *tip_sink_new(const char *name, int fd, bool own, size_t queue)
 	pthread_attr_init(&attr);
 	pthread_attr_setstacksize(&attr, STACK_SIZE);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	rc = pthread_create(&s->thread, &attr, writer, s);
+	rc = s->wake < 0 ? errno : pthread_create(&s->thread, &attr, run, s);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	pthread_attr_destroy(&attr);
 	if (rc != 0) { /* no thread, no writer: everything is dropped, and said */
@@ -264,17 +255,23 @@ void tip_sink_put(struct tip_sink *s, struct tip_line *line)
 	bool full = false;
 
 	pthread_mutex_lock(&s->lock);
-	if (s->count >= s->size || s->bytes + line->len > TIP_SINK_BYTES || s->stopping) {
+	if (s->count + s->held >= s->size || s->bytes + line->len > TIP_SINK_BYTES || s->stopping) {
 		s->dropped++;
 		full = true;
 	} else {
 		s->ring[(s->head + s->count++) % s->size] = tip_line_ref(line);
 		s->bytes += line->len;
-		pthread_cond_signal(&s->wake);
+		if (s->count == 1) {
+			s->first_ns = tip_clock_monotonic();
+			wake(s);
+		} else if (s->config.buffered && !company(s)) {
+			wake(s);
+		}
 	}
 	pthread_mutex_unlock(&s->lock);
 	if (full)
-		complain(&s->full_ns, s->name, "its reader is too slow and the queue is full");
+		complain(&s->full_ns, s->name, "its reader is too slow and the queue is full",
+			 "they are dropped and counted");
 }
 
 void tip_sink_set_fd(struct tip_sink *s, int fd)
@@ -283,7 +280,7 @@ void tip_sink_set_fd(struct tip_sink *s, int fd)
 	if (s->next_fd >= 0)
 		close(s->next_fd);
 	s->next_fd = fd;
-	pthread_cond_signal(&s->wake);
+	wake(s);
 	pthread_mutex_unlock(&s->lock);
 }
 
@@ -292,16 +289,18 @@ size_t tip_sink_waiting(struct tip_sink *s)
 	size_t n;
 
 	pthread_mutex_lock(&s->lock);
-	n = s->count;
+	n = s->count + s->held;
 	pthread_mutex_unlock(&s->lock);
 	return n;
 }
 
-void tip_sink_stats(struct tip_sink *s, uint64_t *written, uint64_t *dropped)
+void tip_sink_stats(struct tip_sink *s, struct tip_sink_stats *out)
 {
 	pthread_mutex_lock(&s->lock);
-	*written = s->written;
-	*dropped = s->dropped;
+	*out = (struct tip_sink_stats){.written = s->written,
+				       .dropped = s->dropped,
+				       .timeouts = s->timeouts,
+				       .waiting = s->count + s->held};
 	pthread_mutex_unlock(&s->lock);
 }
 
@@ -310,7 +309,7 @@ void tip_sink_stop(struct tip_sink *s, uint64_t deadline_ns)
 	pthread_mutex_lock(&s->lock);
 	s->stopping = true;
 	s->deadline_ns = deadline_ns;
-	pthread_cond_signal(&s->wake);
+	wake(s);
 	pthread_mutex_unlock(&s->lock);
 }
 
@@ -322,9 +321,9 @@ void tip_sink_free(struct tip_sink *s)
 	size_t left;
 
 	pthread_mutex_lock(&s->lock);
-	/* The thread notices the deadline within POLL_MS, unless write(2) itself hangs (a stopped
-	 * tty, a dead NFS). */
-	end = s->deadline_ns + 2ULL * POLL_MS * 1000000;
+	/* The thread notices the deadline soon, unless write(2) itself hangs (a stopped tty, a dead
+	 * NFS). */
+	end = s->deadline_ns + JOIN_NS;
 	until.tv_sec = (time_t)(end / TIP_NSEC_PER_SEC);
 	until.tv_nsec = (long)(end % TIP_NSEC_PER_SEC);
 	while (!s->finished && pthread_cond_timedwait(&s->done, &s->lock, &until) != ETIMEDOUT)
@@ -336,47 +335,25 @@ void tip_sink_free(struct tip_sink *s)
 					      there */
 	if (threaded)
 		pthread_join(s->thread, NULL);
+	if (s->out)
+		s->out->ops->close(s->out, 0);
 
-	left = s->count + (s->current ? 1 : 0);
+	left = s->count + s->nhand;
 	if (left)
 		tip_warn("alert", "%zu alerts that %s had not taken are lost", left, s->name);
+	put_down(s, s->nhand);
 	while (s->count) {
 		tip_line_put(s->ring[s->head]);
 		s->head = (s->head + 1) % s->size;
 		s->count--;
 	}
-	tip_line_put(s->current);
 	if (s->next_fd >= 0)
 		close(s->next_fd);
-	if (s->own_fd)
-		close(s->fd);
-	pthread_cond_destroy(&s->wake);
+	if (s->wake >= 0)
+		close(s->wake);
 	pthread_cond_destroy(&s->done);
 	pthread_mutex_destroy(&s->lock);
 	free(s->ring);
 	free(s->name);
 	free(s);
-}
-
-int tip_sink_open(const char *path, struct tip_error *err)
-{
-	struct stat st;
-	int fd;
-
-	/* O_NONBLOCK: a FIFO without a reader must not hold the daemon up; it is refused below. */
-	fd = open(path,
-		  O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK,
-		  0600);
-	if (fd < 0) {
-		tip_error_set(err, "cannot open the alert file %s: %s%s", path, strerror(errno),
-			      errno == ELOOP    ? " (a symbolic link is not followed)"
-			      : errno == ENOENT ? " (its folder has to exist)"
-						: "");
-		return -1;
-	}
-	if (fstat(fd, &st) != 0 || !(S_ISREG(st.st_mode) || S_ISCHR(st.st_mode))) {
-		close(fd);
-		return tip_error_set(err, "the alert file %s is not a regular file", path);
-	}
-	return fd;
 }

@@ -3,10 +3,8 @@
 
 #include <stdint.h>
 
-void tip_base64url_encode(const void *data, size_t len, struct tip_buf *out)
+static void encode(const char *alphabet, const void *data, size_t len, struct tip_buf *out)
 {
-	static const char alphabet[] =
-		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 	const uint8_t *p = data;
 	uint32_t bits = 0;
 	int have = 0;
@@ -19,6 +17,18 @@ void tip_base64url_encode(const void *data, size_t len, struct tip_buf *out)
 	}
 	if (have)
 		tip_buf_addc(out, alphabet[bits << (6 - have) & 63]);
+}
+
+void tip_base64_encode(const void *data, size_t len, struct tip_buf *out)
+{
+	encode("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/", data, len, out);
+	for (size_t i = len % 3; i && i < 3; i++)
+		tip_buf_addc(out, '=');
+}
+
+void tip_base64url_encode(const void *data, size_t len, struct tip_buf *out)
+{
+	encode("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_", data, len, out);
 }
 
 static int value_of(char c)

@@ -11,6 +11,9 @@
  * every string of bytes: any other is refused, so that what was signed cannot be written anew.
  */
 
+/* Appends the text of `len` bytes in the plain alphabet, with padding (RFC 4648, section 4). */
+void tip_base64_encode(const void *data, size_t len, struct tip_buf *out);
+
 /* Appends the text of `len` bytes. */
 void tip_base64url_encode(const void *data, size_t len, struct tip_buf *out);
 

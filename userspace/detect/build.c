@@ -109,6 +109,13 @@ static int build_rule(struct tip_loader *l, struct tip_rules *set, struct tip_ru
 		tip_load_say_cond(l, NULL, &err, "rule", d->name);
 		goto out;
 	}
+	if (tip_load_append(l, set, r, d) < 0)
+		goto out;
+	/* A configured minimum must not take away what a rule forbids. */
+	if (d->priority > l->options->min_priority && d->action == TIP_ACTION_NONE) {
+		ret = 0;
+		goto out;
+	}
 	if (!compiled.deprecated)
 		compiled.deprecated = deprecated;
 	if (last)
@@ -165,6 +172,7 @@ struct tip_rules *tip_load_build(struct tip_loader *l, bool last)
 
 	set->arena = tip_arena_new();
 	set->slots = tip_map_new();
+	set->base64 = l->options->base64;
 	set->rules = tip_calloc(d->nrules + 1, sizeof(*set->rules));
 	tip_defs_restart(d);
 	for (size_t i = 0; i < d->nmacros; i++) {

@@ -26,6 +26,8 @@ enum tip_priority {
 	TIP_PRIO_DEBUG
 };
 const char *tip_priority_name(enum tip_priority p); /* "Warning" */
+/* The name in any case, or "info". 0, or -1. */
+int tip_priority_parse(const char *name, enum tip_priority *out);
 
 /* What a rule asks for beside the alert (our key `action`, which Falco ignores with a warning). */
 enum tip_action { TIP_ACTION_NONE, TIP_ACTION_KILL, TIP_ACTION_DENY };
@@ -58,6 +60,34 @@ struct tip_load_result {
 };
 void tip_load_result_free(struct tip_load_result *r);
 
+/* A member that is added to output_fields. */
+struct tip_rule_append_field {
+	const char *name;   /* of the member */
+	const char *format; /* an output template; NULL: the field `name` with its type */
+};
+
+/* What is added to the output of every rule that matches all that is given (Falco's
+ * append_output). */
+struct tip_rule_append {
+	const char *rule, *source; /* NULL: any */
+	const char *const *tags;   /* the rule has all of them */
+	size_t ntags;
+	const char *output; /* an output template, NULL: none */
+	const struct tip_rule_append_field *fields;
+	size_t nfields;
+	bool suggested;   /* also what tells the container and the identity */
+	const char *file; /* where it stands, for errors */
+	int line, column;
+};
+
+/* What is asked of a set beside its rules. All of it is copied. */
+struct tip_rules_options {
+	enum tip_priority min_priority; /* a lesser rule is not loaded, unless it has an action */
+	const struct tip_rule_append *append;
+	size_t nappend;
+	bool base64; /* bytes in outputs as base64 */
+};
+
 /*
  * Loads files in order into one set. NULL when any file has an error; the set that ran before is
  * untouched because sets are immutable. `result` gets warnings and errors either way (first error
@@ -65,6 +95,10 @@ void tip_load_result_free(struct tip_load_result *r);
  */
 struct tip_rules *tip_rules_load(const struct tip_rule_source *sources, size_t count,
 				 struct tip_load_result *result);
+/* The same with options (NULL: none). */
+struct tip_rules *tip_rules_load_with(const struct tip_rule_source *sources, size_t count,
+				      const struct tip_rules_options *options,
+				      struct tip_load_result *result);
 void tip_rules_free(struct tip_rules *r);
 
 size_t tip_rules_count(const struct tip_rules *r);

@@ -34,7 +34,8 @@ static void evt_time(struct tip_extract *x, const struct tip_field_ref *ref, str
 	struct tm tm;
 
 	if (ref->field->a == CLOCK_ISO) {
-		tip_value_fmt(x, out, "%s",
+		/* +0000 where that has Z: Falco writes it with strftime's %z. */
+		tip_value_fmt(x, out, "%.29s+0000",
 			      tip_clock_iso8601(x->in->time_ns, stamp, sizeof(stamp)));
 		return;
 	}

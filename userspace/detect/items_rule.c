@@ -44,18 +44,25 @@ const char *tip_priority_name(enum tip_priority p)
 	return priorities[p];
 }
 
+int tip_priority_parse(const char *name, enum tip_priority *out)
+{
+	for (size_t i = 0; i < TIP_ARRAY_SIZE(priorities); i++) {
+		if (strcasecmp(name, priorities[i]) != 0 &&
+		    !(i == TIP_PRIO_INFORMATIONAL && strcasecmp(name, "info") == 0))
+			continue;
+		*out = (enum tip_priority)i;
+		return 0;
+	}
+	return -1;
+}
+
 /* ---- one key each
  * -------------------------------------------------------------------------------- */
 
 static int set_priority(struct tip_loader *l, struct tip_rule_def *r, const struct tip_yaml *n)
 {
-	for (size_t i = 0; n->kind == TIP_YAML_SCALAR && i < TIP_ARRAY_SIZE(priorities); i++) {
-		if (strcasecmp(n->text, priorities[i]) != 0 &&
-		    !(i == TIP_PRIO_INFORMATIONAL && strcasecmp(n->text, "info") == 0))
-			continue;
-		r->priority = (enum tip_priority)i;
+	if (n->kind == TIP_YAML_SCALAR && tip_priority_parse(n->text, &r->priority) == 0)
 		return 0;
-	}
 	return tip_load_say(l, YAML_ERR, n,
 			    "priority must be one of Emergency, Alert, Critical, Error, Warning, "
 			    "Notice, Informational, Debug");

@@ -76,6 +76,23 @@ int tip_load_say_def(struct tip_loader *l, const char *code, const struct tip_de
 	return -1;
 }
 
+int tip_load_say_append(struct tip_loader *l, const struct tip_rule_append *a, const char *fmt, ...)
+{
+	struct tip_load_message *m =
+		add_message(l, "LOAD_ERR_COMPILE_OUTPUT", l->item_type, l->item_name);
+	va_list ap;
+
+	if (!m)
+		return -1;
+	snprintf(m->at.file, sizeof(m->at.file), "%s", a->file);
+	m->at.line = a->line;
+	m->at.column = a->column;
+	va_start(ap, fmt);
+	vsnprintf(m->at.text, sizeof(m->at.text), fmt, ap);
+	va_end(ap);
+	return -1;
+}
+
 /* The line of the text around `pos`, cut to a width that fits a terminal. */
 static void fill_snippet(struct tip_loader *l, struct tip_load_message *m,
 			 const struct tip_text *text, size_t pos)
@@ -154,7 +171,15 @@ static int load_file(struct tip_loader *l, const struct tip_rule_source *source)
 struct tip_rules *tip_rules_load(const struct tip_rule_source *sources, size_t count,
 				 struct tip_load_result *result)
 {
-	struct tip_loader l = {.result = result};
+	return tip_rules_load_with(sources, count, NULL, result);
+}
+
+struct tip_rules *tip_rules_load_with(const struct tip_rule_source *sources, size_t count,
+				      const struct tip_rules_options *options,
+				      struct tip_load_result *result)
+{
+	static const struct tip_rules_options none = {.min_priority = TIP_PRIO_DEBUG};
+	struct tip_loader l = {.result = result, .options = options ? options : &none};
 	struct tip_rules *rules = NULL;
 
 	*result = (struct tip_load_result){.arena = tip_arena_new()};

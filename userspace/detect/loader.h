@@ -21,6 +21,7 @@ struct tip_loader {
 	const struct tip_rule_source *source; /* the file at hand */
 	const char *item_type, *item_name;    /* the item at hand, for messages */
 	bool failed;                          /* the file has its error */
+	const struct tip_rules_options *options;
 };
 
 /* Adds a message at a node of the file at hand. An error also ends the file. Returns -1. */
@@ -30,6 +31,9 @@ int tip_load_say(struct tip_loader *l, const char *code, const struct tip_yaml *
 int tip_load_say_def(struct tip_loader *l, const char *code, const struct tip_def_place *place,
 		     const char *item_type, const char *item_name, const char *fmt, ...)
 	__attribute__((format(printf, 6, 7)));
+/* An error of what the configuration adds to outputs. */
+int tip_load_say_append(struct tip_loader *l, const struct tip_rule_append *a, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
 /* A problem inside a condition or an output, with its snippet. */
 int tip_load_say_cond(struct tip_loader *l, const char *code, const struct tip_cond_error *err,
 		      const char *item_type, const char *item_name);
@@ -72,6 +76,10 @@ int tip_load_exceptions(struct tip_loader *l, struct tip_rule_def *r, const stru
 /* Puts the rule's condition with its exceptions into `out`. 0, or -1 after an error. */
 int tip_load_full_condition(struct tip_loader *l, const struct tip_rule_def *r,
 			    struct tip_text *out);
+
+/* Adds to a rule's output what the options say (append.c). 0, or -1 after an error. */
+int tip_load_append(struct tip_loader *l, struct tip_rules *set, struct tip_rule *r,
+		    const struct tip_rule_def *d);
 
 /* ---- the last step (build.c) --------------------------------------------------------------------
  */

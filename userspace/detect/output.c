@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/base64.h"
 #include "base/mem.h"
 #include "detect/lexer.h"
 #include "detect/transform.h"
@@ -149,6 +150,16 @@ static void make_keys(struct tip_rules *set, struct tip_template *t)
 			t->keys[t->nkeys++] = t->keys[i];
 }
 
+void tip_template_join(struct tip_rules *set, struct tip_template *t,
+		       const struct tip_template *more)
+{
+	add_literal(set, t, " ", 1);
+	for (size_t i = 0; i < more->count; i++)
+		add_segment(set, t, &more->segments[i]);
+	t->nkeys = 0;
+	make_keys(set, t);
+}
+
 int tip_template_compile(struct tip_rules *set, const struct tip_text *text, bool used,
 			 struct tip_template *out, const char **deprecated,
 			 struct tip_cond_error *err)
@@ -192,7 +203,23 @@ int tip_template_compile(struct tip_rules *set, const struct tip_text *text, boo
 
 /* ---- rendering ------------------------------------------------------------------------------- */
 
-static void scalar(enum tip_type type, const struct tip_value *v, bool json, struct tip_buf *out)
+/* How a value is written. */
+struct style {
+	bool json;
+	bool base64; /* bytes */
+};
+
+static void base64(const struct tip_value *v, struct style style, struct tip_buf *out)
+{
+	if (style.json)
+		tip_buf_addc(out, '"');
+	tip_base64_encode(v->str.s, v->str.len, out);
+	if (style.json)
+		tip_buf_addc(out, '"');
+}
+
+static void scalar(enum tip_type type, const struct tip_value *v, struct style style,
+		   struct tip_buf *out)
 {
 	char ip[INET6_ADDRSTRLEN] = "";
 	const char *s = ip;
@@ -207,29 +234,36 @@ static void scalar(enum tip_type type, const struct tip_value *v, bool json, str
 		inet_ntop(v->ip.family, v->ip.addr, ip, sizeof(ip));
 		len = strlen(ip);
 		break;
+	case TIP_T_BYTES:
+		if (style.base64) {
+			base64(v, style, out);
+			return;
+		}
+		/* fallthrough */
 	case TIP_T_STRING:
 	case TIP_T_PATH:
-	case TIP_T_BYTES:
 		s = v->str.s;
 		len = v->str.len;
 		break;
 	default: tip_buf_addf(out, "%" PRId64, v->i); return;
 	}
-	if (json)
+	if (style.json)
 		tip_buf_add_json_string(out, s, len);
 	else
 		tip_buf_add(out, s, len);
 }
 
-static void value(const struct tip_field_ref *ref, const struct tip_value *v, bool json,
+static void value(const struct tip_field_ref *ref, const struct tip_value *v, struct style style,
 		  struct tip_buf *out)
 {
+	const bool json = style.json;
+
 	if (!v->set) {
 		tip_buf_adds(out, json ? "null" : "<NA>");
 		return;
 	}
 	if (!v->count) {
-		scalar(ref->type, v, json, out);
+		scalar(ref->type, v, style, out);
 		return;
 	}
 	tip_buf_addc(out, json ? '[' : '(');
@@ -237,11 +271,55 @@ static void value(const struct tip_field_ref *ref, const struct tip_value *v, bo
 		if (i)
 			tip_buf_addc(out, ',');
 		if (v->items[i].set)
-			scalar(ref->type, &v->items[i], json, out);
+			scalar(ref->type, &v->items[i], style, out);
 		else
 			tip_buf_adds(out, json ? "null" : "<NA>");
 	}
 	tip_buf_addc(out, json ? ']' : ')');
+}
+
+static void render_text(const struct tip_rules *set, const struct tip_template *t,
+			struct tip_matcher *m, struct tip_buf *out)
+{
+	for (size_t i = 0; i < t->count; i++) {
+		const struct tip_segment *s = &t->segments[i];
+
+		if (s->text)
+			tip_buf_add(out, s->text, s->len);
+		else
+			value(&set->refs[s->slot], tip_matcher_value(m, s->slot),
+			      (struct style){.base64 = set->base64}, out);
+	}
+}
+
+static void add_key(const char *name, struct tip_buf *fields)
+{
+	if (fields->len)
+		tip_buf_addc(fields, ',');
+	tip_buf_add_json_string(fields, name, strlen(name));
+	tip_buf_addc(fields, ':');
+}
+
+static void add_value(const struct tip_rules *set, uint32_t slot, struct tip_matcher *m,
+		      struct tip_buf *fields)
+{
+	value(&set->refs[slot], tip_matcher_value(m, slot),
+	      (struct style){.json = true, .base64 = set->base64}, fields);
+}
+
+static void add_named(const struct tip_rules *set, const struct tip_named *n, struct tip_matcher *m,
+		      struct tip_buf *fields)
+{
+	struct tip_buf text = {0};
+
+	add_key(n->name, fields);
+	if (n->typed) {
+		add_value(set, n->format.segments->slot, m, fields);
+		return;
+	}
+	render_text(set, &n->format, m, &text);
+	tip_buf_add_json_string(fields, text.data ? text.data : "", text.len);
+	tip_buf_free(&text);
 }
 
 void tip_rule_render(const struct tip_rule *rule, struct tip_matcher *m,
@@ -249,27 +327,24 @@ void tip_rule_render(const struct tip_rule *rule, struct tip_matcher *m,
 {
 	const struct tip_rules *set = rule->set;
 	const struct tip_template *t = &rule->output;
+	const struct tip_named *named = rule->named, *end = rule->named + rule->nnamed;
 	enum tip_code code = tip_event_code(in->ev);
 
 	if (code >= TIP_CODE_MAX)
 		return;
 	if (!tip_matcher_holds(m, set, in))
 		tip_matcher_begin(m, set, in, code);
-	for (size_t i = 0; i < t->count; i++) {
-		const struct tip_segment *s = &t->segments[i];
-
-		if (s->text)
-			tip_buf_add(text, s->text, s->len);
-		else
-			value(&set->refs[s->slot], tip_matcher_value(m, s->slot), false, text);
-	}
+	render_text(set, t, m, text);
 	for (size_t i = 0; i < t->nkeys; i++) {
-		const struct tip_field_ref *ref = &set->refs[t->keys[i]];
+		const char *name = set->refs[t->keys[i]].text;
 
-		if (i)
-			tip_buf_addc(fields, ',');
-		tip_buf_add_json_string(fields, ref->text, strlen(ref->text));
-		tip_buf_addc(fields, ':');
-		value(ref, tip_matcher_value(m, t->keys[i]), true, fields);
+		while (named < end && strcmp(named->name, name) < 0)
+			add_named(set, named++, m, fields);
+		if (named < end && strcmp(named->name, name) == 0)
+			continue; /* the configuration's takes its place */
+		add_key(name, fields);
+		add_value(set, t->keys[i], m, fields);
 	}
+	while (named < end)
+		add_named(set, named++, m, fields);
 }

@@ -96,11 +96,20 @@ struct tip_template {
 	size_t nkeys;
 };
 
+/* A member of output_fields that the configuration adds. */
+struct tip_named {
+	const char *name;
+	struct tip_template format;
+	bool typed; /* one field, with its type; otherwise a text */
+};
+
 struct tip_rule {
 	struct tip_rule_info info;
 	const struct tip_rules *set;
 	struct tip_program program;
 	struct tip_template output;
+	struct tip_named *named; /* sorted by name */
+	size_t nnamed;
 	struct tip_enforce_spec *enforce;
 	tip_codes codes; /* events that it can match */
 };
@@ -115,6 +124,7 @@ struct tip_rules {
 	uint32_t *by_code[TIP_CODE_MAX]; /* indexes of enabled rules, in load order */
 	size_t nby_code[TIP_CODE_MAX];
 	uint64_t event_mask;
+	bool base64; /* bytes in outputs */
 };
 
 /* The slot of a field, made on first use. -1 with the reason in `why`. */
@@ -148,6 +158,10 @@ void tip_program_free(struct tip_program *p);
 int tip_template_compile(struct tip_rules *set, const struct tip_text *text, bool used,
 			 struct tip_template *out, const char **deprecated,
 			 struct tip_cond_error *err);
+
+/* Adds `more`, behind a blank. */
+void tip_template_join(struct tip_rules *set, struct tip_template *t,
+		       const struct tip_template *more);
 
 /* What the kernel needs for a rule with an action; -1 with `err` when it cannot decide it. */
 int tip_enforce_compile(struct tip_arena *arena, const struct tip_ast *ast,

@@ -105,20 +105,36 @@ static void put_cache(json_t *s)
 		out_field(WIDTH, "", "%lld not kept: beyond a limit, or not written", lost);
 }
 
+/* A line for each sink, and what is lost or waits there. */
+static void put_sinks(json_t *alerts)
+{
+	char a[32], b[32], c[32];
+	json_t *sink;
+	size_t i;
+
+	out_field(WIDTH, "alerts", "%s", out_count(get_count(alerts, "total"), a, sizeof(a)));
+	json_array_foreach (json_object_get(alerts, "sinks"), i, sink) {
+		uint64_t lost = get_count(sink, "dropped"), waiting = get_count(sink, "waiting");
+
+		out_field(WIDTH, "", "%s: %s taken%s%s%s%s%s", get_string(sink, "name", ""),
+			  out_count(get_count(sink, "written"), a, sizeof(a)), waiting ? ", " : "",
+			  waiting ? out_count(waiting, b, sizeof(b)) : "",
+			  waiting ? " waiting" : "", lost ? ", LOST " : "",
+			  lost ? out_count(lost, c, sizeof(c)) : "");
+	}
+}
+
 static void put_work(json_t *s)
 {
 	json_t *rules = json_object_get(s, "rules"), *alerts = json_object_get(s, "alerts");
 	json_t *procs = json_object_get(s, "processes"), *id = json_object_get(s, "identity");
-	uint64_t lost = get_count(alerts, "dropped_stdout") + get_count(alerts, "dropped_file");
 	char a[32], b[32], c[32];
 
 	out_field(WIDTH, "rules", "%lld (%lld enabled) from %lld file%s and %lld set%s",
 		  get_int(rules, "count"), get_int(rules, "enabled"), get_int(rules, "files"),
 		  plural(get_int(rules, "files")), get_int(rules, "sets"),
 		  plural(get_int(rules, "sets")));
-	out_field(WIDTH, "alerts", "%s%s%s%s", out_count(get_count(alerts, "total"), a, sizeof(a)),
-		  lost ? ", " : "", lost ? out_count(lost, b, sizeof(b)) : "",
-		  lost ? " lost because a sink was too slow" : "");
+	put_sinks(alerts);
 	out_field(WIDTH, "processes", "%s alive, %s known, %s evicted, %s unknown",
 		  out_count(get_count(procs, "living"), a, sizeof(a)),
 		  out_count(get_count(procs, "count"), b, sizeof(b)),

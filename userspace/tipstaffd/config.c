@@ -5,11 +5,12 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <syslog.h>
 
 #include "base/clock.h"
 #include "base/file.h"
-#include "base/yaml.h"
 #include "policy/spiffe_id.h"
+#include "tipstaffd/config_read.h"
 
 #define CONFIG_MAX   (1u << 20)
 #define PATTERNS_MAX 64
@@ -33,6 +34,12 @@ enum kind {
 	K_DIGEST,   /* enum tip_digest_choice */
 	K_REQUIRE,  /* capabilities */
 	K_SEAL,     /* enum tip_seal_mode */
+	K_MS,       /* uint32_t of milliseconds, from a duration */
+	K_PRIORITY, /* enum tip_priority */
+	K_APPEND,   /* these of config_alerts.c */
+	K_FIELDS,
+	K_COMMAND,
+	K_FACILITY,
 };
 
 /* Every key there is. docs/man/tipstaff.yaml.5 tells the same. */
@@ -41,7 +48,8 @@ static const struct key {
 	enum kind kind;
 	size_t offset;
 	size_t count_offset; /* lists */
-	uint32_t min, max;   /* numbers and seconds */
+	uint32_t min, max;   /* numbers and durations */
+	bool falco;          /* Falco's name for what has one of ours */
 } keys[] = {
 #define AT(member)      offsetof(struct tip_config, member)
 #define LIST(member, n) offsetof(struct tip_config, member), offsetof(struct tip_config, n)
@@ -57,9 +65,42 @@ static const struct key {
 	{"scope.cgroups", K_CGROUPS, LIST(scope, nscope)},
 	{"rules.files", K_PATHS, LIST(rules_files, nrules_files)},
 	{"rules.matching", K_MATCHING, AT(match_all)},
+	{"rules.priority", K_PRIORITY, AT(min_priority)},
 	{"alerts.stdout", K_BOOL, AT(alerts_stdout)},
 	{"alerts.file", K_PATH, AT(alerts_file)},
 	{"alerts.format", K_FORMAT, AT(alerts_json)},
+	{"alerts.syslog.enabled", K_BOOL, AT(syslog)},
+	{"alerts.syslog.facility", K_FACILITY, AT(syslog_facility)},
+	{"alerts.syslog.socket", K_PATH, AT(syslog_socket)},
+	{"alerts.program.command", K_COMMAND, AT(program)},
+	{"alerts.program.user", K_STRING, AT(program_user)},
+	{"alerts.program.keep_alive", K_BOOL, AT(program_keep_alive)},
+	{"alerts.include.output", K_BOOL, AT(include_output)},
+	{"alerts.include.message", K_BOOL, AT(include_message)},
+	{"alerts.include.output_fields", K_BOOL, AT(include_fields)},
+	{"alerts.include.tags", K_BOOL, AT(include_tags)},
+	{"alerts.time_iso8601", K_BOOL, AT(time_iso8601)},
+	{"alerts.append", K_APPEND, AT(append)},
+	{"alerts.fields", K_FIELDS, AT(alert_fields)},
+	{"alerts.bytes_base64", K_BOOL, AT(base64)},
+	{"alerts.buffered", K_BOOL, AT(buffered)},
+	{"alerts.queue", K_NUMBER, AT(alert_queue), 0, 16, 1048576},
+	{"alerts.timeout", K_MS, AT(alert_timeout), 0, 100, 600000},
+	{"json_output", K_BOOL, AT(alerts_json), .falco = true},
+	{"json_include_output_property", K_BOOL, AT(include_output), .falco = true},
+	{"json_include_message_property", K_BOOL, AT(include_message), .falco = true},
+	{"json_include_output_fields_property", K_BOOL, AT(include_fields), .falco = true},
+	{"json_include_tags_property", K_BOOL, AT(include_tags), .falco = true},
+	{"time_format_iso_8601", K_BOOL, AT(time_iso8601), .falco = true},
+	{"append_output", K_APPEND, AT(append), .falco = true},
+	{"static_fields", K_FIELDS, AT(alert_fields), .falco = true},
+	{"buffer_format_base64", K_BOOL, AT(base64), .falco = true},
+	{"buffered_outputs", K_BOOL, AT(buffered), .falco = true},
+	{"outputs_queue.capacity", K_NUMBER, AT(alert_queue), 0, 16, 1048576, .falco = true},
+	{"output_timeout", K_NUMBER, AT(alert_timeout), 0, 100, 600000, .falco = true},
+	{"stdout_output.enabled", K_BOOL, AT(alerts_stdout), .falco = true},
+	{"syslog_output.enabled", K_BOOL, AT(syslog), .falco = true},
+	{"priority", K_PRIORITY, AT(min_priority), .falco = true},
 	{"identity.authority.x509_ttl", K_SECONDS, AT(x509_ttl), 0, 10, 31536000},
 	{"identity.authority.jwt_ttl", K_SECONDS, AT(jwt_ttl), 0, 10, 86400},
 	{"identity.authority.ca_ttl", K_SECONDS, AT(ca_ttl), 0, 60, 315360000},
@@ -95,30 +136,26 @@ static const struct key {
 #undef LIST
 };
 
-/* What is being read, for errors. */
-struct reading {
-	struct tip_config *c;
-	struct tip_error *err;
-};
+typedef struct tip_config_reading reading;
 
-static int bad(const struct reading *r, const struct tip_yaml *n, const char *key, const char *what)
+int tip_config_bad(const reading *r, const struct tip_yaml *n, const char *key, const char *what)
 {
 	return tip_error_at(r->err, r->c->file, n->line, n->column, "%s: %s", key, what);
 }
 
-static int want_scalar(const struct reading *r, const struct tip_yaml *n, const char *key)
+int tip_config_want_scalar(const reading *r, const struct tip_yaml *n, const char *key)
 {
 	if (n->kind != TIP_YAML_SCALAR || tip_yaml_is_null(n))
-		return bad(r, n, key, "a single value is wanted here");
+		return tip_config_bad(r, n, key, "a single value is wanted here");
 	return 0;
 }
 
-static int check_path(const struct reading *r, const struct tip_yaml *n, const char *key)
+static int check_path(const reading *r, const struct tip_yaml *n, const char *key)
 {
 	if (n->text[0] != '/')
-		return bad(r, n, key, "must be an absolute path");
+		return tip_config_bad(r, n, key, "must be an absolute path");
 	if (strlen(n->text) > 4000)
-		return bad(r, n, key, "is longer than 4000 bytes");
+		return tip_config_bad(r, n, key, "is longer than 4000 bytes");
 	return 0;
 }
 
@@ -132,34 +169,35 @@ static bool climbs(const char *path)
 }
 
 /* One name of a folder's entry, maybe with the signs of fnmatch(3). */
-static int check_pattern(const struct reading *r, const struct tip_yaml *n, const char *key)
+static int check_pattern(const reading *r, const struct tip_yaml *n, const char *key)
 {
 	if (!n->text[0] || strlen(n->text) > NAME_MAX || strchr(n->text, '/'))
-		return bad(r, n, key, "must be 1 to 255 bytes without a slash: \"pod-*\"");
+		return tip_config_bad(r, n, key,
+				      "must be 1 to 255 bytes without a slash: \"pod-*\"");
 	return 0;
 }
 
-static int check_item(const struct reading *r, const struct key *k, const struct tip_yaml *n)
+static int check_item(const reading *r, const struct key *k, const struct tip_yaml *n)
 {
-	if (want_scalar(r, n, k->path) < 0)
+	if (tip_config_want_scalar(r, n, k->path) < 0)
 		return -1;
 	if (k->kind == K_PATTERNS)
 		return check_pattern(r, n, k->path);
 	if (check_path(r, n, k->path) < 0)
 		return -1;
 	if (k->kind == K_CGROUPS && climbs(n->text))
-		return bad(r, n, k->path, "must not contain /../ nor end in /..");
+		return tip_config_bad(r, n, k->path, "must not contain /../ nor end in /..");
 	return 0;
 }
 
-static int read_list(struct reading *r, const struct key *k, const struct tip_yaml *n)
+static int read_list(reading *r, const struct key *k, const struct tip_yaml *n)
 {
 	const char **list;
 
 	if (n->kind == TIP_YAML_SCALAR && !tip_yaml_is_null(n))
-		return bad(r, n, k->path, "a list is wanted here: [a, b]");
+		return tip_config_bad(r, n, k->path, "a list is wanted here: [a, b]");
 	if (n->kind == TIP_YAML_MAPPING)
-		return bad(r, n, k->path, "a list is wanted here, not a mapping");
+		return tip_config_bad(r, n, k->path, "a list is wanted here, not a mapping");
 	list = tip_arena_alloc(r->c->arena, (n->count + 1) * sizeof(*list));
 	for (size_t i = 0; i < n->count; i++) {
 		if (check_item(r, k, n->items[i]) < 0)
@@ -167,36 +205,50 @@ static int read_list(struct reading *r, const struct key *k, const struct tip_ya
 		list[i] = n->items[i]->text;
 	}
 	if (k->kind == K_CGROUPS && n->count > TIP_SCOPE_MAX)
-		return bad(r, n, k->path, "at most 16 cgroups");
+		return tip_config_bad(r, n, k->path, "at most 16 cgroups");
 	if (k->kind == K_PATTERNS && n->count > PATTERNS_MAX)
-		return bad(r, n, k->path, "at most 64 patterns");
+		return tip_config_bad(r, n, k->path, "at most 64 patterns");
 	*(const char ***)((char *)r->c + k->offset) = list;
 	*(size_t *)((char *)r->c + k->count_offset) = n->count;
 	return 0;
 }
 
-static int read_number(struct reading *r, const struct key *k, const struct tip_yaml *n)
+static int read_number(reading *r, const struct key *k, const struct tip_yaml *n)
 {
 	uint32_t *out = (uint32_t *)((char *)r->c + k->offset);
 	int64_t v;
 
 	if (tip_yaml_int(n, &v) < 0)
-		return bad(r, n, k->path, "a whole number is wanted here");
+		return tip_config_bad(r, n, k->path, "a whole number is wanted here");
 	if (v < k->min || v > k->max)
 		return tip_error_at(r->err, r->c->file, n->line, n->column,
 				    "%s: must be between %u and %u", k->path, k->min, k->max);
 	if (k->kind == K_KIB && (v & (v - 1)))
-		return bad(r, n, k->path, "must be a power of two");
+		return tip_config_bad(r, n, k->path, "must be a power of two");
 	*out = k->kind == K_KIB ? (uint32_t)v * 1024 : (uint32_t)v;
 	return 0;
 }
 
-static int read_seconds(struct reading *r, const struct key *k, const struct tip_yaml *n)
+static int read_ms(reading *r, const struct key *k, const struct tip_yaml *n)
 {
 	uint64_t ns;
 
 	if (tip_duration_parse(n->text, &ns) < 0)
-		return bad(r, n, k->path, "a duration is wanted here: 1h, 10m, 90s");
+		return tip_config_bad(r, n, k->path, "a duration is wanted here: 500ms, 2s, 1m");
+	if (ns / 1000000 < k->min || ns / 1000000 > k->max)
+		return tip_error_at(r->err, r->c->file, n->line, n->column,
+				    "%s: must be between %u and %u milliseconds", k->path, k->min,
+				    k->max);
+	*(uint32_t *)((char *)r->c + k->offset) = (uint32_t)(ns / 1000000);
+	return 0;
+}
+
+static int read_seconds(reading *r, const struct key *k, const struct tip_yaml *n)
+{
+	uint64_t ns;
+
+	if (tip_duration_parse(n->text, &ns) < 0)
+		return tip_config_bad(r, n, k->path, "a duration is wanted here: 1h, 10m, 90s");
 	if (ns / TIP_NSEC_PER_SEC < k->min || ns / TIP_NSEC_PER_SEC > k->max)
 		return tip_error_at(r->err, r->c->file, n->line, n->column,
 				    "%s: must be between %u and %u seconds", k->path, k->min,
@@ -205,8 +257,8 @@ static int read_seconds(struct reading *r, const struct key *k, const struct tip
 	return 0;
 }
 
-static int read_choice(struct reading *r, const struct key *k, const struct tip_yaml *n,
-		       const char *no, const char *yes)
+static int read_choice(reading *r, const struct key *k, const struct tip_yaml *n, const char *no,
+		       const char *yes)
 {
 	if (strcmp(n->text, yes) != 0 && strcmp(n->text, no) != 0)
 		return tip_error_at(r->err, r->c->file, n->line, n->column,
@@ -216,7 +268,7 @@ static int read_choice(struct reading *r, const struct key *k, const struct tip_
 }
 
 /* One of the names of an enum, in its order; `wanted` lists them for people. */
-static int read_name(const struct reading *r, const struct key *k, const struct tip_yaml *n,
+static int read_name(const reading *r, const struct key *k, const struct tip_yaml *n,
 		     const char *const names[], size_t count, const char *wanted)
 {
 	for (size_t i = 0; i < count; i++) {
@@ -229,17 +281,18 @@ static int read_name(const struct reading *r, const struct key *k, const struct 
 			    wanted);
 }
 
-static int read_require(struct reading *r, const struct tip_yaml *n)
+static int read_require(reading *r, const struct tip_yaml *n)
 {
 	struct tip_config *c = r->c;
 
 	if (n->kind != TIP_YAML_SEQUENCE)
-		return bad(r, n, "require", "a list of capabilities is wanted here: [btf, tp_btf]");
+		return tip_config_bad(r, n, "require",
+				      "a list of capabilities is wanted here: [btf, tp_btf]");
 	for (size_t i = 0; i < n->count; i++) {
 		const struct tip_yaml *item = n->items[i];
 		enum tip_capability cap;
 
-		if (want_scalar(r, item, "require") < 0)
+		if (tip_config_want_scalar(r, item, "require") < 0)
 			return -1;
 		for (cap = 0; cap < TIP_CAP_MAX; cap++)
 			if (strcmp(tip_capability_name(cap), item->text) == 0)
@@ -251,11 +304,13 @@ static int read_require(struct reading *r, const struct tip_yaml *n)
 				"lists them",
 				item->text);
 		if (c->nrequire == TIP_CAP_MAX)
-			return bad(r, item, "require", "too many");
+			return tip_config_bad(r, item, "require", "too many");
 		c->require[c->nrequire++] = cap;
 	}
 	return 0;
 }
+
+_Static_assert(TIP_ARRAY_SIZE(keys) <= 4 * 64, "struct tip_config_reading counts them in bits");
 
 static const char *const seal_names[] = {
 	[TIP_SEAL_AUTO] = "auto",
@@ -283,15 +338,21 @@ _Static_assert(sizeof(enum tip_seal_mode) == sizeof(unsigned int) &&
 		       sizeof(enum tip_records_choice) == sizeof(unsigned int),
 	       "read_name() writes them as numbers");
 
-static int read_value(struct reading *r, const struct key *k, const struct tip_yaml *n)
+static int read_value(reading *r, const struct key *k, const struct tip_yaml *n)
 {
 	char *at = (char *)r->c + k->offset;
 
 	if (k->kind == K_PATHS || k->kind == K_CGROUPS || k->kind == K_PATTERNS)
 		return read_list(r, k, n);
-	if (k->kind == K_REQUIRE)
-		return read_require(r, n);
-	if (want_scalar(r, n, k->path) < 0)
+	switch (k->kind) {
+	case K_REQUIRE: return read_require(r, n);
+	case K_APPEND: return tip_config_read_append(r, n, k->path);
+	case K_FIELDS: return tip_config_read_fields(r, n, k->path);
+	case K_COMMAND: return tip_config_read_command(r, n, k->path);
+	case K_FACILITY: return tip_config_read_facility(r, n, k->path);
+	default: break;
+	}
+	if (tip_config_want_scalar(r, n, k->path) < 0)
 		return -1;
 	switch (k->kind) {
 	case K_PATH:
@@ -302,14 +363,21 @@ static int read_value(struct reading *r, const struct key *k, const struct tip_y
 	case K_STRING: *(const char **)at = n->text; return 0;
 	case K_BOOL:
 		return tip_yaml_bool(n, (bool *)at) < 0
-			       ? bad(r, n, k->path, "must be true or false")
+			       ? tip_config_bad(r, n, k->path, "must be true or false")
 			       : 0;
 	case K_SECONDS: return read_seconds(r, k, n);
+	case K_MS: return read_ms(r, k, n);
+	case K_PRIORITY:
+		return tip_priority_parse(n->text, (enum tip_priority *)at) < 0
+			       ? tip_config_bad(r, n, k->path,
+						"must be one of emergency, alert, critical, error, "
+						"warning, notice, informational, debug")
+			       : 0;
 	case K_NUMBER:
 	case K_KIB: return read_number(r, k, n);
 	case K_LEVEL:
 		return tip_log_level_parse(n->text, (enum tip_log_level *)at) < 0
-			       ? bad(r, n, k->path, "must be error, warn, info or debug")
+			       ? tip_config_bad(r, n, k->path, "must be error, warn, info or debug")
 			       : 0;
 	case K_SEAL:
 		return read_name(r, k, n, seal_names, TIP_ARRAY_SIZE(seal_names),
@@ -325,7 +393,7 @@ static int read_value(struct reading *r, const struct key *k, const struct tip_y
 				 "auto or user");
 	case K_FORMAT: return read_choice(r, k, n, "text", "json");
 	case K_MATCHING: return read_choice(r, k, n, "first", "all");
-	default: return bad(r, n, k->path, "cannot be read");
+	default: return tip_config_bad(r, n, k->path, "cannot be read");
 	}
 }
 
@@ -340,7 +408,7 @@ static const char *siblings(struct tip_arena *arena, const char *prefix)
 		const char *rest = keys[i].path + n;
 		size_t len;
 
-		if (strncmp(keys[i].path, prefix, n) != 0)
+		if (keys[i].falco || strncmp(keys[i].path, prefix, n) != 0)
 			continue;
 		len = strcspn(rest, ".");
 		if (len == last_len && strncmp(rest, last, len) == 0)
@@ -353,7 +421,19 @@ static const char *siblings(struct tip_arena *arena, const char *prefix)
 	return list;
 }
 
-static int read_map(struct reading *r, const struct tip_yaml *map, const char *prefix)
+/* One thing under our name and under Falco's: which of the two is meant? */
+static int twice(reading *r, size_t k, const struct tip_yaml *at)
+{
+	for (size_t i = 0; i < TIP_ARRAY_SIZE(keys); i++)
+		if (keys[i].offset == keys[k].offset && (r->seen[i / 64] & 1ULL << i % 64))
+			return tip_error_at(r->err, r->c->file, at->line, at->column,
+					    "%s: is the same as %s; give one of them", keys[k].path,
+					    keys[i].path);
+	r->seen[k / 64] |= 1ULL << k % 64;
+	return 0;
+}
+
+static int read_map(reading *r, const struct tip_yaml *map, const char *prefix)
 {
 	struct tip_config *c = r->c;
 
@@ -381,7 +461,7 @@ static int read_map(struct reading *r, const struct tip_yaml *map, const char *p
 				return -1;
 			continue;
 		}
-		if (read_value(r, &keys[k], map->items[i]) < 0)
+		if (twice(r, k, map->keys[i]) < 0 || read_value(r, &keys[k], map->items[i]) < 0)
 			return -1;
 	}
 	return 0;
@@ -402,7 +482,7 @@ static const struct tip_yaml *value_at(const struct tip_yaml *root, const char *
 	return n ? n : root;
 }
 
-static int check(struct reading *r, const struct tip_yaml *root)
+static int check(reading *r, const struct tip_yaml *root)
 {
 	struct tip_config *c = r->c;
 	const struct tip_yaml *n;
@@ -410,37 +490,49 @@ static int check(struct reading *r, const struct tip_yaml *root)
 
 	n = value_at(root, "trust_domain");
 	if (!c->trust_domain)
-		return bad(r, root, "trust_domain",
-			   "is missing; give the name of your trust domain");
+		return tip_config_bad(r, root, "trust_domain",
+				      "is missing; give the name of your trust domain");
 	if (tip_trust_domain_check(c->trust_domain, &err) < 0)
-		return bad(r, n, "trust_domain", err.text);
+		return tip_config_bad(r, n, "trust_domain", err.text);
 	n = value_at(root, "instance");
 	if (!name_ok(c->instance))
-		return bad(r, n, "instance", "must be 1 to 32 of [a-z0-9-]");
+		return tip_config_bad(r, n, "instance", "must be 1 to 32 of [a-z0-9-]");
 	if (strlen(c->run_dir) > 80)
-		return bad(r, value_at(root, "run_dir"), "run_dir",
-			   "is longer than 80 bytes: a UNIX socket's path would not fit");
+		return tip_config_bad(
+			r, value_at(root, "run_dir"), "run_dir",
+			"is longer than 80 bytes: a UNIX socket's path would not fit");
+	n = value_at(root, "alerts");
+	if (c->program && !*c->program_user)
+		return tip_config_bad(
+			r, n, "alerts.program.user",
+			"is missing; give the program a user of its own: neither root "
+			"nor the front's");
+	if (strlen(c->syslog_socket) >= 108)
+		return tip_config_bad(
+			r, n, "alerts.syslog.socket",
+			"is longer than 107 bytes: a UNIX socket's path would not fit");
 	n = value_at(root, "limits");
 	if (c->max_relays_per_identity > c->max_relays)
-		return bad(r, n, "limits.relays_per_identity", "must not be larger than relays");
+		return tip_config_bad(r, n, "limits.relays_per_identity",
+				      "must not be larger than relays");
 	if (c->max_held_per_identity > c->max_held_connects)
-		return bad(r, n, "limits.held_connects_per_identity",
-			   "must not be larger than held_connects");
+		return tip_config_bad(r, n, "limits.held_connects_per_identity",
+				      "must not be larger than held_connects");
 	if (c->max_handshakes_per_identity > c->max_handshakes)
-		return bad(r, n, "limits.handshakes_per_identity",
-			   "must not be larger than handshakes");
+		return tip_config_bad(r, n, "limits.handshakes_per_identity",
+				      "must not be larger than handshakes");
 	if (c->max_connections_per_identity > c->max_connections)
-		return bad(r, n, "limits.connections_per_identity",
-			   "must not be larger than connections");
+		return tip_config_bad(r, n, "limits.connections_per_identity",
+				      "must not be larger than connections");
 	if (c->max_handshakes > c->max_relays)
-		return bad(r, value_at(root, "limits"), "limits.handshakes",
-			   "must not be larger than relays");
+		return tip_config_bad(r, value_at(root, "limits"), "limits.handshakes",
+				      "must not be larger than relays");
 	if (c->ca_ttl < c->x509_ttl)
-		return bad(r, value_at(root, "identity"), "identity.authority.ca_ttl",
-			   "must not be shorter than x509_ttl");
+		return tip_config_bad(r, value_at(root, "identity"), "identity.authority.ca_ttl",
+				      "must not be shorter than x509_ttl");
 	if (c->ca_ttl < c->jwt_ttl)
-		return bad(r, value_at(root, "identity"), "identity.authority.ca_ttl",
-			   "must not be shorter than jwt_ttl");
+		return tip_config_bad(r, value_at(root, "identity"), "identity.authority.ca_ttl",
+				      "must not be shorter than jwt_ttl");
 	return 0;
 }
 
@@ -484,7 +576,7 @@ struct tip_config *tip_config_parse(const char *name, const char *text, size_t l
 				    struct tip_error *err)
 {
 	struct tip_config *c = tip_alloc(sizeof(*c));
-	struct reading r = {.c = c, .err = err};
+	reading r = {.c = c, .err = err};
 	struct tip_yaml **docs;
 	size_t ndocs;
 
@@ -500,6 +592,14 @@ struct tip_config *tip_config_parse(const char *name, const char *text, size_t l
 	c->enforcement = true;
 	c->alerts_stdout = true;
 	c->alerts_json = true;
+	c->syslog_socket = "/dev/log";
+	c->syslog_facility = LOG_DAEMON;
+	c->program_user = "";
+	c->program_keep_alive = true;
+	c->include_output = c->include_fields = c->include_tags = true;
+	c->alert_timeout = 2000;
+	c->alert_queue = 4096;
+	c->min_priority = TIP_PRIO_DEBUG;
 	c->x509_ttl = 3600;
 	c->ca_ttl = 86400 * 30;
 	c->max_processes = 32768;

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "alert/alert.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -50,8 +51,26 @@ struct tip_config {
 	size_t nrules_files;
 	bool match_all;
 	bool alerts_stdout;
-	bool alerts_json;                   /* false: Falco's text form */
-	const char *alerts_file;            /* "": none */
+	bool alerts_json;        /* false: Falco's text form */
+	const char *alerts_file; /* "": none */
+	bool syslog;
+	const char *syslog_socket;
+	int syslog_facility;      /* LOG_DAEMON ... */
+	const char **program;     /* argv, NULL-terminated; NULL: none */
+	size_t nprogram;          /* words */
+	const char *program_user; /* who it runs as; "": not given */
+	bool program_keep_alive;  /* one for all alerts */
+	bool include_output, include_message, include_fields, include_tags; /* in JSON */
+	bool time_iso8601;
+	bool buffered;
+	bool base64;            /* bytes in outputs */
+	uint32_t alert_timeout; /* ms */
+	uint32_t alert_queue;   /* alerts that may wait for one sink */
+	const struct tip_rule_append *append;
+	size_t nappend;
+	const struct tip_alert_field *alert_fields; /* of every alert */
+	size_t nalert_fields;
+	enum tip_priority min_priority;     /* rules of lesser ones are not loaded */
 	uint32_t x509_ttl, jwt_ttl, ca_ttl; /* seconds */
 	const char **entries;               /* files or folders */
 	size_t nentries;

@@ -43,7 +43,7 @@
  * /etc/passwd before the name services: those load a megabyte of libraries into a process that
  * keeps root. Only a configured user is worth that.
  */
-static struct passwd *find_user(const char *name, bool everywhere)
+struct passwd *tip_find_user(const char *name, bool everywhere)
 {
 	struct passwd *pw = NULL;
 	FILE *f = fopen("/etc/passwd", "re");
@@ -61,14 +61,14 @@ int tip_front_find_user(struct tip_keeper *k, struct tip_error *err)
 	struct passwd *pw;
 
 	if (*want) {
-		pw = find_user(want, true);
+		pw = tip_find_user(want, true);
 		if (!pw)
 			return tip_error_at(err, k->config->file, 0, 0,
 					    "front.user: there is no user \"%s\"", want);
 	} else {
-		pw = find_user("tipstaff", false);
+		pw = tip_find_user("tipstaff", false);
 		if (!pw) {
-			pw = find_user("nobody", false);
+			pw = tip_find_user("nobody", false);
 			if (!pw)
 				return tip_error_set(err,
 						     "neither user tipstaff nor nobody exists; "

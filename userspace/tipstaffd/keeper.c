@@ -125,6 +125,16 @@ static void log_notes(const char *room, struct tip_buf *notes)
 		tip_warn(room, "%s", l);
 }
 
+/* What log rotation asks for. */
+static void reopen(struct tip_keeper *k)
+{
+	struct tip_error err;
+	char text[1200];
+
+	if (tip_alerts_reopen(k->alerts, &err) < 0)
+		tip_err("alert", "%s", tip_error_str(&err, text, sizeof(text)));
+}
+
 static void on_reload(evutil_socket_t sig, short what, void *ctx)
 {
 	struct tip_alert_field extra[] = {{"tipstaff.by", "SIGHUP"}, {"tipstaff.set", NULL}};
@@ -157,17 +167,23 @@ static void on_reload(evutil_socket_t sig, short what, void *ctx)
 		tip_keeper_alert(k, "Traffic policies changed", TIP_PRIO_NOTICE, NULL, extra, 2,
 				 text);
 	}
-	if (tip_alerts_reopen(k->alerts, &err) < 0)
-		tip_err("alert", "%s", tip_error_str(&err, text, sizeof(text)));
+	reopen(k);
 }
 
+/* Only the front: whoever else starts a process waits for it himself. */
 static void on_child(evutil_socket_t sig, short what, void *ctx)
 {
+	struct tip_keeper *k = ctx;
 	int status;
-	pid_t pid;
 
-	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
-		tip_front_reaped(ctx, pid, status);
+	if (k->front.pid && waitpid(k->front.pid, &status, WNOHANG) == k->front.pid)
+		tip_front_reaped(k, k->front.pid, status);
+}
+
+static void on_rotate(evutil_socket_t sig, short what, void *ctx)
+{
+	tip_info("keeper", "SIGUSR1: reopening the alert file");
+	reopen(ctx);
 }
 
 static struct event *listen_signal(struct tip_keeper *k, int sig, event_callback_fn fn)
@@ -186,6 +202,7 @@ static void listen_all(struct tip_keeper *k)
 	k->sigterm = listen_signal(k, SIGTERM, on_stop);
 	k->sigint = listen_signal(k, SIGINT, on_stop);
 	k->sighup = listen_signal(k, SIGHUP, on_reload);
+	k->sigusr1 = listen_signal(k, SIGUSR1, on_rotate);
 	k->sigchld = listen_signal(k, SIGCHLD, on_child);
 	k->tick = event_new(k->base, -1, EV_PERSIST, on_tick, k);
 	k->sensor_readable =
@@ -394,21 +411,6 @@ static int open_guard(struct tip_keeper *k, struct tip_error *err)
 	return k->guard ? 0 : -1;
 }
 
-static int open_alerts(struct tip_keeper *k, struct tip_error *err)
-{
-	const struct tip_config *c = k->config;
-	struct tip_alerts_config ac = {
-		.stdout_enabled = c->alerts_stdout,
-		.stdout_json = c->alerts_json,
-		.file = c->alerts_file,
-		.file_json = c->alerts_json,
-		.hostname = k->hostname,
-	};
-
-	k->alerts = tip_alerts_new(&ac, err);
-	return k->alerts ? 0 : -1;
-}
-
 static int open_control(struct tip_keeper *k, struct tip_error *err)
 {
 	struct tip_control_ops ops = {tip_wire_peer_ok, k};
@@ -487,13 +489,14 @@ static int start(struct tip_keeper *k, struct tip_error *err)
 	/* What connects meanwhile is not to be refused because the worker does not say a word. */
 	if (tip_fdstore_inherited(k->fds))
 		tip_sensor_heartbeat_early(k->config->instance, TIP_HANDOVER_MS);
-	if (find_scope(k, err) < 0 || tip_front_find_user(k, err) < 0 || probe(k, err) < 0 ||
-	    make_folders(k, err) < 0 || tip_cache_open(k, err) < 0)
+	if (find_scope(k, err) < 0 || tip_front_find_user(k, err) < 0 ||
+	    tip_stream_find_user(k, err) < 0 || probe(k, err) < 0 || make_folders(k, err) < 0 ||
+	    tip_cache_open(k, err) < 0)
 		return -1;
 	if (k->traffic.on)
 		tip_intercept_prepare(k->config->instance, k->config->run_dir,
 				      (uint16_t)k->config->traffic_port);
-	if (tip_sandbox_keeper(err) < 0 || open_alerts(k, err) < 0)
+	if (tip_sandbox_keeper(err) < 0 || tip_stream_open(k, err) < 0)
 		return -1;
 	tip_pipeline_init(k);
 	if (open_sensor(k, err) < 0 || open_guard(k, err) < 0 || tip_relays_open(k, err) < 0 ||
@@ -538,6 +541,7 @@ static void stop(struct tip_keeper *k)
 	event_drop(&k->sigterm);
 	event_drop(&k->sigint);
 	event_drop(&k->sighup);
+	event_drop(&k->sigusr1);
 	event_drop(&k->sigchld);
 	tip_workload_close(k);
 	tip_front_stop(k);

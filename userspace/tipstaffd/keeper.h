@@ -130,6 +130,8 @@ struct tip_keeper {
 	const struct tip_config *config;
 	char cgroup2[256]; /* mount point, "": there is none */
 	char hostname[256];
+	uid_t program_uid; /* alerts.program */
+	gid_t program_gid;
 	const char **scope_dirs; /* absolute */
 	uint64_t started_ns;
 	int lock_fd;
@@ -167,7 +169,8 @@ struct tip_keeper {
 	struct tip_keeper_told told[16];
 	struct tip_keeper_relays relays;
 
-	struct event *sensor_readable, *catch_up, *tick, *sigterm, *sigint, *sighup, *sigchld;
+	struct event *sensor_readable, *catch_up, *tick;
+	struct event *sigterm, *sigint, *sighup, *sigusr1, *sigchld;
 };
 
 enum tip_keeper_run {
@@ -206,6 +209,13 @@ void tip_pipeline_resolved(struct tip_keeper *k, uint64_t exec_id);
 void tip_keeper_alert(struct tip_keeper *k, const char *rule, enum tip_priority prio,
 		      const struct tip_process *p, const struct tip_alert_field *extra,
 		      size_t nextra, const char *text);
+
+/* stream.c: the alert room as the configuration wants it */
+/* Who alerts.program runs as. After tip_front_find_user(). */
+int tip_stream_find_user(struct tip_keeper *k, struct tip_error *err);
+int tip_stream_open(struct tip_keeper *k, struct tip_error *err);
+/* What a rule's output gets from the configuration. */
+struct tip_rules_options tip_stream_rules_options(const struct tip_keeper *k);
 
 /* rule_files.c */
 /*
@@ -277,6 +287,8 @@ const char *tip_digests_of(struct tip_keeper *k, const struct tip_process *p);
 
 /* front_process.c */
 int tip_front_find_user(struct tip_keeper *k, struct tip_error *err);
+/* A user of the system; `everywhere`: asks the name services too. Valid until the next call. */
+struct passwd *tip_find_user(const char *name, bool everywhere);
 int tip_front_start(struct tip_keeper *k, struct tip_error *err);
 void tip_front_stop(struct tip_keeper *k);
 void tip_front_watch(struct tip_keeper *k); /* each second: ends a front that hangs */

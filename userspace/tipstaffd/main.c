@@ -12,6 +12,7 @@
 #include "tipstaffd/config.h"
 #include "tipstaffd/front.h"
 #include "tipstaffd/keeper.h"
+#include "tipstaffd/sandbox.h"
 
 #define DEFAULT_CONFIG "/etc/tipstaff/tipstaff.yaml"
 
@@ -37,7 +38,8 @@ static void usage(FILE *out)
 		"  -V, --version      print the version\n"
 		"  -h, --help         this text\n"
 		"\n"
-		"SIGHUP reloads rules and entries and reopens the alert file.\n"
+		"SIGHUP reloads rules and entries and reopens the alert file; SIGUSR1 does only "
+		"the last.\n"
 		"See tipstaffd(8), tipstaff.yaml(5), tipstaff(1).\n");
 }
 
@@ -66,6 +68,18 @@ static int front_main(int argc, char **argv)
 	return tip_front_run(uid, gid, argv[4]);
 }
 
+/* Nor this: how the keeper starts alerts.program. */
+static int program_main(int argc, char **argv)
+{
+	unsigned int uid, gid;
+
+	if (argc < 5 || number(argv[2], &uid) < 0 || number(argv[3], &gid) < 0) {
+		fprintf(stderr, "tipstaffd: --program is for the keeper's use only\n");
+		return 2;
+	}
+	return tip_sandbox_program(uid, gid, argv + 4);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
@@ -83,6 +97,8 @@ int main(int argc, char **argv)
 
 	if (argc > 1 && strcmp(argv[1], "--front") == 0)
 		return front_main(argc, argv);
+	if (argc > 1 && strcmp(argv[1], "--program") == 0)
+		return program_main(argc, argv);
 	if (argc > 1 && strcmp(argv[1], "--tpm") == 0)
 		return tip_tpm_main(argc - 1, argv + 1);
 	while ((c = getopt_long(argc, argv, "c:Vh", options, NULL)) != -1) {

@@ -126,16 +126,21 @@ static json_t *counters(const struct tip_sensor_stats *s)
 static json_t *alert_counts(struct tip_keeper *k)
 {
 	struct tip_alerts_stats s;
-	json_t *by = json_object();
+	json_t *by = json_object(), *sinks = json_array();
 
 	tip_alerts_stats(k->alerts, &s);
 	for (int i = TIP_PRIO_EMERGENCY; i <= TIP_PRIO_DEBUG; i++)
 		json_object_set_new(by, tip_priority_name((enum tip_priority)i),
 				    json_integer((json_int_t)s.by_priority[i]));
-	return json_pack("{s:I, s:o, s:I, s:I, s:I, s:I}", "total", (json_int_t)s.total,
-			 "by_priority", by, "written_stdout", (json_int_t)s.written_stdout,
-			 "dropped_stdout", (json_int_t)s.dropped_stdout, "written_file",
-			 (json_int_t)s.written_file, "dropped_file", (json_int_t)s.dropped_file);
+	for (size_t i = 0; i < s.nsinks; i++)
+		json_array_append_new(
+			sinks, json_pack("{s:s, s:I, s:I, s:I, s:I}", "name", s.sinks[i].name,
+					 "written", (json_int_t)s.sinks[i].stats.written, "dropped",
+					 (json_int_t)s.sinks[i].stats.dropped, "timeouts",
+					 (json_int_t)s.sinks[i].stats.timeouts, "waiting",
+					 (json_int_t)s.sinks[i].stats.waiting));
+	return json_pack("{s:I, s:o, s:o}", "total", (json_int_t)s.total, "by_priority", by,
+			 "sinks", sinks);
 }
 
 static json_t *rule_counts(const struct tip_keeper *k)

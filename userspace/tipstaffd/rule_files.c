@@ -113,6 +113,7 @@ static uint32_t wants_of(const struct tip_rules *r)
 int tip_rules_install(struct tip_keeper *k, const struct tip_set *set, const char *without,
 		      struct tip_buf *notes, struct tip_error *err)
 {
+	const struct tip_rules_options options = tip_stream_rules_options(k);
 	struct tip_load_result result = {0};
 	struct tip_rules *fresh = NULL;
 	char *folder = sets_folder(k);
@@ -121,7 +122,7 @@ int tip_rules_install(struct tip_keeper *k, const struct tip_set *set, const cha
 
 	if (gather(k, set, without, &s, err) < 0)
 		goto out;
-	fresh = tip_rules_load(s.list, s.count, &result);
+	fresh = tip_rules_load_with(s.list, s.count, &options, &result);
 	if (!fresh) {
 		tip_error_set(err, "the rules cannot be loaded");
 		for (size_t i = 0; i < result.count; i++) {

@@ -26,4 +26,11 @@ int tip_sandbox_front(uid_t uid, gid_t gid, const char *mount_point, struct tip_
  */
 int tip_sandbox_keeper(struct tip_error *err);
 
+/*
+ * Becomes `argv`, a program that alerts are written to: that user, no capability, no way to gain
+ * any, "/" as its folder. What it has of the keeper is its seccomp filter, and its namespaces.
+ * Returns only when that fails, with the exit status; the reason is on standard error.
+ */
+int tip_sandbox_program(uid_t uid, gid_t gid, char **argv);
+
 #endif

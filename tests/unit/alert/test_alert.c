@@ -49,7 +49,7 @@ static const struct tip_match_input in = {.time_ns = 1767225600123456789};
 
 static void rule_as_json(void **state)
 {
-	struct tip_alerts_config c = {.file_json = true};
+	struct tip_alerts_config c = {.json = true};
 	struct tip_alerts *a = start(&c);
 	struct tip_alerts_stats st;
 
@@ -75,7 +75,7 @@ static void rule_as_json(void **state)
 
 static void rule_as_text(void **state)
 {
-	struct tip_alerts_config c = {.file_json = false};
+	struct tip_alerts_config c = {.json = false};
 	struct tip_alerts *a = start(&c);
 
 	tip_alert_rule(a, &rule, NULL, &in, "killed");
@@ -93,7 +93,7 @@ static void keep(void *ctx, const char *json, size_t len)
 
 static void own_alert(void **state)
 {
-	struct tip_alerts_config c = {.file_json = true, .message = true};
+	struct tip_alerts_config c = {.json = true, .form = {.message = true}};
 	struct tip_alerts *a = start(&c);
 	const struct tip_alert_field fields[] = {
 		{"spiffe.id", "spiffe://x/a"}, {"by", "cli"}, {"proc.pid", NULL}};
@@ -104,7 +104,8 @@ static void own_alert(void **state)
 	tip_alert_own(a, "Workload quarantined", TIP_PRIO_CRITICAL, fields, 3, "%s is out", "a");
 	tip_alerts_free(a);
 	line = content();
-	assert_string_equal(line, seen.data);
+	/* The control socket has the plain form, whatever sinks get. */
+	assert_null(strstr(seen.data, "\"message\":"));
 	at = strstr(line, "\"output_fields\":{\"by\":\"cli\",\"evt.time\":");
 	assert_non_null(at);
 	at = strstr(at, ",\"proc.pid\":null,\"spiffe.id\":\"spiffe://x/a\"},"
@@ -115,6 +116,39 @@ static void own_alert(void **state)
 		strstr(line, "{\"hostname\":\"n1\",\"message\":\"a is out\",\"output\":\""));
 	assert_non_null(strstr(line, ": Critical a is out\""));
 	tip_buf_free(&seen);
+}
+
+/* Falco's switches. */
+static void switches(void **state)
+{
+	const struct tip_alert_field fields[] = {{"cluster", "c\"1"}, {"proc.name", "static"}};
+	struct tip_alerts_config c = {
+		.json = true,
+		.form = {.no_output = true, .no_tags = true, .iso8601 = true, .message = true},
+		.fields = fields,
+		.nfields = 2};
+	struct tip_alerts *a = start(&c);
+
+	tip_alert_rule(a, &rule, NULL, &in, NULL);
+	tip_alerts_free(a);
+	assert_string_equal(
+		content(), "{\"hostname\":\"n1\",\"message\":\"a shell by=cat\",\"output_fields\":{"
+			   "\"cluster\":\"c\\\"1\",\"evt.time\":1767225600123456789,"
+			   "\"evt.time.iso8601\":\"2026-01-01T00:00:00.123456789+0000\","
+			   "\"evt.type\":\"execve\",\"proc.name\":\"static\",\"user.name\":null},"
+			   "\"priority\":\"Notice\",\"rule\":\"Shell\",\"source\":\"syscall\","
+			   "\"time\":\"2026-01-01T00:00:00.123456789Z\"}\n");
+	c = (struct tip_alerts_config){.json = true, .form = {.no_fields = true}};
+	a = start(&c);
+	tip_alert_rule(a, &rule, NULL, &in, NULL);
+	tip_alerts_free(a);
+	assert_null(strstr(content(), "output_fields"));
+	c = (struct tip_alerts_config){.form = {.iso8601 = true}};
+	a = start(&c);
+	tip_alert_rule(a, &rule, NULL, &in, NULL);
+	tip_alerts_free(a);
+	assert_string_equal(content(),
+			    "2026-01-01T00:00:00.123456789+0000: Notice a shell by=cat\n");
 }
 
 static void number_alerts(struct tip_alerts *a, int from, int to)
@@ -195,7 +229,7 @@ static void leaving_while_told(void **state)
 
 static void stdout_that_nobody_reads(void **state)
 {
-	struct tip_alerts_config c = {.stdout_enabled = true, .queue = 16, .file_json = true};
+	struct tip_alerts_config c = {.stdout_enabled = true, .queue = 16, .json = true};
 	struct tip_alerts_stats st;
 	struct tip_alerts *a;
 	int p[2], keep_out;
@@ -217,10 +251,13 @@ static void stdout_that_nobody_reads(void **state)
 	close(p[0]);
 	close(p[1]);
 	assert_int_equal(st.total, 1000);
-	assert_true(st.dropped_stdout > 500);
-	assert_true(st.written_stdout < 400);
-	assert_true(st.written_file + st.dropped_file > 0); /* the other sink went on */
-	assert_true(count(content(), "\n") >= st.written_file);
+	assert_int_equal(st.nsinks, 2);
+	assert_string_equal(st.sinks[1].name, "stdout");
+	assert_true(st.sinks[1].stats.dropped > 500);
+	assert_true(st.sinks[1].stats.written < 400);
+	/* the other sink went on */
+	assert_true(st.sinks[0].stats.written + st.sinks[0].stats.dropped > 0);
+	assert_true(count(content(), "\n") >= st.sinks[0].stats.written);
 }
 
 static void unusable_file(void **state)
@@ -235,9 +272,13 @@ static void unusable_file(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(rule_as_json),       cmocka_unit_test(rule_as_text),
-		cmocka_unit_test(own_alert),          cmocka_unit_test(recent_are_replayed),
-		cmocka_unit_test(leaving_while_told), cmocka_unit_test(stdout_that_nobody_reads),
+		cmocka_unit_test(rule_as_json),
+		cmocka_unit_test(rule_as_text),
+		cmocka_unit_test(switches),
+		cmocka_unit_test(own_alert),
+		cmocka_unit_test(recent_are_replayed),
+		cmocka_unit_test(leaving_while_told),
+		cmocka_unit_test(stdout_that_nobody_reads),
 		cmocka_unit_test(unusable_file),
 	};
 

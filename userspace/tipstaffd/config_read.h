@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef TIP_TIPSTAFFD_CONFIG_READ_H
+#define TIP_TIPSTAFFD_CONFIG_READ_H
+
+#include "base/yaml.h"
+#include "tipstaffd/config.h"
+
+/* Internal to the reading of the configuration. */
+
+/* What is being read, for errors. */
+struct tip_config_reading {
+	struct tip_config *c;
+	struct tip_error *err;
+	uint64_t seen[4]; /* keys that were there, by their place in the table */
+};
+
+/* An error at a node. Returns -1. */
+int tip_config_bad(const struct tip_config_reading *r, const struct tip_yaml *n, const char *key,
+		   const char *what);
+int tip_config_want_scalar(const struct tip_config_reading *r, const struct tip_yaml *n,
+			   const char *key);
+
+/* config_alerts.c: values that are more than one scalar. 0, or -1 with the error said. */
+int tip_config_read_append(struct tip_config_reading *r, const struct tip_yaml *n, const char *key);
+int tip_config_read_fields(struct tip_config_reading *r, const struct tip_yaml *n, const char *key);
+int tip_config_read_command(struct tip_config_reading *r, const struct tip_yaml *n,
+			    const char *key);
+int tip_config_read_facility(struct tip_config_reading *r, const struct tip_yaml *n,
+			     const char *key);
+
+#endif
