@@ -29,6 +29,12 @@ OPEN_FIELDS = """
 """
 
 
+SOCKET_FIELDS = """
+  evt.type evt.res fd.name fd.type fd.typechar fd.l4proto fd.sockfamily fd.num fd.ip fd.sip fd.cip fd.lip fd.rip fd.sport fd.cport fd.lport fd.rport
+  fd.sip.name fd.cip.name fd.lip.name fd.rip.name fd.sproto fd.rproto fd.proto fd.connected fd.name_changed fd.is_server
+"""
+
+
 def shown(fields):
     return " ".join(f"{name}=%{name}" for name in fields.split())
 
@@ -44,6 +50,12 @@ RULES = f"""
   desc: what the tests open
   condition: evt.type in (open, openat) and fd.name contains /fields-open
   output: opened {shown(OPEN_FIELDS)}
+  priority: Notice
+
+- rule: Connected
+  desc: what the tests connect to
+  condition: evt.type = connect and fd.sip.name = localhost and fd.sport = 9
+  output: connected {shown(SOCKET_FIELDS)}
   priority: Notice
 """
 
@@ -267,3 +279,30 @@ def test_identity(world, daemon, need):
     mark = daemon.alerts_mark()
     assert need("frontend").do("run", argv=["/bin/cat", str(path)])["status"] == 0
     assert opened(daemon, mark, "fields-open-id")["spiffe.parent.id"] == spiffe("frontend")
+
+
+def test_a_host_that_a_rule_names(world, daemon):
+    """The name is resolved by a process of its own: it ends, and leaves the daemon with the addresses."""
+    code = "import socket; s = socket.socket(); s.connect_ex(('127.0.0.1', 9))"
+
+    def found():
+        mark = daemon.alerts_mark()
+        p = world.spawn(["/usr/bin/python3", "-c", code], cgroup="x")
+        assert p.wait(20) == 0, p.text()
+        daemon.cli("status")  # what the rings had before is read
+        return next((a for a in daemon.alerts(mark) if a["rule"] == "Connected"), None)
+
+    f = until("the name to be resolved", found, 20.0)["output_fields"]
+    assert f["fd.sip.name"] == f["fd.rip.name"] == "localhost" and f["fd.sip"] == "127.0.0.1" and f["fd.sport"] == 9
+    assert f["fd.sproto"] == f["fd.rproto"] == "discard" and f["fd.l4proto"] == "tcp" and f["fd.typechar"] == "4"
+    assert f["evt.res"] == "ECONNREFUSED" and not f["fd.connected"] and not f["fd.is_server"] and f["fd.sockfamily"] == "ip"
+
+
+def test_resolving_needs_no_rights(world, daemon):
+    """What parses the answers of name servers is nobody, whoever starts it."""
+    p = world.spawn([world.build / "tipstaffd", "--resolve", "localhost", "no-such-host.invalid"], cgroup="x")
+    assert p.wait(60) == 0
+    assert p.output[0].split()[:2] == ["localhost", "127.0.0.1"] and p.output[1].strip() == "no-such-host.invalid"
+    # Who cannot become nobody does not ask at all.
+    p = world.spawn([world.build / "tipstaffd", "--resolve", "localhost"], cgroup="x", uid=UID["rogue"])
+    assert p.wait(60) == 1 and "cannot become nobody" in p.text() and "127.0.0.1" not in p.text()

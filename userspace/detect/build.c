@@ -234,6 +234,12 @@ uint64_t tip_rules_event_mask(const struct tip_rules *r)
 	return r->event_mask;
 }
 
+const char *const *tip_rules_hosts(const struct tip_rules *r, size_t *count)
+{
+	*count = r->nhosts;
+	return r->hosts;
+}
+
 bool tip_rules_use_field(const struct tip_rules *r, const char *prefix)
 {
 	for (size_t i = 0; i < r->nrefs; i++)

@@ -197,6 +197,20 @@ static int check_events(struct compiler *c, const struct tip_ast *n)
 	return 0;
 }
 
+/* What is more than the limit is not resolved, and so never matches: a rule file of strangers'
+ * hosts must not make us ask for each. */
+static void add_host(struct tip_rules *set, const struct tip_ast_value *v)
+{
+	for (size_t i = 0; i < set->nhosts; i++)
+		if (strcmp(set->hosts[i], v->s) == 0)
+			return;
+	if (set->nhosts == TIP_RULES_HOSTS_MAX || !v->len || strlen(v->s) != v->len)
+		return;
+	if (!set->hosts)
+		set->hosts = tip_arena_alloc(set->arena, TIP_RULES_HOSTS_MAX * sizeof(*set->hosts));
+	set->hosts[set->nhosts++] = tip_arena_strndup(set->arena, v->s, v->len);
+}
+
 /* Fills `t` and says what it can mean for which event. */
 static int check(struct compiler *c, const struct tip_ast *n, struct tip_test *t, struct reach *r)
 {
@@ -221,6 +235,9 @@ static int check(struct compiler *c, const struct tip_ast *n, struct tip_test *t
 		tip_test_free(t);
 		return -1;
 	}
+	if (c->set->refs[slot].field->host && c->used)
+		for (size_t i = 0; i < n->nvalues; i++)
+			add_host(c->set, &n->values[i]);
 	memset(r, 0, sizeof(*r));
 	memset(&r->yes_names, 0xff, sizeof(r->yes_names));
 	memset(&r->no_names, 0xff, sizeof(r->no_names));

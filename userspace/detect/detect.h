@@ -124,6 +124,10 @@ uint64_t tip_rules_event_mask(const struct tip_rules *r);
  * prefix "spiffe." */
 bool tip_rules_use_field(const struct tip_rules *r, const char *prefix);
 
+/* The hosts that enabled rules name (`fd.sip.name = x`), each once; they live as long as `r`. */
+#define TIP_RULES_HOSTS_MAX 512
+const char *const *tip_rules_hosts(const struct tip_rules *r, size_t *count);
+
 /*
  * What the kernel needs for a rule with an action: the kind of act, and a conjunction of conditions
  * that it can decide whole (docs/rules.md). A rule with `action: kill|deny` whose condition is
@@ -169,9 +173,13 @@ struct tip_match_input {
 	const char *hostname;
 };
 
+struct tip_hosts;
 struct tip_matcher; /* scratch memory for one thread; reused for every event */
 struct tip_matcher *tip_matcher_new(void);
 void tip_matcher_free(struct tip_matcher *m);
+/* The hosts that rules name, as they were last resolved. Taken over; NULL: none. */
+void tip_matcher_set_hosts(struct tip_matcher *m, struct tip_hosts *hosts);
+const struct tip_hosts *tip_matcher_hosts(const struct tip_matcher *m);
 /* Regex matches that were given up at their limit so far (they count as no match). */
 uint64_t tip_matcher_regex_limits(const struct tip_matcher *m);
 

@@ -35,6 +35,7 @@ struct tip_field {
 	tip_extract_fn get; /* NULL: known to the language, no source for it yet: always unset */
 	uint32_t a, b;      /* for `get`: what a family of fields shares one function with */
 	const char *desc;
+	bool host; /* compared with names of hosts, which somebody has to resolve */
 	bool list; /* several values at once: only in, intersects, exists */
 	const char *deprecated;
 };
@@ -71,6 +72,8 @@ void tip_scratch_reset(struct tip_scratch *s);
 void tip_scratch_free(struct tip_scratch *s);
 
 struct tip_users;
+struct tip_services;
+struct tip_hosts;
 struct tip_transform;
 
 /* What extractors may look at. */
@@ -80,6 +83,8 @@ struct tip_extract {
 	enum tip_code code;
 	struct tip_scratch *scratch;
 	struct tip_users *users;
+	struct tip_services *services;
+	const struct tip_hosts *hosts; /* NULL: none was resolved yet */
 	struct tip_value
 		path; /* of an open, absolute: several fields read it; made when first asked */
 };
@@ -95,6 +100,7 @@ extern const struct tip_field_table tip_fields_fd;
 extern const struct tip_field_table tip_fields_user;
 extern const struct tip_field_table tip_fields_live;
 extern const struct tip_field_table tip_fields_env;
+extern const struct tip_field_table tip_fields_net;
 extern const struct tip_field_table tip_fields_unserved;
 
 /*
@@ -125,6 +131,11 @@ void tip_extract_caps(struct tip_extract *x, uint64_t caps, struct tip_value *ou
 void tip_extract_args(struct tip_extract *x, const struct tip_process *p, struct tip_value *out);
 /* The environment at exec, blanks between; unset where it was not gathered. */
 void tip_extract_env(struct tip_extract *x, const struct tip_process *p, struct tip_value *out);
+/* Which end of a connection: local and remote are the socket's. */
+enum tip_end_of { TIP_END_ANY, TIP_END_LOCAL, TIP_END_REMOTE, TIP_END_CLIENT, TIP_END_SERVER };
+/* False: there is no such end, or it has none. `end` is not TIP_END_ANY. */
+bool tip_extract_end_ip(const struct tip_extract *x, enum tip_end_of end, struct tip_ip *ip);
+bool tip_extract_end_port(const struct tip_extract *x, enum tip_end_of end, uint16_t *port);
 void tip_extract_fd_name(struct tip_extract *x, struct tip_value *out);
 /* "SUCCESS" or the name of -ret. */
 const char *tip_errno_name(int64_t ret);
@@ -150,5 +161,12 @@ struct tip_user {
 /* NULL: unknown. Valid until the next call. `now_ns`: the files are looked at once a second. */
 const struct tip_user *tip_user_by_uid(struct tip_users *u, uint32_t uid, uint64_t now_ns);
 const char *tip_group_by_gid(struct tip_users *u, uint32_t gid, uint64_t now_ns);
+
+/* ---- /etc/services ------------------------------------------------------------------- */
+
+struct tip_services *tip_services_new(const char *path);
+void tip_services_free(struct tip_services *s);
+/* NULL: it has none. */
+const char *tip_service_name(struct tip_services *s, uint16_t port, bool udp);
 
 #endif

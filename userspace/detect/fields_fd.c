@@ -325,9 +325,6 @@ static void fd_uid(struct tip_extract *x, const struct tip_field_ref *ref, struc
 
 /* ---- addresses ------------------------------------------------------------------------------ */
 
-/* Which end: local and remote are the socket's, client and server the connection's. */
-enum { END_ANY, END_LOCAL, END_REMOTE, END_CLIENT, END_SERVER };
-
 /* 1: the remote end, 0: the local one, -1: that end does not exist (a listener has no client). */
 static int which_end(const struct tip_extract *x, uint32_t end)
 {
@@ -335,9 +332,9 @@ static int which_end(const struct tip_extract *x, uint32_t end)
 	bool server = alone || x->code == TIP_CODE_ACCEPT;
 
 	switch (end) {
-	case END_LOCAL: return 0;
-	case END_SERVER: return server ? 0 : 1;
-	case END_REMOTE: return alone ? -1 : 1;
+	case TIP_END_LOCAL: return 0;
+	case TIP_END_SERVER: return server ? 0 : 1;
+	case TIP_END_REMOTE: return alone ? -1 : 1;
 	default: return alone ? -1 : server ? 1 : 0;
 	}
 }
@@ -359,20 +356,41 @@ static void ip_value(const struct tip_extract *x, int remote, struct tip_value *
 	memcpy(out->ip.addr, remote ? s->raddr : s->laddr, v4 ? 4 : 16);
 }
 
+bool tip_extract_end_ip(const struct tip_extract *x, enum tip_end_of end, struct tip_ip *ip)
+{
+	struct tip_value v;
+	int which = inet(x) ? which_end(x, end) : -1;
+
+	if (which < 0)
+		return false;
+	ip_value(x, which, &v);
+	*ip = v.ip;
+	return true;
+}
+
+bool tip_extract_end_port(const struct tip_extract *x, enum tip_end_of end, uint16_t *port)
+{
+	int which = inet(x) ? which_end(x, end) : -1;
+
+	if (which >= 0)
+		*port = which ? sock(x)->rport : sock(x)->lport;
+	return which >= 0;
+}
+
 static void fd_ip(struct tip_extract *x, const struct tip_field_ref *ref, struct tip_value *out)
 {
 	int end;
 
 	if (!inet(x))
 		return;
-	if (ref->field->a == END_ANY && which_end(x, END_REMOTE) == 1) {
+	if (ref->field->a == TIP_END_ANY && which_end(x, TIP_END_REMOTE) == 1) {
 		struct tip_value *items = tip_value_items(x, out, 2);
 
 		ip_value(x, 0, &items[0]);
 		ip_value(x, 1, &items[1]);
 		return;
 	}
-	end = ref->field->a == END_ANY ? 0 : which_end(x, ref->field->a);
+	end = ref->field->a == TIP_END_ANY ? 0 : which_end(x, ref->field->a);
 	if (end >= 0)
 		ip_value(x, end, out);
 }
@@ -383,14 +401,14 @@ static void fd_port(struct tip_extract *x, const struct tip_field_ref *ref, stru
 
 	if (!inet(x))
 		return;
-	if (ref->field->a == END_ANY && which_end(x, END_REMOTE) == 1) {
+	if (ref->field->a == TIP_END_ANY && which_end(x, TIP_END_REMOTE) == 1) {
 		struct tip_value *items = tip_value_items(x, out, 2);
 
 		tip_value_int(&items[0], sock(x)->lport);
 		tip_value_int(&items[1], sock(x)->rport);
 		return;
 	}
-	end = ref->field->a == END_ANY ? 0 : which_end(x, ref->field->a);
+	end = ref->field->a == TIP_END_ANY ? 0 : which_end(x, ref->field->a);
 	if (end >= 0)
 		tip_value_int(out, end ? sock(x)->rport : sock(x)->lport);
 }
@@ -448,26 +466,30 @@ static const struct tip_field fields[] = {
 		  "container.id and fd.name with a colon between"),
 	TIP_FIELD("fd.containerdirectory", TIP_T_STRING, 0, FILES, fd_in_container, NAME_DIRECTORY,
 		  0, "container.id and fd.directory with a colon between"),
-	TIP_FIELD("fd.ip", TIP_T_IPADDR, 0, SOCK, fd_ip, END_ANY, 0, "either address"),
-	TIP_FIELD("fd.cip", TIP_T_IPADDR, 0, SOCK, fd_ip, END_CLIENT, 0, "address of the client"),
-	TIP_FIELD("fd.sip", TIP_T_IPADDR, 0, SOCK, fd_ip, END_SERVER, 0, "address of the server"),
-	TIP_FIELD("fd.lip", TIP_T_IPADDR, 0, SOCK, fd_ip, END_LOCAL, 0, "local address"),
-	TIP_FIELD("fd.rip", TIP_T_IPADDR, 0, SOCK, fd_ip, END_REMOTE, 0, "remote address"),
-	TIP_FIELD("fd.net", TIP_T_IPNET, 0, SOCK, fd_ip, END_ANY, 0,
+	TIP_FIELD("fd.ip", TIP_T_IPADDR, 0, SOCK, fd_ip, TIP_END_ANY, 0, "either address"),
+	TIP_FIELD("fd.cip", TIP_T_IPADDR, 0, SOCK, fd_ip, TIP_END_CLIENT, 0,
+		  "address of the client"),
+	TIP_FIELD("fd.sip", TIP_T_IPADDR, 0, SOCK, fd_ip, TIP_END_SERVER, 0,
+		  "address of the server"),
+	TIP_FIELD("fd.lip", TIP_T_IPADDR, 0, SOCK, fd_ip, TIP_END_LOCAL, 0, "local address"),
+	TIP_FIELD("fd.rip", TIP_T_IPADDR, 0, SOCK, fd_ip, TIP_END_REMOTE, 0, "remote address"),
+	TIP_FIELD("fd.net", TIP_T_IPNET, 0, SOCK, fd_ip, TIP_END_ANY, 0,
 		  "either address, against a network"),
-	TIP_FIELD("fd.cnet", TIP_T_IPNET, 0, SOCK, fd_ip, END_CLIENT, 0,
+	TIP_FIELD("fd.cnet", TIP_T_IPNET, 0, SOCK, fd_ip, TIP_END_CLIENT, 0,
 		  "the client's, against a network"),
-	TIP_FIELD("fd.snet", TIP_T_IPNET, 0, SOCK, fd_ip, END_SERVER, 0,
+	TIP_FIELD("fd.snet", TIP_T_IPNET, 0, SOCK, fd_ip, TIP_END_SERVER, 0,
 		  "the server's, against a network"),
-	TIP_FIELD("fd.lnet", TIP_T_IPNET, 0, SOCK, fd_ip, END_LOCAL, 0,
+	TIP_FIELD("fd.lnet", TIP_T_IPNET, 0, SOCK, fd_ip, TIP_END_LOCAL, 0,
 		  "the local one, against a network"),
-	TIP_FIELD("fd.rnet", TIP_T_IPNET, 0, SOCK, fd_ip, END_REMOTE, 0,
+	TIP_FIELD("fd.rnet", TIP_T_IPNET, 0, SOCK, fd_ip, TIP_END_REMOTE, 0,
 		  "the remote one, against a network"),
-	TIP_FIELD("fd.port", TIP_T_PORT, 0, SOCK, fd_port, END_ANY, 0, "either port"),
-	TIP_FIELD("fd.cport", TIP_T_PORT, 0, SOCK, fd_port, END_CLIENT, 0, "port of the client"),
-	TIP_FIELD("fd.sport", TIP_T_PORT, 0, SOCK, fd_port, END_SERVER, 0, "port of the server"),
-	TIP_FIELD("fd.lport", TIP_T_PORT, 0, SOCK, fd_port, END_LOCAL, 0, "local port"),
-	TIP_FIELD("fd.rport", TIP_T_PORT, 0, SOCK, fd_port, END_REMOTE, 0, "remote port"),
+	TIP_FIELD("fd.port", TIP_T_PORT, 0, SOCK, fd_port, TIP_END_ANY, 0, "either port"),
+	TIP_FIELD("fd.cport", TIP_T_PORT, 0, SOCK, fd_port, TIP_END_CLIENT, 0,
+		  "port of the client"),
+	TIP_FIELD("fd.sport", TIP_T_PORT, 0, SOCK, fd_port, TIP_END_SERVER, 0,
+		  "port of the server"),
+	TIP_FIELD("fd.lport", TIP_T_PORT, 0, SOCK, fd_port, TIP_END_LOCAL, 0, "local port"),
+	TIP_FIELD("fd.rport", TIP_T_PORT, 0, SOCK, fd_port, TIP_END_REMOTE, 0, "remote port"),
 	TIP_FIELD("fd.is_server", TIP_T_BOOL, 0, SOCK, fd_state, STATE_SERVER, 0,
 		  "this end is the server"),
 	TIP_FIELD("fd.connected", TIP_T_BOOL, 0, SOCK, fd_state, STATE_CONNECTED, 0,

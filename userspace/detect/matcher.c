@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "detect/hosts.h"
 #include "detect/program.h"
 
 /*
@@ -21,6 +22,8 @@ struct cached {
 struct tip_matcher {
 	struct tip_scratch scratch;
 	struct tip_users *users;
+	struct tip_services *services;
+	struct tip_hosts *hosts;
 	struct tip_test_env env;
 	struct tip_extract x;
 	const struct tip_rules *rules; /* whose slots these are; NULL: no event at hand */
@@ -34,6 +37,7 @@ struct tip_matcher *tip_matcher_new(void)
 	struct tip_matcher *m = tip_alloc(sizeof(*m));
 
 	m->users = tip_users_new("/etc/passwd", "/etc/group");
+	m->services = tip_services_new("/etc/services");
 	m->env.scratch = &m->scratch;
 	m->env.match = pcre2_match_context_create(NULL);
 	m->env.data = pcre2_match_data_create(1, NULL);
@@ -51,10 +55,23 @@ void tip_matcher_free(struct tip_matcher *m)
 		return;
 	tip_scratch_free(&m->scratch);
 	tip_users_free(m->users);
+	tip_services_free(m->services);
+	tip_hosts_free(m->hosts);
 	pcre2_match_data_free(m->env.data);
 	pcre2_match_context_free(m->env.match);
 	free(m->slots);
 	free(m);
+}
+
+const struct tip_hosts *tip_matcher_hosts(const struct tip_matcher *m)
+{
+	return m->hosts;
+}
+
+void tip_matcher_set_hosts(struct tip_matcher *m, struct tip_hosts *hosts)
+{
+	tip_hosts_free(m->hosts);
+	m->hosts = hosts;
 }
 
 uint64_t tip_matcher_regex_limits(const struct tip_matcher *m)
@@ -73,8 +90,13 @@ void tip_matcher_begin(struct tip_matcher *m, const struct tip_rules *r,
 	/* one number a event makes all that is cached stale at once */
 	m->event++;
 	m->rules = r;
-	m->x = (struct tip_extract){
-		.matcher = m, .in = in, .code = code, .scratch = &m->scratch, .users = m->users};
+	m->x = (struct tip_extract){.matcher = m,
+				    .in = in,
+				    .code = code,
+				    .scratch = &m->scratch,
+				    .users = m->users,
+				    .services = m->services,
+				    .hosts = m->hosts};
 	tip_scratch_reset(&m->scratch);
 }
 

@@ -125,6 +125,8 @@ struct tip_rules {
 	size_t nby_code[TIP_CODE_MAX];
 	uint64_t event_mask;
 	bool base64; /* bytes in outputs */
+	const char **hosts; /* names that addresses are compared with */
+	size_t nhosts;
 };
 
 /* The slot of a field, made on first use. -1 with the reason in `why`. */

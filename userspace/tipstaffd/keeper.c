@@ -559,6 +559,7 @@ static void stop(struct tip_keeper *k)
 	if (k->sensor)
 		tip_sensor_close(k->sensor);
 	tip_alerts_free(k->alerts);
+	tip_hosts_close(k);
 	tip_traffic_files_free(k);
 	tip_rules_files_free(k);
 	tip_entries_free(k);

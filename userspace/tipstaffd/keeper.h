@@ -39,6 +39,14 @@ struct tip_keeper_rules {
 	struct tip_load_result last; /* warnings of the last successful load */
 };
 
+/* hosts.c: who resolves the names that rules compare addresses with */
+struct tip_keeper_hosts {
+	struct event *again;    /* NULL: no rules were loaded yet */
+	struct event *readable; /* its answer, NULL: nobody is at it */
+	pid_t pid;              /* 0: nobody */
+	struct tip_buf answer;
+};
+
 /* traffic_files.c */
 struct tip_keeper_traffic {
 	bool on; /* configured, and this kernel can: connections are intercepted */
@@ -163,6 +171,7 @@ struct tip_keeper {
 	struct tip_keeper_traffic traffic;
 	struct tip_keeper_entries entries;
 	struct tip_keeper_digests digests;
+	struct tip_keeper_hosts hosts;
 	struct tip_keeper_front front;
 	struct tip_keeper_workload workload;
 	struct tip_keeper_held held;
@@ -186,6 +195,10 @@ int tip_keeper_run(const struct tip_config *config, enum tip_keeper_run how);
 struct tip_guard_ops tip_wire_guard(struct tip_keeper *k);
 struct tip_process_ops tip_wire_process(struct tip_keeper *k);
 bool tip_wire_peer_ok(void *keeper, int fd, char *why, size_t size); /* tip_control_ops.peer_ok */
+
+/* hosts.c */
+void tip_hosts_ask(struct tip_keeper *k); /* other rules are active */
+void tip_hosts_close(struct tip_keeper *k);
 
 /* handover.c */
 /* How long a start may take, in which connects wait. Without descriptors that are kept they are

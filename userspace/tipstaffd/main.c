@@ -12,6 +12,7 @@
 #include "tipstaffd/config.h"
 #include "tipstaffd/front.h"
 #include "tipstaffd/keeper.h"
+#include "tipstaffd/resolver.h"
 #include "tipstaffd/sandbox.h"
 
 #define DEFAULT_CONFIG "/etc/tipstaff/tipstaff.yaml"
@@ -101,6 +102,8 @@ int main(int argc, char **argv)
 		return program_main(argc, argv);
 	if (argc > 1 && strcmp(argv[1], "--tpm") == 0)
 		return tip_tpm_main(argc - 1, argv + 1);
+	if (argc > 1 && strcmp(argv[1], "--resolve") == 0)
+		return tip_resolve_main(argc - 1, argv + 1);
 	while ((c = getopt_long(argc, argv, "c:Vh", options, NULL)) != -1) {
 		switch (c) {
 		case 'c': path = optarg; break;

@@ -155,6 +155,7 @@ int tip_rules_install(struct tip_keeper *k, const struct tip_set *set, const cha
 	if (k->sensor)
 		tip_sensor_set_mask(k->sensor, tip_rules_event_mask(k->rules.active),
 				    wants_of(k->rules.active));
+	tip_hosts_ask(k);
 	if (set)
 		tip_sets_put(&k->rules.sets, set);
 	if (without)
