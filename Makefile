@@ -37,7 +37,7 @@ LIBS = $(shell pkg-config --libs $(PKGS)) -lelf -lz -lpthread
 
 ROOMS_SHARED := base policy rpc link traffic
 ROOMS_KEEPER := digest sensor process detect alert guard intercept control seal
-ROOMS_FRONT  := identity spiffe mtls
+ROOMS_FRONT  := identity spiffe mtls container
 MAINS        := tipstaffd tipstaff
 
 DEPS_base     :=
@@ -56,6 +56,7 @@ DEPS_seal     := base
 DEPS_identity := base policy
 DEPS_spiffe   := base policy rpc identity
 DEPS_mtls     := base policy
+DEPS_container := base
 DEPS_traffic  := base policy
 DEPS_tipstaffd := $(ROOMS_SHARED) $(ROOMS_KEEPER) $(ROOMS_FRONT)
 DEPS_tipstaff := base policy rpc traffic sensor process detect intercept control

@@ -99,6 +99,14 @@ enum tip_link_type {
 	TIP_LINK_JOIN = 18,
 	/* u64 id, u32 cause: end it, say ENDED */
 	TIP_LINK_CUT = 19,
+	/* u32 ask (its number), u32 kind (enum tip_runtime), s path: a runtime that may be asked */
+	TIP_LINK_RUNTIME = 20,
+	/* u32 kind (what the cgroup's name tells), s container id: what is it? */
+	TIP_LINK_INSPECT = 21,
+	/* u64 id; with a socket that is connected, or connecting, to the runtime of that DIAL */
+	TIP_LINK_DIALLED = 22,
+	/* u64 id, u32 error: that runtime cannot be reached */
+	TIP_LINK_UNDIALLED = 23,
 
 	/* front -> keeper */
 
@@ -135,6 +143,16 @@ enum tip_link_type {
 	 * verified, chains remembered, waits for a buffer, opened with records by the kernel
 	 */
 	TIP_LINK_RELAYS = 43,
+	/* u64 id, u32 ask (number of the runtime): connect to it, say DIALLED or UNDIALLED */
+	TIP_LINK_DIAL = 44,
+	/*
+	 * u32 flag (a runtime knows it), s container id, s data: facts (tipstaff/facts.h). May come
+	 * again, with more
+	 */
+	TIP_LINK_FACTS = 45,
+	/* u32 numbers: questions in flight, waiting; u64 counters: asked, known, unknown, late,
+	   refused */
+	TIP_LINK_INSPECTOR = 46,
 	TIP_LINK_TYPE_MAX
 };
 

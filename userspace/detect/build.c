@@ -240,6 +240,14 @@ const char *const *tip_rules_hosts(const struct tip_rules *r, size_t *count)
 	return r->hosts;
 }
 
+bool tip_rules_use_container(const struct tip_rules *r)
+{
+	for (size_t i = 0; i < r->nrefs; i++)
+		if (r->refs[i].used && tip_field_of_container(r->refs[i].field))
+			return true;
+	return false;
+}
+
 bool tip_rules_use_field(const struct tip_rules *r, const char *prefix)
 {
 	for (size_t i = 0; i < r->nrefs; i++)

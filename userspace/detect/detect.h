@@ -123,6 +123,8 @@ uint64_t tip_rules_event_mask(const struct tip_rules *r);
 /* True when some enabled rule (condition or output) reads that field, e.g. "fd.path.real" or a
  * prefix "spiffe." */
 bool tip_rules_use_field(const struct tip_rules *r, const char *prefix);
+/* True when one reads what only a container runtime knows (fields_container.c). */
+bool tip_rules_use_container(const struct tip_rules *r);
 
 /* The hosts that enabled rules name (`fd.sip.name = x`), each once; they live as long as `r`. */
 #define TIP_RULES_HOSTS_MAX 512

@@ -5,7 +5,7 @@
 #include "base/mem.h"
 #include "detect/field.h"
 
-/* user.*, group.*, container.* and our own spiffe.*: who the process is. */
+/* user.*, group.* and our own spiffe.*: who the process is. */
 
 #define LOGINUID_UNSET UINT32_MAX
 
@@ -64,24 +64,6 @@ static void group_name(struct tip_extract *x, const struct tip_field_ref *ref,
 		tip_value_str(out, name);
 }
 
-enum { CONTAINER_ID, CONTAINER_FULL, CONTAINER_HOST };
-
-static void container(struct tip_extract *x, const struct tip_field_ref *ref, struct tip_value *out)
-{
-	const struct tip_process *p = x->in->proc;
-
-	if (!p)
-		return;
-	if (!p->container_id[0]) {
-		if (ref->field->a != CONTAINER_FULL)
-			tip_value_str(out, "host");
-	} else if (ref->field->a == CONTAINER_ID) {
-		tip_value_fmt(x, out, "%.12s", p->container_id);
-	} else if (ref->field->a == CONTAINER_FULL) {
-		tip_value_str(out, p->container_id);
-	}
-}
-
 enum { SPIFFE_ID, SPIFFE_ORIGIN, SPIFFE_DOMAIN, SPIFFE_PATH, SPIFFE_PARENT };
 
 static void spiffe(struct tip_extract *x, const struct tip_field_ref *ref, struct tip_value *out)
@@ -126,14 +108,6 @@ static const struct tip_field fields[] = {
 	TIP_FIELD("group.gid", TIP_T_UINT, 0, ALL, group_gid, 0, 0, "group ID"),
 	TIP_FIELD("group.name", TIP_T_STRING, 0, ALL, group_name, 0, 0,
 		  "group name, from /etc/group"),
-	TIP_FIELD("container.id", TIP_T_STRING, 0, ALL, container, CONTAINER_ID, 0,
-		  "first 12 characters of the container ID, 'host' outside"),
-	TIP_FIELD("container.full_id", TIP_T_STRING, 0, ALL, container, CONTAINER_FULL, 0,
-		  "the whole container ID"),
-	TIP_FIELD("container.name", TIP_T_STRING, 0, ALL, container, CONTAINER_HOST, 0,
-		  "'host' outside of containers"),
-	TIP_FIELD("container.type", TIP_T_STRING, 0, ALL, container, CONTAINER_HOST, 0,
-		  "'host' outside of containers"),
 	TIP_FIELD("spiffe.id", TIP_T_STRING, 0, ALL, spiffe, SPIFFE_ID, 0,
 		  "SPIFFE ID of the process, unset when it has none"),
 	TIP_FIELD("spiffe.origin.id", TIP_T_STRING, 0, ALL, spiffe, SPIFFE_ORIGIN, 0,

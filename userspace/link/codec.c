@@ -4,12 +4,13 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "tipstaff/facts.h"
 
 /*
  * One table says what each message carries; encoder and decoder both walk it.
  * Letters: I id, X exec_id, e epoch, p pid, u uid, g gid, a ask, f flag, N numbers, C counters,
- * c cause, r error, F flow, n name, t text, d data (binary), y data (text). Strings are limited to
- * the sizes beside.
+ * k kind, c cause, r error, F flow, n name, t text, d data (binary), y data (text). Strings are
+ * limited to the sizes beside.
  */
 struct format {
 	enum tip_link_side sender;
@@ -25,6 +26,7 @@ struct format {
 #define PATH_LIMIT  4095
 #define TEXT_LIMIT  511
 #define SHA256_TEXT 64
+#define BOX_ID      64
 #define MOVED_DATA  (TIP_LINK_MOVED_MAX * sizeof(struct tip_link_moved))
 
 static const struct format formats[TIP_LINK_TYPE_MAX] = {
@@ -48,6 +50,10 @@ static const struct format formats[TIP_LINK_TYPE_MAX] = {
 	[TIP_LINK_INBOUND] = {TIP_LINK_KEEPER, "INBOUND", "IXFn", .n_max = ID_MAX, .nfds = 1},
 	[TIP_LINK_JOIN] = {TIP_LINK_KEEPER, "JOIN", "I", .nfds = 1},
 	[TIP_LINK_CUT] = {TIP_LINK_KEEPER, "CUT", "Ic"},
+	[TIP_LINK_RUNTIME] = {TIP_LINK_KEEPER, "RUNTIME", "akn", PATH_LIMIT},
+	[TIP_LINK_INSPECT] = {TIP_LINK_KEEPER, "INSPECT", "kn", BOX_ID},
+	[TIP_LINK_DIALLED] = {TIP_LINK_KEEPER, "DIALLED", "I", .nfds = 1},
+	[TIP_LINK_UNDIALLED] = {TIP_LINK_KEEPER, "UNDIALLED", "Ir"},
 	[TIP_LINK_READY] = {TIP_LINK_FRONT, "READY", ""},
 	[TIP_LINK_RESOLVED] = {TIP_LINK_FRONT, "RESOLVED", "Xen", .n_max = ID_MAX},
 	[TIP_LINK_SAVE] = {TIP_LINK_FRONT, "SAVE", "nd", RECORD_NAME, .d_max = RECORD_DATA},
@@ -60,6 +66,9 @@ static const struct format formats[TIP_LINK_TYPE_MAX] = {
 	[TIP_LINK_ENDED] = {TIP_LINK_FRONT, "ENDED", "IcrntC", ID_MAX, TEXT_LIMIT},
 	[TIP_LINK_MOVED] = {TIP_LINK_FRONT, "MOVED", "d", .d_max = MOVED_DATA},
 	[TIP_LINK_RELAYS] = {TIP_LINK_FRONT, "RELAYS", "NC"},
+	[TIP_LINK_DIAL] = {TIP_LINK_FRONT, "DIAL", "Ia"},
+	[TIP_LINK_FACTS] = {TIP_LINK_FRONT, "FACTS", "fnd", BOX_ID, .d_max = TIP_FACTS_MAX},
+	[TIP_LINK_INSPECTOR] = {TIP_LINK_FRONT, "INSPECTOR", "NC"},
 };
 
 static const struct format *format_of(uint32_t type)
@@ -119,6 +128,7 @@ static int take_member(struct cursor *c, char letter, const struct format *f,
 	case 'u': return take(c, &m->uid, sizeof(m->uid));
 	case 'g': return take(c, &m->gid, sizeof(m->gid));
 	case 'a': return take(c, &m->ask, sizeof(m->ask));
+	case 'k': return take(c, &m->kind, sizeof(m->kind));
 	case 'f': return take(c, &m->flag, sizeof(m->flag)) < 0 || m->flag > 1 ? -1 : 0;
 	case 'c': return take(c, &m->cause, sizeof(m->cause));
 	case 'r': return take(c, &m->error, sizeof(m->error));
@@ -213,6 +223,7 @@ static int put_member(struct writer *w, char letter, const struct format *f,
 	case 'u': return put(w, &m->uid, sizeof(m->uid));
 	case 'g': return put(w, &m->gid, sizeof(m->gid));
 	case 'a': return put(w, &m->ask, sizeof(m->ask));
+	case 'k': return put(w, &m->kind, sizeof(m->kind));
 	case 'f': return put(w, &m->flag, sizeof(m->flag));
 	case 'c': return put(w, &m->cause, sizeof(m->cause));
 	case 'r': return put(w, &m->error, sizeof(m->error));

@@ -24,24 +24,28 @@ enum tip_link_side { TIP_LINK_KEEPER, TIP_LINK_FRONT };
  */
 struct tip_link_msg {
 	enum tip_link_type type;
-	uint64_t id;      /* CONN, CHECK, CHECKED, CLOSED; a relay's; TRAFFIC: its generation */
+	uint64_t id; /* CONN, CHECK, CHECKED, CLOSED, DIAL, DIALLED, UNDIALLED; a relay's; TRAFFIC:
+			its generation */
 	uint64_t exec_id; /* EXEC, GONE, CONN, RESOLVED, REFUSED, OUTBOUND, INBOUND */
 	uint32_t epoch;
 	uint32_t pid, uid, gid;
 	uint32_t ask;
-	uint32_t flag;             /* ok of CHECKED, on of QUARANTINE, withheld of EXEC */
+	uint32_t kind;             /* enum tip_runtime: RUNTIME, INSPECT */
+	uint32_t flag;             /* ok of CHECKED, on of QUARANTINE, withheld of EXEC,
+				      known of FACTS */
 	uint32_t cause;            /* enum tip_mtls_cause: CUT, ENDED */
-	uint32_t error;            /* ENDED */
+	uint32_t error;            /* ENDED, UNDIALLED */
 	struct tip_link_flow flow; /* OUTBOUND, INBOUND */
-	uint32_t numbers[7];       /* CONFIG, STATS, LIMITS, RELAYS: in the order of the format */
-	uint64_t counters[6];      /* STATS, ENDED, RELAYS */
+	uint32_t numbers[7]; /* CONFIG, STATS, LIMITS, RELAYS, INSPECTOR: in the order of the format
+			      */
+	uint64_t counters[6]; /* STATS, ENDED, RELAYS, INSPECTOR */
 	const char *name; /* record name, spiffe_id, trust_domain, cause, path, peer_id: the first
 			     string */
 	const char *text; /* the second string: cgroup, text */
-	const void *data; /* RECORD, SAVE, MOVED: bytes; ENTRY, POLICY: yaml; EXEC: SHA-256 in hex
-			     (NUL-terminated too) */
+	const void *data; /* RECORD, SAVE, MOVED, FACTS: bytes; ENTRY, POLICY: yaml; EXEC: SHA-256
+			     in hex (NUL-terminated too) */
 	size_t data_len;
-	int fd; /* CONN, OUTBOUND, INBOUND, JOIN, else -1 */
+	int fd; /* CONN, OUTBOUND, INBOUND, JOIN, DIALLED, else -1 */
 };
 
 /*

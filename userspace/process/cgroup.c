@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/map.h"
@@ -21,6 +22,7 @@ struct tip_cgroups {
 	size_t mount_len;
 	int fd; /* of the mount, -1: no paths */
 	struct tip_map *by_id;
+	struct tip_containers *containers;
 	struct tip_cgroup *oldest, *newest; /* idle ones */
 	size_t idle;
 };
@@ -33,6 +35,7 @@ struct tip_cgroups *tip_cgroups_new(const char *mount)
 	c->mount_len = strlen(mount);
 	c->fd = *mount ? open(mount, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
 	c->by_id = tip_map_new();
+	c->containers = tip_containers_new(TIP_CONTAINERS_MAX);
 	return c;
 }
 
@@ -41,10 +44,33 @@ void tip_cgroups_free(struct tip_cgroups *c)
 	if (!c)
 		return;
 	tip_map_free(c->by_id, free);
+	tip_containers_free(c->containers);
 	if (c->fd >= 0)
 		close(c->fd);
 	free(c->mount);
 	free(c);
+}
+
+struct tip_containers *tip_cgroups_containers(struct tip_cgroups *c)
+{
+	return c->containers;
+}
+
+/*
+ * Did root make that cgroup? Only who may write to the folder above can. A user's own part of the
+ * tree (user@1000.service, and whatever a runtime has given away) is his, and so are the names in
+ * it.
+ */
+static bool made_by_root(void *ctx, const char *path)
+{
+	const struct tip_cgroups *c = ctx;
+	const char *slash = strrchr(path, '/');
+	char above[PATH_MAX];
+	struct stat st;
+
+	snprintf(above, sizeof(above), ".%.*s", slash ? (int)(slash - path) : 0, path);
+	return fstatat(c->fd, above, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_uid == 0 &&
+	       !(st.st_mode & (S_IWGRP | S_IWOTH));
 }
 
 /* The kernel marks the name of a folder that is gone; one that is merely called so still exists. */
@@ -134,7 +160,7 @@ struct tip_cgroup *tip_cgroup_get(struct tip_cgroups *c, uint64_t id)
 	g = tip_alloc(sizeof(*g) + strlen(path) + 1);
 	g->refs = 1;
 	strcpy(g->path, path);
-	tip_container_id_from_cgroup(path, g->container_id);
+	g->container = tip_containers_get(c->containers, path, made_by_root, c);
 	g->id = id;
 	g->kept = keep;
 	if (keep)
@@ -147,6 +173,7 @@ void tip_cgroup_put(struct tip_cgroups *c, struct tip_cgroup *g)
 	if (!g || --g->refs)
 		return;
 	if (!g->kept) {
+		tip_containers_put(c->containers, g->container);
 		free(g);
 		return;
 	}
@@ -155,6 +182,7 @@ void tip_cgroup_put(struct tip_cgroups *c, struct tip_cgroup *g)
 		g = c->oldest;
 		idle_remove(c, g);
 		tip_map_delu(c->by_id, g->id);
+		tip_containers_put(c->containers, g->container);
 		free(g);
 	}
 }

@@ -5,6 +5,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "process/container.h"
+
 /*
  * Paths of cgroups by their id. A path outlives its folder for as long as a process entry refers to
  * it, and then until TIP_CGROUPS_IDLE others have been let go after it.
@@ -15,8 +17,8 @@ struct tip_cgroup {
 	uint64_t id;
 	uint32_t refs;
 	bool kept; /* in the table: not so when a look-up failed for a reason that may pass */
-	struct tip_cgroup *prev, *next; /* in the list of idle ones */
-	char container_id[65];
+	struct tip_cgroup *prev, *next;  /* in the list of idle ones */
+	struct tip_container *container; /* that it lies in, NULL: in none; a reference */
 	char path[]; /* below the mount, "/..."; "" when it could not be found */
 };
 
@@ -24,6 +26,7 @@ struct tip_cgroups;
 
 struct tip_cgroups *tip_cgroups_new(const char *mount);
 void tip_cgroups_free(struct tip_cgroups *c);
+struct tip_containers *tip_cgroups_containers(struct tip_cgroups *c);
 
 /* A reference to the cgroup, never NULL; give it back with tip_cgroup_put(). */
 struct tip_cgroup *tip_cgroup_get(struct tip_cgroups *c, uint64_t id);

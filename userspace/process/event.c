@@ -165,6 +165,7 @@ static void take_fork(struct tip_process_table *t, struct proc_entry *e,
 		e->p.comm = e->comm;
 		e->p.cgroup_id = 0;
 		e->p.cgroup = e->p.container_id = "";
+		e->p.container = NULL;
 		e->p.exit_time_ns = 0;
 		e->p.reported = false;
 		tip_proc_share_strings(e, parent);

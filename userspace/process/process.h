@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "process/container.h"
 #include "sensor/sensor.h"
 
 /*
@@ -25,8 +26,9 @@ struct tip_process {
 	uint32_t epoch;
 	uint32_t flags; /* TIP_PROC_* */
 	uint64_t cgroup_id;
-	const char *cgroup;       /* path below the cgroup2 mount, "/..." */
-	const char *container_id; /* 64 hex digits from the cgroup path, "" outside */
+	const char *cgroup;              /* path below the cgroup2 mount, "/..." */
+	const char *container_id;        /* 64 hex digits from the cgroup path, "" outside */
+	struct tip_container *container; /* NULL outside */
 	uint32_t uid, gid, euid, egid, loginuid;
 	uint32_t tty, sid, pgid, vpid, vpgid, mntns, pidns;
 	uint32_t netns; /* inode number, as exec, fork or a snapshot told it; 0: unknown */
@@ -70,6 +72,8 @@ struct tip_process_ops {
 	 * execs must not wash it off (the kernel does the same). NULL: none is.
 	 */
 	bool (*sticky)(void *ctx, uint32_t number);
+	/* A container was seen whose facts nobody has asked for. NULL: nobody is asked. */
+	void (*container)(void *ctx, struct tip_container *c);
 	/* An identity got its number; no process has it yet. NULL: nobody wants to know. */
 	void (*numbered)(void *ctx, uint32_t number, const char *spiffe_id);
 	void *ctx;
@@ -123,6 +127,12 @@ void tip_process_each(struct tip_process_table *t, void (*fn)(void *ctx, struct 
 void tip_process_expire(struct tip_process_table *t, uint64_t now_boot_ns);
 
 /*
+ * An event of that process waits to be evaluated, or does no longer: until then it is not dropped
+ * for having ended long ago.
+ */
+void tip_process_waiting(struct tip_process *p, bool waits);
+
+/*
  * Compares one process with the kernel, in case an event about it was lost. NULL: that exec is
  * over, or unknown. When its credentials or cgroup are others by now, ops.unresolved was called.
  */
@@ -131,6 +141,9 @@ struct tip_process *tip_process_refresh(struct tip_process_table *t, uint64_t ex
 /* Ends every entry that the kernel no longer knows: after a lifecycle drop, behind
  * tip_sensor_snapshot(). */
 void tip_process_sweep(struct tip_process_table *t);
+
+/* The containers that processes of the table are in. */
+struct tip_containers *tip_process_containers(struct tip_process_table *t);
 
 struct tip_process_stats {
 	size_t count, living;

@@ -189,7 +189,11 @@ void tip_proc_set_cgroup(struct tip_process_table *t, struct proc_entry *e, uint
 	e->cgroup = g;
 	e->p.cgroup_id = id;
 	e->p.cgroup = g->path;
-	e->p.container_id = g->container_id;
+	e->p.container = g->container;
+	e->p.container_id = g->container ? g->container->id : "";
+	if (g->container && t->ops.container &&
+	    tip_containers_want(tip_cgroups_containers(t->cgroups), g->container, e->state_ns))
+		t->ops.container(t->ops.ctx, g->container);
 }
 
 /* ---- entries ------------------------------------------------------------------- */
@@ -372,7 +376,8 @@ void tip_process_expire(struct tip_process_table *t, uint64_t now_boot_ns)
 	for (struct proc_entry *e = t->ended.first;
 	     e && now_boot_ns > e->p.exit_time_ns + TIP_PROCESS_GRACE_NS; e = next) {
 		next = e->next;
-		entry_free(t, e);
+		if (!e->waiting)
+			entry_free(t, e);
 	}
 	if (t->freed >= TRIM_FREED && !t->ended.first) {
 		t->freed = 0;
@@ -392,9 +397,24 @@ struct tip_process *tip_process_refresh(struct tip_process_table *t, uint64_t ex
 	return e && !e->p.exit_time_ns ? &e->p : NULL;
 }
 
+void tip_process_waiting(struct tip_process *p, bool waits)
+{
+	struct proc_entry *e = (struct proc_entry *)p;
+
+	if (waits)
+		e->waiting++;
+	else if (e->waiting)
+		e->waiting--;
+}
+
 void tip_process_sweep(struct tip_process_table *t)
 {
 	sweep(t, t->nbuckets, tip_clock_boot());
+}
+
+struct tip_containers *tip_process_containers(struct tip_process_table *t)
+{
+	return tip_cgroups_containers(t->cgroups);
 }
 
 void tip_process_stats(const struct tip_process_table *t, struct tip_process_stats *out)

@@ -55,6 +55,7 @@ struct proc_entry {
 	 * from them.
 	 */
 	uint32_t held, held_before, base;
+	uint32_t waiting; /* events of it that are not evaluated yet */
 };
 
 struct proc_list {

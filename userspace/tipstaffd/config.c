@@ -10,10 +10,12 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "policy/spiffe_id.h"
+#include "process/container.h"
 #include "tipstaffd/config_read.h"
 
 #define CONFIG_MAX   (1u << 20)
 #define PATTERNS_MAX 64
+#define SOCKETS_MAX  5
 #define JWT_TTL      300 /* seconds */
 
 enum kind {
@@ -23,6 +25,7 @@ enum kind {
 	K_PATHS,    /* the same, absolute */
 	K_CGROUPS,  /* the same, "/..." below the cgroup2 mount */
 	K_PATTERNS, /* the same, patterns of file names */
+	K_SOCKETS,  /* the same, absolute, a few */
 	K_SECONDS,  /* uint32_t, from a duration */
 	K_NUMBER,   /* uint32_t */
 	K_KIB,      /* uint32_t of bytes, given in KiB, a power of two */
@@ -113,6 +116,9 @@ static const struct key {
 	{"traffic.veth_stop", K_BOOL, AT(traffic_veth_stop)},
 	{"traffic.namespaces", K_PATTERNS, LIST(traffic_namespaces, ntraffic_namespaces)},
 	{"traffic.records", K_RECORDS, AT(records)},
+	{"containers.docker", K_SOCKETS, LIST(docker, ndocker)},
+	{"containers.podman", K_SOCKETS, LIST(podman, npodman)},
+	{"containers.hold_ms", K_NUMBER, AT(container_hold_ms), 0, 0, 10000},
 	{"require", K_REQUIRE, AT(require)},
 	{"limits.processes", K_NUMBER, AT(max_processes), 0, 1024, 4194304},
 	{"limits.lifecycle_ring_kib", K_KIB, AT(lifecycle_ring), 0, 64, 65536},
@@ -130,6 +136,7 @@ static const struct key {
 	{"limits.redirects_per_identity", K_NUMBER, AT(max_redirects_per_identity), 0, 1, 32768},
 	{"limits.redirects_per_namespace", K_NUMBER, AT(max_redirects_per_namespace), 0, 1, 32768},
 	{"limits.listeners_per_namespace", K_NUMBER, AT(max_listeners_per_namespace), 0, 1, 16384},
+	{"limits.containers", K_NUMBER, AT(max_containers), 0, 1, 65536},
 	{"limits.relay_buffers_mib", K_NUMBER, AT(relay_buffers_mib), 0, 1, 4096},
 	{"limits.digest_mib", K_NUMBER, AT(digest_mib), 0, 1, 65536},
 #undef AT
@@ -208,6 +215,8 @@ static int read_list(reading *r, const struct key *k, const struct tip_yaml *n)
 		return tip_config_bad(r, n, k->path, "at most 16 cgroups");
 	if (k->kind == K_PATTERNS && n->count > PATTERNS_MAX)
 		return tip_config_bad(r, n, k->path, "at most 64 patterns");
+	if (k->kind == K_SOCKETS && n->count > SOCKETS_MAX)
+		return tip_config_bad(r, n, k->path, "at most 5 sockets");
 	*(const char ***)((char *)r->c + k->offset) = list;
 	*(size_t *)((char *)r->c + k->count_offset) = n->count;
 	return 0;
@@ -342,7 +351,8 @@ static int read_value(reading *r, const struct key *k, const struct tip_yaml *n)
 {
 	char *at = (char *)r->c + k->offset;
 
-	if (k->kind == K_PATHS || k->kind == K_CGROUPS || k->kind == K_PATTERNS)
+	if (k->kind == K_PATHS || k->kind == K_CGROUPS || k->kind == K_PATTERNS ||
+	    k->kind == K_SOCKETS)
 		return read_list(r, k, n);
 	switch (k->kind) {
 	case K_REQUIRE: return read_require(r, n);
@@ -547,6 +557,8 @@ static bool given(const struct tip_yaml *root, const char *map, const char *key)
 static void complete(struct tip_config *c, const struct tip_yaml *root)
 {
 	static const char *every_name[] = {"*"};
+	static const char *docker[] = {"/run/docker.sock"};
+	static const char *podman[] = {"/run/podman/podman.sock"};
 	bool whole_node = !c->nscope;
 
 	c->traffic = given(root, "traffic", "files");
@@ -555,6 +567,14 @@ static void complete(struct tip_config *c, const struct tip_yaml *root)
 	if (!given(root, "traffic", "namespaces")) {
 		c->traffic_namespaces = every_name;
 		c->ntraffic_namespaces = whole_node ? 1 : 0;
+	}
+	if (!given(root, "containers", "docker")) {
+		c->docker = docker;
+		c->ndocker = TIP_ARRAY_SIZE(docker);
+	}
+	if (!given(root, "containers", "podman")) {
+		c->podman = podman;
+		c->npodman = TIP_ARRAY_SIZE(podman);
 	}
 	/* Tokens of a short-lived authority are short-lived too. */
 	if (!c->jwt_ttl)
@@ -617,6 +637,8 @@ struct tip_config *tip_config_parse(const char *name, const char *text, size_t l
 	c->max_listeners_per_namespace = 2048;
 	c->relay_buffers_mib = 64;
 	c->digest_mib = 1024;
+	c->container_hold_ms = 1000;
+	c->max_containers = TIP_CONTAINERS_MAX;
 
 	if (tip_yaml_parse(c->arena, name, text, len, &docs, &ndocs, err) < 0)
 		goto fail;

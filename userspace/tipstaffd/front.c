@@ -16,6 +16,7 @@
 #include "identity/store.h"
 #include "link/link.h"
 #include "spiffe/workload.h"
+#include "tipstaffd/front_containers.h"
 #include "tipstaffd/front_relays.h"
 #include "tipstaffd/sandbox.h"
 
@@ -29,6 +30,7 @@ struct front {
 	struct tip_store *store;
 	struct tip_workload *workload;
 	struct tip_front_relays *relays;
+	struct tip_front_containers *containers;
 	struct event *renew, *stats;
 	/* the set of entries that is coming in */
 	struct tip_arena *arena;
@@ -165,6 +167,7 @@ static void on_stats(evutil_socket_t fd, short what, void *ctx)
 						    w.foreign_writers, w.errors},
 			       });
 	tip_front_relays_report(f->relays);
+	tip_front_containers_report(f->containers);
 }
 
 /* ---- link -> store and Workload API
@@ -217,6 +220,7 @@ static void on_config(struct front *f, const struct tip_link_msg *m)
 	f->store = tip_store_new(&sc, &sops);
 	f->workload = tip_workload_new(f->base, &wc, &wops);
 	f->relays = tip_front_relays_new(f->base, f->link, f->store, f->trust_domain);
+	f->containers = tip_front_containers_new(f->base, f->link);
 }
 
 static void entries_begin(struct front *f)
@@ -329,7 +333,8 @@ static void on_message(void *ctx, const struct tip_link_msg *m)
 		tip_workload_checked(f->workload, m->id, m->ask, (int)m->flag);
 		break;
 	default:
-		if (tip_front_relays_message(f->relays, m, &err) < 0)
+		if (!tip_front_containers_message(f->containers, m) &&
+		    tip_front_relays_message(f->relays, m, &err) < 0)
 			fail(f, err.text);
 		break;
 	}
@@ -375,6 +380,7 @@ int tip_front_run(uid_t uid, gid_t gid, const char *mount_point)
 	event_base_dispatch(f.base);
 
 	tip_front_relays_free(f.relays);
+	tip_front_containers_free(f.containers);
 	if (f.workload)
 		tip_workload_free(f.workload);
 	if (f.store)

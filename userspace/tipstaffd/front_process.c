@@ -37,7 +37,7 @@
 #define SILENT_MAX  15
 #define LOADING_MAX 120
 /* Descriptors of the front that are no connections. */
-#define FRONT_FDS 32
+#define FRONT_FDS 64
 
 /*
  * /etc/passwd before the name services: those load a megabyte of libraries into a process that
@@ -211,6 +211,7 @@ static void feed(struct tip_keeper *k)
 					  .name = tip_guard_quarantine_get(k->guard, i)->spiffe_id,
 				  });
 	tip_relays_feed(k);
+	tip_containers_feed(k);
 	tip_front_send(k, &(struct tip_link_msg){.type = TIP_LINK_START});
 	tip_process_reresolve(k->table);
 }
@@ -259,7 +260,10 @@ static void on_message(void *ctx, const struct tip_link_msg *m)
 		memcpy(k->front.stats.numbers, m->numbers, sizeof(m->numbers));
 		memcpy(k->front.stats.counters, m->counters, sizeof(m->counters));
 		break;
-	default: tip_relays_message(k, m); break;
+	default:
+		if (!tip_containers_message(k, m))
+			tip_relays_message(k, m);
+		break;
 	}
 }
 

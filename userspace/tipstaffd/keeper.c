@@ -396,6 +396,7 @@ static int open_sensor(struct tip_keeper *k, struct tip_error *err)
 	if (tip_digests_open(k, err) || open_tier(k, &sc, err))
 		return -1;
 	k->table = tip_process_table_new(c->max_processes, k->cgroup2, k->sensor, &pops);
+	tip_containers_limit(tip_process_containers(k->table), c->max_containers);
 	tip_info("sensor", "%s the programs of instance %s",
 		 tip_sensor_adopted(k->sensor) ? "adopted" : "loaded", c->instance);
 	return 0;
@@ -546,7 +547,7 @@ static void stop(struct tip_keeper *k)
 	tip_workload_close(k);
 	tip_front_stop(k);
 	tip_relays_close(k);
-	if (k->held.timer)
+	if (k->held[0].timer)
 		tip_pipeline_free(k);
 	if (k->alerts && k->sensor)
 		tip_keeper_alert(k, "Tipstaff daemon stopped", TIP_PRIO_NOTICE, NULL, NULL, 0,

@@ -34,8 +34,9 @@
 struct tip_keeper_rules {
 	struct tip_rules *active;
 	struct tip_sets sets;
-	size_t nfiles;               /* configured files of the active set */
-	bool uses_spiffe;            /* some rule reads spiffe.*: events of a pending exec wait */
+	size_t nfiles;       /* configured files of the active set */
+	bool uses_spiffe;    /* some rule reads spiffe.*: events of a pending exec wait */
+	bool uses_container; /* some rule reads what only a runtime knows: events wait for it */
 	struct tip_load_result last; /* warnings of the last successful load */
 };
 
@@ -91,7 +92,8 @@ struct tip_keeper_front {
 	uint32_t silent_s;   /* rounds of the watch since it last said anything */
 	uint64_t started_ns; /* monotonic */
 	struct event *respawn;
-	struct tip_link_msg stats; /* the last TIP_LINK_STATS */
+	struct tip_link_msg stats;     /* the last TIP_LINK_STATS */
+	struct tip_link_msg inspector; /* the last TIP_LINK_INSPECTOR */
 };
 
 /* workload_accept.c */
@@ -106,13 +108,16 @@ struct tip_keeper_workload {
 	uint64_t no_record;
 };
 
-/* pipeline.c: events of a pending exec, oldest first */
+/* pipeline.c: events that wait for one kind of answer, oldest first; all wait equally long */
 struct tip_keeper_held {
+	struct tip_keeper *keeper;
 	struct tip_held *head, **tail;
 	size_t count;
 	struct event *timer;
+	uint64_t hold_ns;
 	uint64_t overflow;
 };
+enum tip_hold { TIP_HOLD_IDENTITY, TIP_HOLD_CONTAINER, TIP_HOLD_KINDS };
 
 /* pipeline.c: how often one of our own alerts was told lately */
 struct tip_keeper_told {
@@ -174,7 +179,7 @@ struct tip_keeper {
 	struct tip_keeper_hosts hosts;
 	struct tip_keeper_front front;
 	struct tip_keeper_workload workload;
-	struct tip_keeper_held held;
+	struct tip_keeper_held held[TIP_HOLD_KINDS];
 	struct tip_keeper_told told[16];
 	struct tip_keeper_relays relays;
 
@@ -218,6 +223,8 @@ void tip_pipeline_free(struct tip_keeper *k);
 void tip_pipeline_event(void *keeper, const struct tip_event *ev); /* tip_sensor_ops.event */
 /* The identity of `exec_id` is known: events that waited for it are evaluated. */
 void tip_pipeline_resolved(struct tip_keeper *k, uint64_t exec_id);
+/* A runtime has answered about that container: the same. */
+void tip_pipeline_inspected(struct tip_keeper *k, const char *container_id);
 /* Our own alert about a process; `extra` fields beside those of the process. */
 void tip_keeper_alert(struct tip_keeper *k, const char *rule, enum tip_priority prio,
 		      const struct tip_process *p, const struct tip_alert_field *extra,
@@ -335,6 +342,14 @@ void tip_relays_serving(struct tip_keeper *k); /* it is ready */
 void tip_relays_front_gone(struct tip_keeper *k);
 /* True when the message was for here. */
 bool tip_relays_message(struct tip_keeper *k, const struct tip_link_msg *m);
+
+/* containers.c: what runtimes say about containers */
+/* One is seen for the first time. */
+void tip_containers_seen(struct tip_keeper *k, const struct tip_container *c);
+void tip_containers_feed(
+	struct tip_keeper *k); /* a new front: runtimes, and what is not answered */
+/* True when the message was for here. */
+bool tip_containers_message(struct tip_keeper *k, const struct tip_link_msg *m);
 
 /* workload_accept.c */
 int tip_workload_listen(struct tip_keeper *k, struct tip_error *err);

@@ -15,11 +15,13 @@
  * The way of an event, after the sensor decoded it: process table, rules, alerts. One direction.
  *
  * When some rule reads spiffe.* and the event's process is still pending, the event waits up to
- * HOLD_NS for the answer, in arrival order, in a bounded queue. All wait equally long, so the
- * queue's head is always the next to time out.
+ * IDENTITY_NS for the answer; when one reads what only a container runtime knows, and that has not
+ * answered yet, up to containers.hold_ms. A runtime that is silent for longer delays nothing more.
+ * Each has a bounded queue, in arrival order. All in one wait equally long, so its head is always
+ * the next to time out.
  */
-#define HOLD_NS  (50ULL * 1000000)
-#define HOLD_MAX 8192
+#define IDENTITY_NS (50ULL * 1000000)
+#define HOLD_MAX    8192
 
 #define OWN_A_SECOND 50 /* alerts of one of our own rules */
 
@@ -230,79 +232,145 @@ static bool told_by_hook(const struct tip_keeper *k, const struct tip_event *ev,
 	return quarantined(k, p->spiffe_id) || quarantined(k, p->origin_id);
 }
 
-/* ---- waiting for an identity ------------------------------------------------------- */
+/* ---- waiting for answers ----------------------------------------------------------- */
 
-static void release(struct tip_keeper *k, struct tip_held *h)
+/* What the event has to wait for, from kind `first` on; TIP_HOLD_KINDS: nothing. */
+static enum tip_hold missing(const struct tip_keeper *k, const struct tip_process *p,
+			     enum tip_hold first)
 {
-	struct tip_event ev;
-
-	if (tip_event_decode(h->record, h->len, &ev) == 0)
-		evaluate(k, &ev, tip_process_by_exec_id(k->table, h->exec_id));
-	k->held.count--;
-	free(h);
+	if (!p || !k->front.ready)
+		return TIP_HOLD_KINDS;
+	if (first <= TIP_HOLD_IDENTITY && k->rules.uses_spiffe && p->current == TIP_ID_PENDING)
+		return TIP_HOLD_IDENTITY;
+	if (first <= TIP_HOLD_CONTAINER && k->rules.uses_container && p->container &&
+	    p->container->state == TIP_CONTAINER_ASKED &&
+	    tip_clock_boot() < p->container->asked_ns + k->held[TIP_HOLD_CONTAINER].hold_ns)
+		return TIP_HOLD_CONTAINER;
+	return TIP_HOLD_KINDS;
 }
 
-static void arm(struct tip_keeper *k)
+static void arm(struct tip_keeper_held *q)
 {
-	uint64_t now = tip_clock_boot();
-	struct timeval tv = {0};
-	uint64_t left;
+	uint64_t now = tip_clock_boot(), left;
+	struct timeval tv;
 
-	if (!k->held.head)
+	if (!q->head)
 		return;
-	left = k->held.head->until_ns > now ? k->held.head->until_ns - now : 0;
-	tv.tv_usec = (suseconds_t)(left / 1000 + 1);
-	event_add(k->held.timer, &tv);
+	left = q->head->until_ns > now ? q->head->until_ns - now : 0;
+	tv.tv_sec = (time_t)(left / TIP_NSEC_PER_SEC);
+	tv.tv_usec = (suseconds_t)(left % TIP_NSEC_PER_SEC / 1000 + 1);
+	event_add(q->timer, &tv);
+}
+
+/* Puts `h` at the end of a queue. False, and nothing done, when that is full. */
+static bool enqueue(struct tip_keeper_held *q, struct tip_held *h)
+{
+	if (q->count >= HOLD_MAX) {
+		q->overflow++;
+		return false;
+	}
+	h->next = NULL;
+	h->until_ns = tip_clock_boot() + q->hold_ns;
+	*q->tail = h;
+	q->tail = &h->next;
+	if (q->count++ == 0)
+		arm(q);
+	return true;
+}
+
+/* `h` has left queue `from`: what it waited for is there, or will not come. */
+static void release(struct tip_keeper *k, struct tip_held *h, enum tip_hold from)
+{
+	struct tip_process *p = tip_process_by_exec_id(k->table, h->exec_id);
+	enum tip_hold next = missing(k, p, from + 1);
+	struct tip_event ev;
+
+	k->held[from].count--;
+	if (p)
+		tip_process_waiting(p, false);
+	if (next < TIP_HOLD_KINDS && enqueue(&k->held[next], h)) {
+		tip_process_waiting(p, true);
+		return;
+	}
+	if (tip_event_decode(h->record, h->len, &ev) == 0)
+		evaluate(k, &ev, p);
+	free(h);
 }
 
 static void on_timeout(evutil_socket_t fd, short what, void *ctx)
 {
-	struct tip_keeper *k = ctx;
+	struct tip_keeper_held *q = ctx;
 	uint64_t now = tip_clock_boot();
 	struct tip_held *h;
 
-	while ((h = k->held.head) && h->until_ns <= now) {
-		k->held.head = h->next;
-		if (!k->held.head)
-			k->held.tail = &k->held.head;
-		release(k, h);
+	while ((h = q->head) && h->until_ns <= now) {
+		q->head = h->next;
+		if (!q->head)
+			q->tail = &q->head;
+		release(q->keeper, h, (enum tip_hold)(q - q->keeper->held));
 	}
-	arm(k);
+	arm(q);
 }
 
-static bool hold(struct tip_keeper *k, const struct tip_event *ev, uint64_t exec_id)
+static bool hold(struct tip_keeper *k, const struct tip_event *ev, struct tip_process *p)
 {
+	enum tip_hold what = missing(k, p, TIP_HOLD_IDENTITY);
 	struct tip_held *h;
 
-	if (k->held.count >= HOLD_MAX) {
-		k->held.overflow++;
+	if (what == TIP_HOLD_KINDS)
 		return false;
-	}
 	h = tip_alloc(sizeof(*h) + ev->hdr->len);
-	h->exec_id = exec_id;
-	h->until_ns = tip_clock_boot() + HOLD_NS;
+	h->exec_id = p->exec_id;
 	h->len = ev->hdr->len;
 	memcpy(h->record, ev->hdr, h->len);
-	*k->held.tail = h;
-	k->held.tail = &h->next;
-	if (k->held.count++ == 0)
-		arm(k);
-	return true;
+	if (enqueue(&k->held[what], h)) {
+		tip_process_waiting(p, true);
+		return true;
+	}
+	free(h);
+	return false;
 }
 
-void tip_pipeline_resolved(struct tip_keeper *k, uint64_t exec_id)
+/* Releases what waits in a queue and is `ready`. */
+static void release_ready(struct tip_keeper *k, enum tip_hold what,
+			  bool (*ready)(struct tip_keeper *k, const struct tip_held *h,
+					const void *arg),
+			  const void *arg)
 {
-	struct tip_held **at = &k->held.head, *h;
+	struct tip_held **at = &k->held[what].head, *h;
 
 	while ((h = *at)) {
-		if (h->exec_id != exec_id) {
+		if (!ready(k, h, arg)) {
 			at = &h->next;
 			continue;
 		}
 		*at = h->next;
-		release(k, h);
+		if (!h->next)
+			k->held[what].tail = at;
+		release(k, h, what);
 	}
-	k->held.tail = at;
+}
+
+static bool is_of_exec(struct tip_keeper *k, const struct tip_held *h, const void *exec_id)
+{
+	return h->exec_id == *(const uint64_t *)exec_id;
+}
+
+void tip_pipeline_resolved(struct tip_keeper *k, uint64_t exec_id)
+{
+	release_ready(k, TIP_HOLD_IDENTITY, is_of_exec, &exec_id);
+}
+
+static bool is_in_container(struct tip_keeper *k, const struct tip_held *h, const void *id)
+{
+	const struct tip_process *p = tip_process_by_exec_id(k->table, h->exec_id);
+
+	return !p || strcmp(p->container_id, id) == 0;
+}
+
+void tip_pipeline_inspected(struct tip_keeper *k, const char *container_id)
+{
+	release_ready(k, TIP_HOLD_CONTAINER, is_in_container, container_id);
 }
 
 /* ---- the way in ------------------------------------------------------------------------ */
@@ -332,29 +400,38 @@ void tip_pipeline_event(void *keeper, const struct tip_event *ev)
 	}
 	if (!(tip_rules_event_mask(k->rules.active) & bit) && !(ev->hdr->flags & TIP_EVF_DENIED))
 		return;
-	if (k->rules.uses_spiffe && p && p->current == TIP_ID_PENDING && k->front.ready &&
-	    hold(k, ev, p->exec_id))
+	if (hold(k, ev, p))
 		return;
 	evaluate(k, ev, p);
 }
 
 void tip_pipeline_init(struct tip_keeper *k)
 {
-	k->held.tail = &k->held.head;
-	k->held.timer = event_new(k->base, -1, 0, on_timeout, k);
-	if (!k->held.timer)
-		abort();
+	k->held[TIP_HOLD_IDENTITY].hold_ns = IDENTITY_NS;
+	k->held[TIP_HOLD_CONTAINER].hold_ns = k->config->container_hold_ms * 1000000ULL;
+	for (int i = 0; i < TIP_HOLD_KINDS; i++) {
+		struct tip_keeper_held *q = &k->held[i];
+
+		q->keeper = k;
+		q->tail = &q->head;
+		q->timer = event_new(k->base, -1, 0, on_timeout, q);
+		if (!q->timer)
+			abort();
+	}
 }
 
 void tip_pipeline_free(struct tip_keeper *k)
 {
 	struct tip_held *h;
 
-	/* Nothing that was seen goes unsaid: evaluate without the identity. */
-	while ((h = k->held.head)) {
-		k->held.head = h->next;
-		release(k, h);
+	/* Nothing that was seen goes unsaid: evaluate without the answers. */
+	k->front.ready = false;
+	for (int i = 0; i < TIP_HOLD_KINDS; i++) {
+		while ((h = k->held[i].head)) {
+			k->held[i].head = h->next;
+			release(k, h, (enum tip_hold)i);
+		}
+		k->held[i].tail = &k->held[i].head;
+		event_free(k->held[i].timer);
 	}
-	k->held.tail = &k->held.head;
-	event_free(k->held.timer);
 }

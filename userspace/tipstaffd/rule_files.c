@@ -148,6 +148,7 @@ int tip_rules_install(struct tip_keeper *k, const struct tip_set *set, const cha
 	k->rules.active = fresh;
 	k->rules.nfiles = s.nfiles;
 	k->rules.uses_spiffe = tip_rules_use_field(fresh, "spiffe.");
+	k->rules.uses_container = tip_rules_use_container(fresh);
 	tip_load_result_free(&k->rules.last);
 	k->rules.last = result;
 	result = (struct tip_load_result){0};

@@ -79,6 +79,11 @@ static void on_gone(void *ctx, struct tip_process *p, struct tip_process *next)
 	tip_digests_gone(ctx, p->exec_id);
 }
 
+static void on_container(void *ctx, struct tip_container *c)
+{
+	tip_containers_seen(ctx, c);
+}
+
 static bool is_quarantined(void *ctx, uint32_t number)
 {
 	const struct tip_keeper *k = ctx;
@@ -104,6 +109,7 @@ struct tip_process_ops tip_wire_process(struct tip_keeper *k)
 		.unresolved = on_unresolved,
 		.gone = on_gone,
 		.sticky = is_quarantined,
+		.container = on_container,
 		.numbered = on_numbered,
 		.ctx = k,
 	};

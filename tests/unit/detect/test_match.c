@@ -384,8 +384,8 @@ static void event_masks(void **state)
 		{"evt.type = mprotect", EV(MMAP)},
 		{"fd.sport = 80",
 		 EV(CONNECT) | EV(DENIED_CONNECT) | EV(ACCEPT) | EV(BIND) | EV(LISTEN)},
-		{"evt.type = open and k8s.ns.name = x", 0},
-		{"evt.type = open and not k8s.ns.name = x", EV(OPEN)},
+		{"evt.type = open and k8s.svc.name = x", 0},
+		{"evt.type = open and not k8s.svc.name = x", EV(OPEN)},
 		{"proc.name = x", EV(EXEC) | EV(FORK) | EV(EXIT) | EV(CRED) | EV(CGROUP) |
 					  EV(OPEN) | EV(CONNECT) | EV(ACCEPT) | EV(BIND) |
 					  EV(LISTEN) | EV(DENIED_CONNECT) | EV(SIGNAL) |

@@ -114,7 +114,7 @@ static void paths_by_id(void **state)
 	again = tip_cgroup_get(c, st.st_ino);
 	assert_int_equal(rmdir(dir), 0);
 	assert_string_equal(g->path, name);
-	assert_string_equal(g->container_id, "");
+	assert_null(g->container);
 	assert_string_equal(root->path, "/");
 	assert_ptr_equal(g, again);
 	/* gone, but remembered while somebody holds it, and for some time after */

@@ -1,0 +1,250 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a container runtime knows is in the first alert of a container; no answer, however bad, stops anything."""
+
+import os
+import threading
+
+import pytest
+
+from conftest import UID
+from runtimes import Docker, container, new_id
+from world import until
+
+RULES = """
+- rule: Exec
+  desc: a program starts
+  condition: evt.type in (execve, execveat) and proc.name = true
+  output: >
+    exec id=%container.id full=%container.full_id name=%container.name type=%container.type image=%container.image
+    repository=%container.image.repository tag=%container.image.tag image_id=%container.image.id digest=%container.image.digest
+    privileged=%container.privileged start=%container.start_ts ip=%container.ip app=%container.label[app]
+    labels=%container.labels mounts=%container.mounts mount0=%container.mount[0] dest=%container.mount.dest[/srv/*]
+    rdwr=%container.mount.rdwr[1] ipc=%container.host_ipc pid=%container.host_pid health=%container.healthcheck
+    is_health=%proc.is_container_healthcheck pod=%k8s.pod.name ns=%k8s.ns.name
+  priority: Notice
+- rule: Privileged
+  desc: somebody may do everything
+  condition: evt.type in (execve, execveat) and proc.name = uname and container.privileged = true
+  output: privileged name=%container.name
+  priority: Warning
+"""
+
+
+def sock(world, name):
+    return str(world.dir / f"{name}.sock")
+
+
+def SETTINGS(world):
+    return {"containers": {"docker": [sock(world, "docker"), sock(world, "strange")], "podman": [sock(world, "podman")],
+                           "hold_ms": 10000}}
+
+
+@pytest.fixture(scope="module")
+def docker(world):
+    d = Docker(sock(world, "docker"))
+    yield d
+    d.close()
+
+
+@pytest.fixture
+def start(world, daemon, docker):
+    """Runs a program in a container's cgroup; the fields of the alert about it."""
+
+    def go(cid, *argv, rule="Exec", name="docker-{}.scope", **kwargs):
+        mark = daemon.alerts_mark()
+        assert world.spawn(argv or ["/bin/true"], cgroup=name.format(cid), **kwargs).wait() == 0
+        return daemon.wait_alert(lambda a: a["rule"] == rule, since=mark, timeout=20)["output_fields"]
+
+    return go
+
+
+def test_outside_it_is_the_host(start):
+    seen = start("", name="plain")
+    assert (seen["container.id"], seen["container.name"], seen["container.type"]) == ("host", "host", "host")
+    assert seen["container.image"] is None and seen["container.privileged"] is None
+
+
+def test_the_first_exec_of_a_container_is_told_with_all_of_it(start, docker):
+    cid = new_id()
+    docker.know(cid)
+    docker.delay = 0.3  # longer than the program lives
+    try:
+        seen = start(cid)
+    finally:
+        docker.delay = 0
+    assert seen["container.id"] == cid[:12]
+    assert seen["container.full_id"] == cid
+    assert seen["container.name"] == "web-1"
+    assert seen["container.type"] == "docker"
+    assert seen["container.image"] == "registry.example.org:5000/shop/web:1.2"
+    assert seen["container.image.repository"] == "registry.example.org:5000/shop/web"
+    assert seen["container.image.tag"] == "1.2"
+    assert seen["container.image.id"] == "ab" * 32
+    assert seen["container.image.digest"] == "sha256:" + "cd" * 32
+    assert seen["container.privileged"] is False
+    assert seen["container.start_ts"] == 1767323046000000001
+    assert seen["container.ip"] == "172.17.0.9"
+    assert seen["container.label[app]"] == "web"
+    assert set(seen["container.labels"].split(",")) == {"app:web", "tier:front"}
+    assert seen["container.mount[0]"] == "/srv/data:/data:ro:false:rprivate"
+    assert seen["container.mounts"].endswith(" /etc/hosts:/etc/hosts::true:rslave")
+    assert seen["container.mount.dest[/srv/*]"] == "/data"
+    assert seen["container.mount.rdwr[1]"] == "true"
+    assert seen["container.host_ipc"] is True and seen["container.host_pid"] is False
+    assert seen["container.healthcheck"] == "/bin/true health"
+    assert seen["k8s.pod.name"] is None and seen["k8s.ns.name"] is None
+
+
+def test_it_is_asked_about_once(start, docker):
+    cid = new_id()
+    docker.know(cid)
+    for _ in range(3):
+        assert start(cid)["container.name"] == "web-1"
+    assert docker.times_asked(cid) == 1
+
+
+def test_a_condition_on_what_only_the_runtime_knows(start, docker):
+    cid = new_id()
+    docker.know(cid, HostConfig={"Privileged": True})
+    docker.delay = 0.2
+    try:
+        assert start(cid, "/bin/uname", rule="Privileged")["container.name"] == "web-1"
+    finally:
+        docker.delay = 0
+
+
+def test_a_health_check_is_known_as_one(start, docker):
+    cid = new_id()
+    docker.know(cid)
+    assert start(cid, "/bin/true", "health")["proc.is_container_healthcheck"] is True
+    assert start(cid, "/bin/true", "wealth")["proc.is_container_healthcheck"] is False
+
+
+def test_what_kubernetes_labels_say(start, docker):
+    cid = new_id()
+    docker.know(cid, Config={"Image": "pause", "Labels": {"io.kubernetes.pod.name": "web-7d9", "io.kubernetes.pod.namespace": "shop"}})
+    seen = start(cid)
+    assert (seen["k8s.pod.name"], seen["k8s.ns.name"]) == ("web-7d9", "shop")
+    assert (seen["container.image.repository"], seen["container.image.tag"]) == ("pause", "latest")
+
+
+def test_podman_answers_in_the_same_way(world, start):
+    cid = new_id()
+    podman = Docker(sock(world, "podman"))
+    try:
+        podman.know(cid, Name="pod-1")
+        podman.chunked = True
+        seen = start(cid, name="libpod-{}.scope")
+    finally:
+        podman.close()
+    assert (seen["container.name"], seen["container.type"]) == ("pod-1", "podman")
+
+
+def test_an_unknown_container_is_told_of_without(start, docker):
+    seen = start(new_id())
+    assert seen["container.type"] == "docker", "the name of the cgroup says so"
+    assert seen["container.name"] is None and seen["container.image"] is None
+
+
+LONG = {"Labels": {f"key{i}": "x" * 4000 for i in range(50)}, "Image": "a/b:c"}
+BAD = {
+    "no HTTP": b"\x16\x03\x01 hello\r\n\r\n",
+    "cut": b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n{\"Id\":",
+    "nothing": b"",
+    "no JSON": b"HTTP/1.1 200 OK\r\n\r\nhello",
+    "an array": b"HTTP/1.1 200 OK\r\n\r\n[1,2]",
+    "a huge length": b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999999\r\n\r\n{",
+    "a huge chunk": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffff\r\n{",
+    "an endless head": b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 50000,
+    "nested": b"HTTP/1.1 200 OK\r\n\r\n" + b"{\"a\":" * 20000,
+    "no text": b"HTTP/1.1 200 OK\r\n\r\n{\"Id\":\"\xff\xfe\"}",
+}
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_a_bad_answer_is_none(start, docker, daemon, kind):
+    front = daemon.front_pid()
+    cid = new_id()
+    docker.answers[f"/containers/{cid}/json"] = BAD[kind]
+    seen = start(cid)
+    assert seen["container.id"] == cid[:12] and seen["container.name"] is None
+    assert daemon.front_pid() == front
+
+
+def test_an_answer_about_another_container_is_none(start, docker):
+    cid = new_id()
+    docker.answers[f"/containers/{cid}/json"] = container(new_id())
+    assert start(cid)["container.name"] is None
+
+
+def test_what_is_too_long_is_left_out(start, docker):
+    cid = new_id()
+    docker.know(cid, Config=LONG)
+    seen = start(cid)
+    assert seen["container.image"] == "a/b:c"
+    assert seen["container.image.digest"] == "sha256:" + "cd" * 32
+    assert len(seen["container.labels"]) < 16384
+
+
+def test_a_socket_that_is_not_roots_is_not_asked(world, start, daemon):
+    cid = new_id()
+    strange = Docker(sock(world, "strange"))
+    try:
+        strange.know(cid)
+        os.chown(strange.path, UID["rogue"], -1)
+        assert start(cid)["container.name"] is None
+        assert not strange.asked
+        until("the daemon says why", lambda: "is not root's" in daemon.log())
+    finally:
+        strange.close()
+
+
+def test_a_cgroup_that_a_user_made_is_nobodys_container(world, start, docker):
+    """user@1000.service is that user's: below it he makes a cgroup with the name of a container of root's."""
+    cid = new_id()
+    docker.know(cid)
+    os.chown(world.cgroup_dir("work/user"), UID["rogue"], -1)
+    seen = start(cid, name="user/docker-{}.scope")
+    assert seen["container.id"] == cid[:12]
+    assert seen["container.name"] is None
+    assert docker.times_asked(cid) == 0
+    assert start(cid)["container.name"] == "web-1", "the real one is told as before"
+
+
+def test_a_silent_runtime_delays_alerts_once(world):
+    # A daemon of its own, which waits less than the runtime takes.
+    d = world.daemon("quiet", rules=RULES, scope_cgroup="quiet", containers={"docker": [sock(world, "quiet")], "hold_ms": 300})
+    docker = Docker(sock(world, "quiet"))
+    docker.delay = 3600
+    cid = new_id()
+    docker.know(cid)
+    try:
+        d.start()
+        for _ in range(20):
+            mark = d.alerts_mark()
+            assert world.spawn(["/bin/true"], cgroup=f"docker-{cid}.scope", scope="quiet").wait() == 0
+            seen = d.wait_alert(lambda a: a["rule"] == "Exec", since=mark, timeout=20)["output_fields"]
+            assert seen["container.id"] == cid[:12] and seen["container.name"] is None
+        until("it is asked", lambda: docker.times_asked(cid))
+        assert docker.times_asked(cid) == 1
+    finally:
+        docker.close()
+        d.stop()
+
+
+def test_the_next_front_asks_again(start, docker, daemon):
+    cid = new_id()
+    docker.know(cid)
+    docker.delay = 1.5
+    try:
+        first = daemon.front_pid()
+        asked = docker.times_asked(cid)
+        seen = {}
+        t = threading.Thread(target=lambda: seen.update(start(cid)))
+        t.start()
+        until("the first front asks", lambda: docker.times_asked(cid) > asked)
+        os.kill(first, 9)
+        t.join(30)
+        assert seen["container.name"] == "web-1"
+    finally:
+        docker.delay = 0

@@ -1,0 +1,355 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "container/inspector.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/map.h"
+#include "base/mem.h"
+#include "container/docker.h"
+#include "container/facts.h"
+#include "container/http.h"
+
+/* Questions at once: each has one descriptor and one answer in memory. */
+#define RUNNING_MAX 16
+#define KNOWN_MAX   1024 /* questions in all: running, waiting, to be repeated */
+#define ANSWER_MAX  (256u << 10)
+#define TIMEOUT_MS  10000
+/*
+ * A container is asked about while it is being made: then it has no address yet, and podman's
+ * answer waits for it to have started. It is asked about once more.
+ */
+#define AGAIN_MS 1000
+
+enum step { STEP_DIAL_CONTAINER, STEP_CONTAINER, STEP_DIAL_IMAGE, STEP_IMAGE };
+enum place { WAITING, RUNNING, PAUSING };
+
+struct question {
+	TAILQ_ENTRY(question) link;
+	struct tip_inspector *inspector;
+	char id[65];
+	enum tip_runtime hint;
+	enum place place;
+	enum step step;
+	uint32_t tried;  /* 1 << number of each runtime that was asked */
+	uint32_t number; /* of the runtime that is asked */
+	uint64_t dial;   /* DIAL steps: what is awaited */
+	bool repeated;
+	struct tip_http *http;
+	struct event *pause;
+	struct tip_buf facts;
+	struct tip_docker_seen seen;
+};
+TAILQ_HEAD(questions, question);
+
+struct tip_inspector {
+	struct event_base *base;
+	struct tip_inspector_ops ops;
+	enum tip_runtime kinds[TIP_RUNTIMES_MAX]; /* TIP_RUNTIME_ANY: there is none */
+	struct tip_map *by_id;
+	struct questions places[3];
+	size_t counts[3];
+	uint64_t next_dial;
+	bool filling;
+	struct tip_inspector_stats stats;
+};
+
+static void next_runtime(struct question *q);
+static void fill(struct tip_inspector *x);
+
+static void move(struct question *q, enum place to)
+{
+	struct tip_inspector *x = q->inspector;
+
+	TAILQ_REMOVE(&x->places[q->place], q, link);
+	x->counts[q->place]--;
+	TAILQ_INSERT_TAIL(&x->places[to], q, link);
+	x->counts[to]++;
+	q->place = to;
+}
+
+static void question_free(void *p)
+{
+	struct question *q = p;
+
+	tip_http_cancel(q->http);
+	if (q->pause)
+		event_free(q->pause);
+	tip_buf_free(&q->facts);
+	free(q);
+}
+
+static void drop(struct question *q)
+{
+	struct tip_inspector *x = q->inspector;
+
+	TAILQ_REMOVE(&x->places[q->place], q, link);
+	x->counts[q->place]--;
+	tip_map_dels(x->by_id, q->id);
+	question_free(q);
+}
+
+/* ---- the end of a question ------------------------------------------------------------------ */
+
+static void on_pause_over(evutil_socket_t fd, short what, void *ctx)
+{
+	struct question *q = ctx;
+
+	q->tried = 0;
+	q->repeated = true;
+	tip_buf_reset(&q->facts);
+	move(q, WAITING);
+	fill(q->inspector);
+}
+
+/* Once more, when it will have an address. */
+static void pause_question(struct question *q)
+{
+	const struct timeval tv = {AGAIN_MS / 1000, AGAIN_MS % 1000 * 1000};
+
+	q->pause = event_new(q->inspector->base, -1, 0, on_pause_over, q);
+	if (!q->pause)
+		abort();
+	event_add(q->pause, &tv);
+	move(q, PAUSING);
+}
+
+static void answer(struct question *q)
+{
+	struct tip_inspector *x = q->inspector;
+
+	x->stats.known++;
+	x->ops.answer(x->ops.ctx, q->id, q->facts.data, q->facts.len);
+	if (!q->seen.settled && !q->repeated)
+		pause_question(q);
+	else
+		drop(q);
+	fill(x);
+}
+
+static void give_up(struct question *q)
+{
+	struct tip_inspector *x = q->inspector;
+
+	/* Of one that was known a second ago the first answer stays. */
+	if (!q->repeated) {
+		x->stats.unknown++;
+		x->ops.answer(x->ops.ctx, q->id, NULL, 0);
+	}
+	drop(q);
+	fill(x);
+}
+
+/* ---- exchanges ------------------------------------------------------------------------------ */
+
+static void dial(struct question *q, enum step step)
+{
+	struct tip_inspector *x = q->inspector;
+
+	q->step = step;
+	q->dial = ++x->next_dial;
+	x->ops.dial(x->ops.ctx, q->dial, q->number);
+}
+
+static void on_container(struct question *q, int status, const char *body, size_t len)
+{
+	struct tip_error err;
+
+	if (status != 200) {
+		next_runtime(q);
+		return;
+	}
+	if (tip_docker_container(body, len, q->id, &q->facts, &q->seen, &err) < 0) {
+		tip_warn("container", "runtime %u, container %.12s: %s", q->number, q->id,
+			 err.text);
+		next_runtime(q);
+		return;
+	}
+	tip_facts_add(&q->facts, TIP_FACT_TYPE,
+		      q->inspector->kinds[q->number] == TIP_RUNTIME_PODMAN ? "podman" : "docker");
+	if (q->seen.image[0])
+		dial(q, STEP_DIAL_IMAGE);
+	else
+		answer(q);
+}
+
+static void on_http(void *ctx, int status, const char *body, size_t len, const char *why)
+{
+	struct question *q = ctx;
+	struct tip_error err;
+
+	q->http = NULL;
+	if (why) {
+		q->inspector->stats.late++;
+		tip_warn("container", "runtime %u, container %.12s: %s", q->number, q->id, why);
+	}
+	if (q->step == STEP_CONTAINER) {
+		on_container(q, status, body, len);
+		return;
+	}
+	if (status == 200 && tip_docker_image(body, len, &q->facts, &err) < 0)
+		tip_warn("container", "runtime %u, image of %.12s: %s", q->number, q->id, err.text);
+	answer(q);
+}
+
+static void exchange(struct question *q, int fd)
+{
+	struct tip_inspector *x = q->inspector;
+	char path[256];
+
+	if (q->step == STEP_DIAL_CONTAINER) {
+		snprintf(path, sizeof(path), "/containers/%s/json", q->id);
+		q->step = STEP_CONTAINER;
+	} else {
+		snprintf(path, sizeof(path), "/images/%s/json", q->seen.image);
+		q->step = STEP_IMAGE;
+	}
+	q->http = tip_http_get(x->base, fd, path, TIMEOUT_MS, ANSWER_MAX, on_http, q);
+}
+
+static struct question *find_dial(const struct tip_inspector *x, uint64_t dial_no)
+{
+	struct question *q;
+
+	TAILQ_FOREACH(q, &x->places[RUNNING], link)
+	if (q->dial == dial_no)
+		return q;
+	return NULL;
+}
+
+void tip_inspector_dialled(struct tip_inspector *x, uint64_t dial_no, int fd)
+{
+	struct question *q = find_dial(x, dial_no);
+
+	if (!q) {
+		if (fd >= 0)
+			close(fd);
+		return;
+	}
+	q->dial = 0;
+	if (fd >= 0)
+		exchange(q, fd);
+	else if (q->step == STEP_DIAL_CONTAINER)
+		next_runtime(q);
+	else /* the image's digest is missing, the rest is there */
+		answer(q);
+}
+
+/* ---- whom to ask, and when ------------------------------------------------------------------ */
+
+/* The next one that was not asked: first those that the cgroup's name speaks of. -1: none. */
+static int choose(const struct question *q)
+{
+	const struct tip_inspector *x = q->inspector;
+	int other = -1;
+
+	for (int i = 0; i < TIP_RUNTIMES_MAX; i++) {
+		if (x->kinds[i] == TIP_RUNTIME_ANY || (q->tried & 1u << i))
+			continue;
+		if (x->kinds[i] == q->hint)
+			return i;
+		if (other < 0)
+			other = i;
+	}
+	return other;
+}
+
+static void next_runtime(struct question *q)
+{
+	int number = choose(q);
+
+	if (number < 0) {
+		give_up(q);
+		return;
+	}
+	q->number = (uint32_t)number;
+	q->tried |= 1u << number;
+	dial(q, STEP_DIAL_CONTAINER);
+}
+
+static void fill(struct tip_inspector *x)
+{
+	struct question *q;
+
+	if (x->filling) /* one of those below has ended at once */
+		return;
+	x->filling = true;
+	while (x->counts[RUNNING] < RUNNING_MAX && (q = TAILQ_FIRST(&x->places[WAITING]))) {
+		move(q, RUNNING);
+		next_runtime(q);
+	}
+	x->filling = false;
+}
+
+static bool is_id(const char *id)
+{
+	return strlen(id) == 64 && strspn(id, "0123456789abcdef") == 64;
+}
+
+void tip_inspector_ask(struct tip_inspector *x, const char *id, uint32_t hint)
+{
+	struct question *q;
+
+	if (tip_map_gets(x->by_id, id))
+		return; /* its answer is on its way */
+	x->stats.asked++;
+	/* It becomes part of a path. */
+	if (!is_id(id) || tip_map_count(x->by_id) >= KNOWN_MAX) {
+		x->stats.refused++;
+		x->ops.answer(x->ops.ctx, id, NULL, 0);
+		return;
+	}
+	q = tip_alloc(sizeof(*q));
+	q->inspector = x;
+	snprintf(q->id, sizeof(q->id), "%s", id);
+	q->hint = hint < TIP_RUNTIME_KINDS ? (enum tip_runtime)hint : TIP_RUNTIME_ANY;
+	q->place = WAITING;
+	TAILQ_INSERT_TAIL(&x->places[WAITING], q, link);
+	x->counts[WAITING]++;
+	tip_map_puts(x->by_id, q->id, q);
+	fill(x);
+}
+
+/* ---- life ----------------------------------------------------------------------------------- */
+
+struct tip_inspector *tip_inspector_new(struct event_base *base,
+					const struct tip_inspector_ops *ops)
+{
+	struct tip_inspector *x = tip_alloc(sizeof(*x));
+
+	x->base = base;
+	x->ops = *ops;
+	x->by_id = tip_map_new();
+	for (int i = 0; i < 3; i++)
+		TAILQ_INIT(&x->places[i]);
+	return x;
+}
+
+void tip_inspector_free(struct tip_inspector *x)
+{
+	if (!x)
+		return;
+	tip_map_free(x->by_id, question_free);
+	free(x);
+}
+
+bool tip_inspector_runtime(struct tip_inspector *x, uint32_t number, uint32_t kind)
+{
+	if (number >= TIP_RUNTIMES_MAX || kind == TIP_RUNTIME_ANY || kind >= TIP_RUNTIME_KINDS)
+		return false;
+	x->kinds[number] = (enum tip_runtime)kind;
+	return true;
+}
+
+void tip_inspector_stats(const struct tip_inspector *x, struct tip_inspector_stats *out)
+{
+	*out = x->stats;
+	out->running = x->counts[RUNNING];
+	out->waiting = x->counts[WAITING];
+}

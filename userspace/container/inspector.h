@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef TIP_CONTAINER_INSPECTOR_H
+#define TIP_CONTAINER_INSPECTOR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <event2/event.h>
+
+#include "tipstaff/facts.h"
+
+/*
+ * Asks container runtimes what a container is. It opens no socket itself: it asks for one that is
+ * connected, each for one exchange. Bounded: questions at once and waiting, bytes of an answer,
+ * time.
+ */
+#define TIP_RUNTIMES_MAX 16
+
+struct tip_inspector_ops {
+	/* Connect to runtime `number`; then call tip_inspector_dialled(), not from within. */
+	void (*dial)(void *ctx, uint64_t dial, uint32_t number);
+	/*
+	 * What was found about `id`: `facts` NULL when no runtime knows it. It may be called again,
+	 * with more.
+	 */
+	void (*answer)(void *ctx, const char *id, const void *facts, size_t len);
+	void *ctx;
+};
+
+struct tip_inspector;
+struct tip_inspector *tip_inspector_new(struct event_base *base,
+					const struct tip_inspector_ops *ops);
+void tip_inspector_free(struct tip_inspector *x);
+/* One more runtime, under its number (less than TIP_RUNTIMES_MAX). False: no such kind or number.
+ */
+bool tip_inspector_runtime(struct tip_inspector *x, uint32_t number, uint32_t kind);
+/* What is container `id` (64 hex digits)? `hint`: whose it is by the name of its cgroup. */
+void tip_inspector_ask(struct tip_inspector *x, const char *id, uint32_t hint);
+/* The answer to `dial`: a socket (taken), or -1. */
+void tip_inspector_dialled(struct tip_inspector *x, uint64_t dial, int fd);
+
+struct tip_inspector_stats {
+	size_t running, waiting;
+	uint64_t asked, known, unknown;
+	uint64_t late;    /* exchanges that had no answer in time */
+	uint64_t refused; /* questions there was no room for */
+};
+void tip_inspector_stats(const struct tip_inspector *x, struct tip_inspector_stats *out);
+
+#endif

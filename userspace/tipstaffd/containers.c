@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tipstaffd/keeper.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+
+/*
+ * What runtimes know of containers. The front asks and reads the answers; this file opens the
+ * runtimes' sockets for it and keeps what it says. Runtimes are numbered in the order in which they
+ * are configured.
+ */
+
+struct runtime {
+	enum tip_runtime kind;
+	const char *path;
+};
+
+/* Runtime `number`, false: there is none. */
+static bool runtime_at(const struct tip_config *c, size_t number, struct runtime *out)
+{
+	const struct {
+		enum tip_runtime kind;
+		const char **paths;
+		size_t count;
+	} lists[] = {
+		{TIP_RUNTIME_DOCKER, c->docker, c->ndocker},
+		{TIP_RUNTIME_PODMAN, c->podman, c->npodman},
+	};
+
+	for (size_t i = 0; i < TIP_ARRAY_SIZE(lists); i++) {
+		if (number < lists[i].count) {
+			*out = (struct runtime){lists[i].kind, lists[i].paths[number]};
+			return true;
+		}
+		number -= lists[i].count;
+	}
+	return false;
+}
+
+/* A socket that is connected to what root listens on at `path`, or -1 with `errno`. */
+static int connect_to(const char *path)
+{
+	struct sockaddr_un sun = {.sun_family = AF_UNIX};
+	struct ucred peer = {.uid = (uid_t)-1};
+	socklen_t len = sizeof(peer);
+	int at = open(path, O_PATH | O_CLOEXEC), fd = -1, error;
+	struct stat st;
+
+	if (at < 0)
+		return -1;
+	errno = EPERM;
+	if (fstat(at, &st) < 0 || st.st_uid != 0)
+		goto fail;
+	errno = ENOTSOCK;
+	if (!S_ISSOCK(st.st_mode))
+		goto fail;
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		goto fail;
+	/* The very socket that was looked at, whatever lies under its name by now. */
+	snprintf(sun.sun_path, sizeof(sun.sun_path), "/proc/self/fd/%d", at);
+	if (connect(fd, (struct sockaddr *)&sun, sizeof(sun)) < 0 ||
+	    getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
+		goto fail;
+	errno = EPERM;
+	if (peer.uid != 0)
+		goto fail;
+	close(at);
+	return fd;
+fail:
+	error = errno;
+	if (fd >= 0)
+		close(fd);
+	close(at);
+	errno = error;
+	return -1;
+}
+
+static void on_dial(struct tip_keeper *k, const struct tip_link_msg *m)
+{
+	struct runtime r = {.path = "a runtime that nobody configured"};
+	int fd;
+
+	errno = EINVAL;
+	fd = runtime_at(k->config, m->ask, &r) ? connect_to(r.path) : -1;
+	if (fd < 0) {
+		/* A runtime that is not installed is no news. */
+		if (errno != ENOENT && errno != ECONNREFUSED)
+			tip_warn("container", "%s: %s", r.path,
+				 errno == EPERM ? "is not root's: not asked" : strerror(errno));
+		tip_front_send(k, &(struct tip_link_msg){.type = TIP_LINK_UNDIALLED,
+							 .id = m->id,
+							 .error = (uint32_t)errno});
+		return;
+	}
+	tip_front_send(k, &(struct tip_link_msg){.type = TIP_LINK_DIALLED, .id = m->id, .fd = fd});
+	close(fd);
+}
+
+static void on_facts(struct tip_keeper *k, const struct tip_link_msg *m)
+{
+	struct tip_containers *all = tip_process_containers(k->table);
+
+	if (tip_containers_answer(all, m->name, m->flag ? m->data : NULL, m->data_len,
+				  tip_clock_boot()))
+		tip_pipeline_inspected(k, m->name);
+}
+
+static void ask(struct tip_keeper *k, const struct tip_container *c)
+{
+	tip_front_send(k, &(struct tip_link_msg){.type = TIP_LINK_INSPECT,
+						 .kind = (uint32_t)c->runtime,
+						 .name = c->id});
+}
+
+void tip_containers_seen(struct tip_keeper *k, const struct tip_container *c)
+{
+	if (k->front.link)
+		ask(k, c);
+}
+
+void tip_containers_feed(struct tip_keeper *k)
+{
+	struct tip_container *c;
+	struct runtime r;
+	size_t it = 0;
+
+	for (uint32_t i = 0; runtime_at(k->config, i, &r); i++)
+		tip_front_send(k, &(struct tip_link_msg){.type = TIP_LINK_RUNTIME,
+							 .ask = i,
+							 .kind = (uint32_t)r.kind,
+							 .name = r.path});
+	/* What the front before this one was asked, and what was seen before there was one. */
+	while ((c = tip_containers_next(tip_process_containers(k->table), &it)))
+		if (c->state == TIP_CONTAINER_ASKED) {
+			c->asked_ns = tip_clock_boot();
+			ask(k, c);
+		}
+}
+
+bool tip_containers_message(struct tip_keeper *k, const struct tip_link_msg *m)
+{
+	switch (m->type) {
+	case TIP_LINK_DIAL: on_dial(k, m); return true;
+	case TIP_LINK_FACTS: on_facts(k, m); return true;
+	case TIP_LINK_INSPECTOR:
+		memcpy(k->front.inspector.numbers, m->numbers, sizeof(m->numbers));
+		memcpy(k->front.inspector.counters, m->counters, sizeof(m->counters));
+		return true;
+	default: return false;
+	}
+}
