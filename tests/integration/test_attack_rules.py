@@ -67,15 +67,17 @@ def play(world, daemon, shipped):
     """Runs an act; the alerts of shipped rules that came of it."""
     end = world.file("the-end-of-the-act", text="x", mode=0o644)
 
-    def go(act, *args, uid=0):
+    def go(act, *args):
         mark = daemon.alerts_mark()
-        p = world.spawn([ATTACK, "run", act["name"], *args], cgroup="attacked", uid=uid,
+        # It is held until all is told: the path of a cgroup that is gone is known to nobody.
+        p = world.spawn([ATTACK, "run", act["name"], "--hold", *args], cgroup="attacked", stdin="pipe",
                         env={"SPIFFE_ENDPOINT_SOCKET": f"unix://{daemon.workload_socket}"})
-        status = p.wait(90.0)
-        assert status == 0, p.text()
-        assert p.text().startswith(f"done    {act['name']}"), p.text()
+        said = p.line(90.0)
+        assert said and said.startswith(f"done    {act['name']}"), said
         assert world.spawn(["/bin/cat", end], cgroup="attacked").wait() == 0
         daemon.wait_alert("The end of the act", mark)
+        p.send("")
+        assert p.wait() == 0
         return [a for a in daemon.alerts(mark) if a["rule"] in shipped]
 
     return go

@@ -74,6 +74,8 @@ void cover(const char *folder);
 void enter_container(void);
 /* Removes what the process `act`, which has ended, made of that kind. */
 void container_remove(pid_t act);
+/* A session of its own, on a new terminal or on none. */
+void own_session(bool terminal);
 /* A network namespace of its own in which IPv4 `address` is this host. */
 void own_network(const char *address);
 
@@ -111,6 +113,8 @@ int dial_tcp(const char *to);
 /* A TCP listener at "address:port", which nobody ever accepts from. */
 void listen_tcp(const char *at);
 
+/* Another process of this program that does nothing and ends with the act. */
+pid_t victim(void);
 /* Waits for an SVID from the Workload API; skips the act if none comes. */
 void await_identity(void);
 

@@ -26,7 +26,7 @@ static void usage(FILE *to)
 
 	fprintf(to,
 		"usage: %s list [--json]\n"
-		"       %s run NAME...|all [--innocent]\n"
+		"       %s run NAME...|all [--innocent] [--hold]\n"
 		"\n"
 		"Acts out what the shipped rules are about, without harm: files are covered by "
 		"private\n"
@@ -36,6 +36,8 @@ static void usage(FILE *to)
 		"needs\n"
 		"  run NAME...  do these, or all of them\n"
 		"  --innocent   do the innocent neighbour of each instead: no rule fires\n"
+		"  --hold       after each act, wait for a line before its container and processes "
+		"end\n"
 		"  --json       one JSON document\n"
 		"  -h, --help   this text\n"
 		"\n"
@@ -44,8 +46,7 @@ static void usage(FILE *to)
 		me, me);
 }
 
-/* ---- the table --------------------------------------------------------------------------------
- */
+/* ---- the table ------------------------------------------------------------------------------ */
 
 /* The linker's: the bounds of what ACT() entered. */
 extern const struct act *const acts_begin[] __asm__("__start_acts");
@@ -156,8 +157,7 @@ static void list_json(const struct act *const acts[], size_t count)
 	printf("]}\n");
 }
 
-/* ---- running ----------------------------------------------------------------------------------
- */
+/* ---- running -------------------------------------------------------------------------------- */
 
 void skip(const char *fmt, ...)
 {
@@ -221,10 +221,11 @@ static void clear_the_stage(void)
 	}
 }
 
-static int run_act(const struct act *a, bool innocent)
+/* `hold`: what the act made stays until a line comes, or none can. */
+static int run_act(const struct act *a, bool innocent, bool hold)
 {
 	char why[256] = "";
-	int pipefd[2], status = 0;
+	int pipefd[2], status = 0, c;
 	const char *word;
 	ssize_t len;
 	pid_t pid;
@@ -240,9 +241,6 @@ static int run_act(const struct act *a, bool innocent)
 	close(pipefd[1]);
 	while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
 		;
-	clear_the_stage();
-	if (pid > 0 && (a->needs & NEED_CGROUP))
-		container_remove(pid);
 	len = read(pipefd[0], why, sizeof(why) - 1);
 	close(pipefd[0]);
 	why[len > 0 ? strcspn(why, "\n") : 0] = '\0';
@@ -258,6 +256,12 @@ static int run_act(const struct act *a, bool innocent)
 	word = status == DONE ? "done" : status == SKIPPED ? "skipped" : "failed";
 	printf("%-8s%s%s%s%s\n", word, a->name, innocent ? " (innocent)" : "", *why ? ": " : "",
 	       why);
+	fflush(stdout);
+	while (hold && (c = getchar()) != EOF && c != '\n')
+		;
+	clear_the_stage();
+	if (pid > 0 && (a->needs & NEED_CGROUP))
+		container_remove(pid);
 	return status;
 }
 
@@ -277,11 +281,13 @@ static int list(const struct act *const acts[], size_t count, int argc, char **a
 static int run(const struct act *const acts[], size_t count, int argc, char **argv)
 {
 	int worst = DONE, done = 0, named = 0, ran = 0;
-	bool innocent = false, all = false;
+	bool innocent = false, hold = false, all = false;
 
 	for (int i = 0; i < argc; i++) {
 		if (strcmp(argv[i], "--innocent") == 0) {
 			innocent = true;
+		} else if (strcmp(argv[i], "--hold") == 0) {
+			hold = true;
 		} else if (strcmp(argv[i], "all") == 0) {
 			all = true;
 		} else if (act_find(argv[i])) {
@@ -307,7 +313,7 @@ static int run(const struct act *const acts[], size_t count, int argc, char **ar
 			chosen = strcmp(argv[k], acts[i]->name) == 0;
 		if (!chosen)
 			continue;
-		status = run_act(acts[i], innocent);
+		status = run_act(acts[i], innocent, hold);
 		ran++;
 		done += status == DONE;
 		if (worst != FAILED && status != DONE)

@@ -20,8 +20,7 @@
 
 #define ARGS_MAX 16
 
-/* ---- copies ------------------------------------------------------------------------------------
- */
+/* ---- copies --------------------------------------------------------------------------------- */
 
 void copy_to(const char *path)
 {
@@ -91,8 +90,7 @@ void run_as(const char *command, const char *verb, const char *arg)
 	run_at(whole, verb, arg);
 }
 
-/* ---- what they do ------------------------------------------------------------------------------
- */
+/* ---- what they do --------------------------------------------------------------------------- */
 
 void touch(const char *path, int flags)
 {
@@ -139,6 +137,18 @@ void listen_tcp(const char *at)
 	/* It stays open until the act ends: its backlog answers those who connect. */
 	if (fd < 0 || bind(fd, (const struct sockaddr *)&sin, sizeof(sin)) || listen(fd, 16))
 		fail("a listener at %s: %s", at, strerror(errno));
+}
+
+pid_t victim(void)
+{
+	const pid_t pid = fork();
+
+	if (pid < 0)
+		fail("fork: %s", strerror(errno));
+	if (pid == 0)
+		for (;;)
+			pause();
+	return pid;
 }
 
 static void step_nothing(const char *arg)
@@ -195,8 +205,7 @@ void do_step(const char *verb, const char *arg)
 	a->step(arg);
 }
 
-/* ---- identity ----------------------------------------------------------------------------------
- */
+/* ---- identity ------------------------------------------------------------------------------- */
 
 void await_identity(void)
 {

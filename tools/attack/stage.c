@@ -9,6 +9,7 @@
 #include <net/if.h>
 #include <sched.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
@@ -76,8 +77,7 @@ void cover(const char *folder)
 		fail("covering %s: %s", folder, strerror(errno));
 }
 
-/* ---- containers --------------------------------------------------------------------------------
- */
+/* ---- containers ----------------------------------------------------------------------------- */
 
 /* The cgroup2 folder of this process. */
 static int own_cgroup(char out[PATH_MAX])
@@ -145,8 +145,26 @@ void container_remove(pid_t act)
 		rmdir(path);
 }
 
-/* ---- networks ----------------------------------------------------------------------------------
- */
+/* ---- terminals ------------------------------------------------------------------------------ */
+
+void own_session(bool terminal)
+{
+	const int ptm = terminal ? posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC) : -1;
+	const char *name;
+	int pts;
+
+	if (setsid() < 0)
+		fail("setsid: %s", strerror(errno));
+	if (!terminal)
+		return;
+	if (ptm < 0 || grantpt(ptm) || unlockpt(ptm) || !(name = ptsname(ptm)))
+		skip("no terminal: %s", strerror(errno));
+	pts = open(name, O_RDWR | O_CLOEXEC);
+	if (pts < 0 || ioctl(pts, TIOCSCTTY, 0))
+		fail("%s: %s", name, strerror(errno));
+}
+
+/* ---- networks ------------------------------------------------------------------------------- */
 
 void own_network(const char *address)
 {
