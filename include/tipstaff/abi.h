@@ -651,7 +651,12 @@ enum tip_counter {
 	TIP_CTR_JUDGES_BUSY,   /* acts refused with EAGAIN: no memory to judge them in */
 	TIP_CTR_DIGEST_HASHED, /* executables that IMA hashed during their exec */
 	TIP_CTR_DIGEST_REMEMBERED, /* those whose digest was still known */
-	TIP_CTR_DROPS_TOLD, /* of the dropped, those that an alert has named: the keeper's note */
+	/* acts of an event that some rule wants, which meet no rule's conditions: not told */
+	TIP_CTR_PREFILTERED,
+	/* The keeper's notes for the next one. */
+	TIP_CTR_DROPS_TOLD,      /* of the dropped, those that an alert has named */
+	TIP_CTR_TAKEN_LIFECYCLE, /* records that were taken out of the ring */
+	TIP_CTR_TAKEN_ACTIVITY,
 	TIP_CTR_MAX
 };
 

@@ -228,7 +228,7 @@ def test_no_event_is_lost_or_told_twice(world, managed, rule, name):
     total = int(p.line())
     until("the last to be told", lambda: len(counted(d, rule, prefix)) >= total, 20)
     assert sorted(counted(d, rule, prefix)) == list(range(total))
-    assert not [a for a in d.alerts() if a["rule"] == "Events dropped"]
+    assert not [a for a in d.alerts() if a["rule"] == "Falco internal: syscall event drop"]
 
 
 def test_who_lived_and_died_without_a_daemon_is_known(world, managed):
@@ -258,13 +258,13 @@ def test_what_found_no_room_is_told(world):
         assert int(p.line()) > 0
         mark = d.alerts_mark()
         d.start()
-        lost = int(d.wait_alert("Events dropped", mark)["output_fields"]["tipstaff.lost"])
+        lost = int(d.wait_alert("Falco internal: syscall event drop", mark)["output_fields"]["tipstaff.lost"])
         assert lost > 0
         mark = d.alerts_mark()
         d.restart()
         d.wait_alert("Tipstaff daemon started", mark)
         time.sleep(2 * PATIENCE)
-        assert not [a for a in d.alerts(mark) if a["rule"] == "Events dropped"], "once is enough"
+        assert not [a for a in d.alerts(mark) if a["rule"] == "Falco internal: syscall event drop"], "once is enough"
     finally:
         d.remove()
 

@@ -9,6 +9,7 @@
 
 #include "alert/alert.h"
 #include "base/clock.h"
+#include "base/map.h"
 #include "base/mem.h"
 
 #define QUEUE_DEFAULT   4096
@@ -21,6 +22,11 @@ struct subscriber {
 	int id; /* 0: left, to be swept */
 	void (*fn)(void *ctx, const char *json, size_t len);
 	void *ctx;
+};
+
+struct rule_count {
+	uint64_t alerts;
+	char name[];
 };
 
 struct tip_alerts {
@@ -45,7 +51,8 @@ struct tip_alerts {
 	int next_id;
 	int publishing; /* depth: while it is above 0 the list of subscribers only grows */
 
-	uint64_t total, by_priority[TIP_PRIO_DEBUG + 1];
+	uint64_t total, rules, by_priority[TIP_PRIO_DEBUG + 1];
+	struct tip_map *by_rule; /* name -> struct rule_count */
 
 	struct tip_buf text, fields, merged, line; /* scratch */
 };
@@ -103,6 +110,7 @@ struct tip_alerts *tip_alerts_new(const struct tip_alerts_config *config, struct
 	a->nrecent = config->recent ? config->recent : RECENT_DEFAULT;
 	a->recent = tip_calloc(a->nrecent, sizeof(*a->recent));
 	a->next_id = 1;
+	a->by_rule = tip_map_new();
 	if (config->file && *config->file) {
 		fd = tip_out_open_file(config->file, err);
 		if (fd < 0) {
@@ -151,6 +159,7 @@ void tip_alerts_free(struct tip_alerts *a)
 		free((char *)a->fixed[i].value);
 	}
 	free(a->fixed);
+	tip_map_free(a->by_rule, free);
 	free(a->recent);
 	free(a->subs);
 	tip_buf_free(&a->text);
@@ -297,6 +306,21 @@ static void publish(struct tip_alerts *a, struct tip_alert *alert, struct tip_al
 	tip_line_put(line);
 }
 
+static void count_rule(struct tip_alerts *a, const char *name)
+{
+	struct rule_count *c = tip_map_gets(a->by_rule, name);
+
+	a->rules++;
+	if (!c) {
+		if (tip_map_count(a->by_rule) >= TIP_RULES_COUNTED)
+			return;
+		c = tip_alloc(sizeof(*c) + strlen(name) + 1);
+		memcpy(c->name, name, strlen(name));
+		tip_map_puts(a->by_rule, name, c);
+	}
+	c->alerts++;
+}
+
 void tip_alert_rule(struct tip_alerts *a, const struct tip_rule *rule, struct tip_matcher *m,
 		    const struct tip_match_input *in, const char *action_done)
 {
@@ -313,6 +337,7 @@ void tip_alert_rule(struct tip_alerts *a, const struct tip_rule *rule, struct ti
 	char action[40];
 	size_t n = 0;
 
+	count_rule(a, info->name);
 	tip_buf_reset(&a->text);
 	tip_buf_reset(&a->fields);
 	tip_rule_render(rule, m, in, &a->text, &a->fields);
@@ -365,10 +390,44 @@ void tip_alert_own(struct tip_alerts *a, const char *rule, enum tip_priority pri
 	publish_texts(a, &alert, fields, nfields);
 }
 
+void tip_alert_internal(struct tip_alerts *a, const char *rule, enum tip_priority priority,
+			struct tip_alert_member *fields, size_t nfields, const char *fmt, ...)
+{
+	struct tip_alert alert = {
+		.rule = rule,
+		.source = "internal",
+		.untagged = true,
+		.priority = priority,
+		.time_ns = tip_clock_real(),
+	};
+	struct tip_alert_member extra[EXTRA_MOST];
+	va_list ap;
+
+	tip_buf_reset(&a->text);
+	va_start(ap, fmt);
+	tip_buf_addv(&a->text, fmt, ap);
+	va_end(ap);
+	tip_alert_members_sort(fields, nfields);
+	tip_buf_reset(&a->merged);
+	tip_alert_merge(&a->merged, fields, nfields, &a->fields);
+	publish(a, &alert, extra, 0);
+}
+
+void tip_alerts_each_rule(struct tip_alerts *a,
+			  void (*fn)(void *ctx, const char *rule, uint64_t alerts), void *ctx)
+{
+	const struct rule_count *c;
+	size_t it = 0;
+
+	while ((c = tip_map_next(a->by_rule, &it)))
+		fn(ctx, c->name, c->alerts);
+}
+
 void tip_alerts_stats(struct tip_alerts *a, struct tip_alerts_stats *out)
 {
 	memset(out, 0, sizeof(*out));
 	out->total = a->total;
+	out->rules = a->rules;
 	memcpy(out->by_priority, a->by_priority, sizeof(out->by_priority));
 	out->nsinks = a->nsinks;
 	for (size_t i = 0; i < a->nsinks; i++) {

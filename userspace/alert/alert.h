@@ -70,6 +70,14 @@ void tip_alert_own(struct tip_alerts *a, const char *rule, enum tip_priority pri
 	__attribute__((format(printf, 6, 7)));
 
 /*
+ * One of Falco's internal alerts: source "internal", no tags. `fields` are finished JSON, by keys
+ * with their quotes; the list is sorted here.
+ */
+void tip_alert_internal(struct tip_alerts *a, const char *rule, enum tip_priority priority,
+			struct tip_alert_member *fields, size_t nfields, const char *fmt, ...)
+	__attribute__((format(printf, 6, 7)));
+
+/*
  * Subscribers (the control socket): called on the caller's thread with one JSON line without
  * newline for each alert. `recent`: the last N are replayed first. Returns an id for unsubscribing.
  */
@@ -81,6 +89,7 @@ void tip_alerts_unsubscribe(struct tip_alerts *a, int id);
 
 struct tip_alerts_stats {
 	uint64_t total; /* since the start */
+	uint64_t rules; /* of it, raised by rules */
 	uint64_t by_priority[TIP_PRIO_DEBUG + 1];
 	struct {
 		const char *name; /* "stdout", "file", ... */
@@ -89,5 +98,10 @@ struct tip_alerts_stats {
 	size_t nsinks;
 };
 void tip_alerts_stats(struct tip_alerts *a, struct tip_alerts_stats *out);
+/* How many alerts each rule raised, in no order; rules beyond TIP_RULES_COUNTED are not told
+ * apart. */
+#define TIP_RULES_COUNTED 4096
+void tip_alerts_each_rule(struct tip_alerts *a,
+			  void (*fn)(void *ctx, const char *rule, uint64_t alerts), void *ctx);
 
 #endif

@@ -213,7 +213,12 @@ struct tip_sensor {
 	bool paced; /* the rings do not wake it, the timer does */
 	int batch;  /* activity records still welcome in this batch */
 	uint64_t malformed;
+	uint64_t taken[2]; /* records out of each ring, since the pins were made */
 };
+
+/* ---- stats.c ---- */
+
+void tip_stats_begin(struct tip_sensor *s); /* what the last daemon noted */
 
 /* ---- load.c ---- */
 

@@ -40,7 +40,10 @@ static void deliver(struct tip_sensor *s, const void *record, size_t size)
 
 static int on_lifecycle(void *ctx, void *record, size_t size)
 {
-	deliver(ctx, record, size);
+	struct tip_sensor *s = ctx;
+
+	s->taken[0]++;
+	deliver(s, record, size);
 	return 0;
 }
 
@@ -48,6 +51,7 @@ static int on_activity(void *ctx, void *record, size_t size)
 {
 	struct tip_sensor *s = ctx;
 
+	s->taken[1]++;
 	deliver(s, record, size);
 	/* A negative answer ends this round; the record counts as taken. */
 	return --s->batch > 0 ? 0 : -EAGAIN;
@@ -376,6 +380,7 @@ struct tip_sensor *tip_sensor_open(const struct tip_sensor_config *config,
 		tip_sensor_close(s);
 		return NULL;
 	}
+	tip_stats_begin(s);
 	s->prune_hooks = config->pin && (*config->cgroup2 || !config->enforce);
 	s->no_lookups = !config->traffic;
 	s->no_veths = !config->traffic || !config->veth_stop;
@@ -397,6 +402,8 @@ void tip_sensor_close(struct tip_sensor *s)
 	 */
 	if (s->standby)
 		tip_pin_abandon(s);
+	if (s->rings[1])
+		tip_sensor_note_taken(s);
 	for (int i = 0; i < 2; i++)
 		ring_buffer__free(s->rings[i]);
 	for (size_t i = 0; i < s->nhooked; i++)

@@ -268,6 +268,21 @@ struct tip_sensor_stats {
 void tip_sensor_stats(struct tip_sensor *s, struct tip_sensor_stats *out);
 /* Only the counters: cheap enough for every second. */
 void tip_sensor_counters(struct tip_sensor *s, uint64_t out[TIP_CTR_MAX]);
+
+/* What became of the acts that the rings are for, since the pins were made. */
+struct tip_sensor_account {
+	uint64_t generated; /* all below together */
+	uint64_t delivered; /* taken out of the ring, by this daemon or an earlier one */
+	uint64_t waiting;   /* in the ring */
+	uint64_t filtered;  /* no rule's conditions are met: the kernel kept it to itself */
+	uint64_t dropped;   /* the ring was full, or there was no memory */
+	uint64_t missed;    /* a program did not run since it ran already: of whatever act it was */
+};
+enum tip_account { TIP_ACCOUNT_LIFECYCLE, TIP_ACCOUNT_ACTIVITY, TIP_ACCOUNTS };
+void tip_sensor_accounts(struct tip_sensor *s, struct tip_sensor_account out[TIP_ACCOUNTS]);
+/* Notes for the next daemon how many records were taken. After a crash between two notes it counts
+ * what was taken since the last one as waiting. */
+void tip_sensor_note_taken(struct tip_sensor *s);
 /* Notes for the next daemon how many of the dropped events were told: TIP_CTR_DROPS_TOLD. */
 void tip_sensor_drops_told(struct tip_sensor *s, uint64_t told);
 

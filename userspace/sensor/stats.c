@@ -30,20 +30,39 @@ void tip_sensor_counters(struct tip_sensor *s, uint64_t out[TIP_CTR_MAX])
 	free(each);
 }
 
-void tip_sensor_drops_told(struct tip_sensor *s, uint64_t told)
+/* A note in a counter's first place: nothing in the kernel counts there. */
+static void note(struct tip_sensor *s, uint32_t key, uint64_t value)
 {
-	const uint32_t key = TIP_CTR_DROPS_TOLD;
 	const int cpus = libbpf_num_possible_cpus();
 	uint64_t *each;
 
 	if (cpus <= 0)
 		return;
 	each = tip_calloc((size_t)cpus, sizeof(*each));
-	each[0] = told;
+	each[0] = value;
 	if (bpf_map_update_elem(s->maps[TIP_MAP_COUNTERS], &key, each, BPF_ANY))
-		tip_warn("sensor", "cannot note how many lost events were told: %s",
-			 strerror(errno));
+		tip_warn("sensor", "cannot note what was counted: %s", strerror(errno));
 	free(each);
+}
+
+void tip_sensor_drops_told(struct tip_sensor *s, uint64_t told)
+{
+	note(s, TIP_CTR_DROPS_TOLD, told);
+}
+
+void tip_sensor_note_taken(struct tip_sensor *s)
+{
+	note(s, TIP_CTR_TAKEN_LIFECYCLE, s->taken[0]);
+	note(s, TIP_CTR_TAKEN_ACTIVITY, s->taken[1]);
+}
+
+void tip_stats_begin(struct tip_sensor *s)
+{
+	uint64_t c[TIP_CTR_MAX];
+
+	tip_sensor_counters(s, c);
+	s->taken[0] = c[TIP_CTR_TAKEN_LIFECYCLE];
+	s->taken[1] = c[TIP_CTR_TAKEN_ACTIVITY];
 }
 
 /* What the kernel charges for a map: the line "memlock:" of its fdinfo. */
@@ -70,6 +89,36 @@ static uint64_t misses(int prog)
 	__u32 len = sizeof(info);
 
 	return bpf_obj_get_info_by_fd(prog, &info, &len) ? 0 : info.recursion_misses;
+}
+
+/* Which ring a program is for. */
+static enum tip_account account_of(int prog)
+{
+	return prog < TIP_PROG_SYS_EXIT ? TIP_ACCOUNT_LIFECYCLE : TIP_ACCOUNT_ACTIVITY;
+}
+
+void tip_sensor_accounts(struct tip_sensor *s, struct tip_sensor_account out[TIP_ACCOUNTS])
+{
+	/* The order matters: what is taken and sent meanwhile is then at most waiting. */
+	const uint64_t taken[] = {s->taken[0], s->taken[1]};
+	uint64_t c[TIP_CTR_MAX];
+
+	tip_sensor_counters(s, c);
+	memset(out, 0, TIP_ACCOUNTS * sizeof(*out));
+	for (int i = 0; i < TIP_ACCOUNTS; i++) {
+		const bool acts = i == TIP_ACCOUNT_ACTIVITY;
+		const uint64_t sent = c[acts ? TIP_CTR_ACTIVITY_SENT : TIP_CTR_LIFECYCLE_SENT];
+
+		out[i].delivered = taken[i];
+		out[i].waiting = sent > taken[i] ? sent - taken[i] : 0;
+		out[i].dropped = c[acts ? TIP_CTR_ACTIVITY_DROPPED : TIP_CTR_LIFECYCLE_DROPPED];
+		out[i].filtered = acts ? c[TIP_CTR_PREFILTERED] : 0;
+	}
+	for (int i = 0; i < TIP_PROG_TRACING_END; i++)
+		out[account_of(i)].missed += misses(s->progs[i]);
+	for (int i = 0; i < TIP_ACCOUNTS; i++)
+		out[i].generated = out[i].delivered + out[i].waiting + out[i].filtered +
+				   out[i].dropped + out[i].missed;
 }
 
 void tip_sensor_stats(struct tip_sensor *s, struct tip_sensor_stats *out)

@@ -43,6 +43,9 @@ enum kind {
 	K_FIELDS,
 	K_COMMAND,
 	K_FACILITY,
+	K_SHARE, /* double, 0 to 1 */
+	K_RATE,  /* double */
+	K_ACTIONS,
 };
 
 /* Every key there is. docs/man/tipstaff.yaml.5 tells the same. */
@@ -89,6 +92,16 @@ static const struct key {
 	{"alerts.buffered", K_BOOL, AT(buffered)},
 	{"alerts.queue", K_NUMBER, AT(alert_queue), 0, 16, 1048576},
 	{"alerts.timeout", K_MS, AT(alert_timeout), 0, 100, 600000},
+	{"drops.threshold", K_SHARE, AT(drops_threshold)},
+	{"drops.actions", K_ACTIONS, AT(drops_actions)},
+	{"drops.rate", K_RATE, AT(drops_rate)},
+	{"drops.max_burst", K_RATE, AT(drops_burst)},
+	{"metrics.enabled", K_BOOL, AT(metrics)},
+	{"metrics.interval", K_SECONDS, AT(metrics_interval), 0, 1, 31536000},
+	{"syscall_event_drops.threshold", K_SHARE, AT(drops_threshold), .falco = true},
+	{"syscall_event_drops.actions", K_ACTIONS, AT(drops_actions), .falco = true},
+	{"syscall_event_drops.rate", K_RATE, AT(drops_rate), .falco = true},
+	{"syscall_event_drops.max_burst", K_RATE, AT(drops_burst), .falco = true},
 	{"json_output", K_BOOL, AT(alerts_json), .falco = true},
 	{"json_include_output_property", K_BOOL, AT(include_output), .falco = true},
 	{"json_include_message_property", K_BOOL, AT(include_message), .falco = true},
@@ -359,6 +372,9 @@ static int read_value(reading *r, const struct key *k, const struct tip_yaml *n)
 	case K_APPEND: return tip_config_read_append(r, n, k->path);
 	case K_FIELDS: return tip_config_read_fields(r, n, k->path);
 	case K_COMMAND: return tip_config_read_command(r, n, k->path);
+	case K_ACTIONS: return tip_config_read_actions(r, n, k->path);
+	case K_SHARE: return tip_config_read_fraction(r, n, k->path, 0, 1, (double *)at);
+	case K_RATE: return tip_config_read_fraction(r, n, k->path, 0, 1000, (double *)at);
 	case K_FACILITY: return tip_config_read_facility(r, n, k->path);
 	default: break;
 	}
@@ -620,6 +636,10 @@ struct tip_config *tip_config_parse(const char *name, const char *text, size_t l
 	c->alert_timeout = 2000;
 	c->alert_queue = 4096;
 	c->min_priority = TIP_PRIO_DEBUG;
+	c->drops_actions = TIP_DROPS_LOG | TIP_DROPS_ALERT;
+	c->drops_rate = 0.03333;
+	c->drops_burst = 1;
+	c->metrics_interval = 3600;
 	c->x509_ttl = 3600;
 	c->ca_ttl = 86400 * 30;
 	c->max_processes = 32768;

@@ -32,6 +32,11 @@ enum tip_digest_choice {
 	TIP_DIGEST_USER,
 };
 
+/* What is done about events that were lost: bits. */
+#define TIP_DROPS_LOG   (1u << 0)
+#define TIP_DROPS_ALERT (1u << 1)
+#define TIP_DROPS_EXIT  (1u << 2)
+
 /* The daemon's configuration: one YAML file. All strings live in `arena`. */
 struct tip_config {
 	struct tip_arena *arena;
@@ -70,6 +75,12 @@ struct tip_config {
 	size_t nappend;
 	const struct tip_alert_field *alert_fields; /* of every alert */
 	size_t nalert_fields;
+	double drops_threshold; /* share of the events, 0: any */
+	uint32_t drops_actions; /* TIP_DROPS_* */
+	double drops_rate;      /* alerts a second ... */
+	double drops_burst;     /* ... and at once */
+	bool metrics;
+	uint32_t metrics_interval;          /* seconds */
 	enum tip_priority min_priority;     /* rules of lesser ones are not loaded */
 	uint32_t x509_ttl, jwt_ttl, ca_ttl; /* seconds */
 	const char **entries;               /* files or folders */

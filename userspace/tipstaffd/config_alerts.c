@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tipstaffd/config_read.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <syslog.h>
 
@@ -224,4 +225,59 @@ int tip_config_read_facility(reading *r, const struct tip_yaml *n, const char *k
 		}
 	}
 	return tip_config_bad(r, n, key, "must be a facility of syslog: daemon, auth, local0, ...");
+}
+
+/* ---- lost events --------------------------------------------------------------------------------
+ */
+
+int tip_config_read_fraction(reading *r, const struct tip_yaml *n, const char *key, double min,
+			     double max, double *out)
+{
+	char *end;
+	double v;
+
+	if (tip_config_want_scalar(r, n, key) < 0)
+		return -1;
+	v = strtod(n->text, &end);
+	/* Written so that it refuses NaN too. */
+	if (end == n->text || *end || !(v >= min && v <= max))
+		return tip_error_at(r->err, r->c->file, n->line, n->column,
+				    "%s: a number between %g and %g is wanted here", key, min, max);
+	*out = v;
+	return 0;
+}
+
+int tip_config_read_actions(reading *r, const struct tip_yaml *n, const char *key)
+{
+	static const struct {
+		const char *name;
+		uint32_t bit;
+	} actions[] = {
+		{"log", TIP_DROPS_LOG},
+		{"alert", TIP_DROPS_ALERT},
+		{"exit", TIP_DROPS_EXIT},
+		{"ignore", 0},
+	};
+	const char **list = texts(r, n, key, TIP_ARRAY_SIZE(actions));
+	uint32_t bits = 0;
+	bool ignore = false;
+
+	if (!list)
+		return -1;
+	for (size_t i = 0; i < n->count; i++) {
+		size_t j;
+
+		for (j = 0; j < TIP_ARRAY_SIZE(actions); j++)
+			if (strcmp(list[i], actions[j].name) == 0)
+				break;
+		if (j == TIP_ARRAY_SIZE(actions))
+			return tip_config_bad(r, n->items[i], key,
+					      "there are ignore, log, alert and exit");
+		bits |= actions[j].bit;
+		ignore |= !actions[j].bit;
+	}
+	if (ignore && bits)
+		return tip_config_bad(r, n, key, "ignore goes with nothing else");
+	r->c->drops_actions = bits;
+	return 0;
 }

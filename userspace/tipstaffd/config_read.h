@@ -25,6 +25,11 @@ int tip_config_read_append(struct tip_config_reading *r, const struct tip_yaml *
 int tip_config_read_fields(struct tip_config_reading *r, const struct tip_yaml *n, const char *key);
 int tip_config_read_command(struct tip_config_reading *r, const struct tip_yaml *n,
 			    const char *key);
+/* A number that may have a fraction, between `min` and `max`. */
+int tip_config_read_fraction(struct tip_config_reading *r, const struct tip_yaml *n,
+			     const char *key, double min, double max, double *out);
+int tip_config_read_actions(struct tip_config_reading *r, const struct tip_yaml *n,
+			    const char *key);
 int tip_config_read_facility(struct tip_config_reading *r, const struct tip_yaml *n,
 			     const char *key);
 

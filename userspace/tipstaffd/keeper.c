@@ -65,31 +65,6 @@ static void on_sensor(evutil_socket_t fd, short what, void *ctx)
 	tip_sensor_poll(k->sensor);
 }
 
-static void tell_drops(struct tip_keeper *k)
-{
-	uint64_t c[TIP_CTR_MAX], drops;
-	char lost[32], text[160];
-	struct tip_alert_field extra[] = {{"tipstaff.lost", lost}};
-	struct tip_error err;
-
-	tip_sensor_counters(k->sensor, c);
-	drops = c[TIP_CTR_LIFECYCLE_DROPPED] + c[TIP_CTR_ACTIVITY_DROPPED];
-	if (c[TIP_CTR_LIFECYCLE_DROPPED] != k->lifecycle_drops_seen) {
-		/* Births and deaths were missed: ask the kernel who lives. */
-		k->lifecycle_drops_seen = c[TIP_CTR_LIFECYCLE_DROPPED];
-		if (tip_sensor_snapshot(k->sensor, &err) < 0)
-			tip_err("sensor", "%s", err.text);
-		tip_process_sweep(k->table);
-	}
-	if (drops == k->drops_told)
-		return;
-	snprintf(lost, sizeof(lost), "%llu", (unsigned long long)(drops - k->drops_told));
-	snprintf(text, sizeof(text), "Events were lost because a ring was full | lost=%s", lost);
-	k->drops_told = drops;
-	tip_sensor_drops_told(k->sensor, drops);
-	tip_keeper_alert(k, "Events dropped", TIP_PRIO_CRITICAL, NULL, extra, 1, text);
-}
-
 static void on_tick(evutil_socket_t fd, short what, void *ctx)
 {
 	struct tip_keeper *k = ctx;
@@ -102,7 +77,7 @@ static void on_tick(evutil_socket_t fd, short what, void *ctx)
 	tip_front_watch(k);
 	tip_relays_tick(k);
 	tip_vault_flush(k->vault);
-	tell_drops(k);
+	tip_accounts_tick(k);
 }
 
 static void on_stop(evutil_socket_t sig, short what, void *ctx)
@@ -453,17 +428,6 @@ out:
 	return ret;
 }
 
-/* Counters are pinned: what an earlier daemon has told is not this one's news, what was lost since
- * is. */
-static void begin_counting(struct tip_keeper *k)
-{
-	uint64_t c[TIP_CTR_MAX];
-
-	tip_sensor_counters(k->sensor, c);
-	k->lifecycle_drops_seen = c[TIP_CTR_LIFECYCLE_DROPPED];
-	k->drops_told = c[TIP_CTR_DROPS_TOLD];
-}
-
 static void said_started(struct tip_keeper *k)
 {
 	struct tip_alert_field extra[] = {
@@ -507,7 +471,7 @@ static int start(struct tip_keeper *k, struct tip_error *err)
 		return -1;
 	listen_all(k);
 	k->listening = true;
-	begin_counting(k);
+	tip_accounts_begin(k);
 	said_started(k);
 	tip_lacks_alert(k);
 	tip_fdstore_settle(k->fds);
@@ -554,6 +518,8 @@ static void stop(struct tip_keeper *k)
 				 k->detached
 					 ? "tipstaffd stopped; nothing of it is left in the kernel"
 					 : "tipstaffd stopped; what is pinned keeps enforcing");
+	if (k->listening)
+		tip_accounts_end(k);
 	tip_guard_free(k->guard);
 	tip_process_table_free(k->table);
 	tip_digests_close(k);

@@ -35,6 +35,8 @@ struct tip_keeper_rules {
 	struct tip_rules *active;
 	struct tip_sets sets;
 	size_t nfiles;       /* configured files of the active set */
+	char **files;        /* their names ... */
+	char (*sha256)[65];  /* ... and digests, in hex */
 	bool uses_spiffe;    /* some rule reads spiffe.*: events of a pending exec wait */
 	bool uses_container; /* some rule reads what only a runtime knows: events wait for it */
 	struct tip_load_result last; /* warnings of the last successful load */
@@ -138,6 +140,18 @@ struct tip_keeper_relays {
 	struct tip_link_msg stats; /* the last TIP_LINK_RELAYS */
 };
 
+/* accounts.c: what was lost, and the figures that are told now and then */
+struct tip_keeper_accounts {
+	uint64_t drops_told; /* dropped events that an alert has named */
+	uint64_t lifecycle_drops_seen;
+	uint64_t drops_seen, events_seen; /* at the last look, a second ago */
+	bool to_tell;                     /* losses above the threshold wait to be told */
+	double tokens;                    /* alerts about drops that may be told now */
+	uint32_t drops_noticed, drops_acted;
+	uint64_t metrics_at;                                    /* monotonic: the last snapshot */
+	uint64_t metrics_events, metrics_drops, metrics_cpu_ns; /* as they were then */
+};
+
 struct tip_keeper {
 	struct event_base *base;
 	const struct tip_config *config;
@@ -166,8 +180,7 @@ struct tip_keeper {
 	struct tip_matcher *matcher;
 	struct tip_map *quotas; /* quota.c */
 	uint64_t evt_num;
-	uint64_t drops_told; /* dropped events that an alert has named */
-	uint64_t lifecycle_drops_seen;
+	struct tip_keeper_accounts accounts;
 	uint32_t catching_up; /* rounds until events are read although no front is ready; 0: they
 				 are */
 	uint32_t ticks;
@@ -236,6 +249,15 @@ int tip_stream_find_user(struct tip_keeper *k, struct tip_error *err);
 int tip_stream_open(struct tip_keeper *k, struct tip_error *err);
 /* What a rule's output gets from the configuration. */
 struct tip_rules_options tip_stream_rules_options(const struct tip_keeper *k);
+
+/* accounts.c */
+/* Counters are pinned: what an earlier daemon has told is not this one's news. */
+void tip_accounts_begin(struct tip_keeper *k);
+/* Each second: looks for losses, and tells figures when it is time to. */
+void tip_accounts_tick(struct tip_keeper *k);
+/* At the end: how many events there were, by severity and by rule. */
+void tip_accounts_end(struct tip_keeper *k);
+json_t *tip_accounts_json(struct tip_keeper *k); /* for `status` */
 
 /* rule_files.c */
 /*

@@ -115,6 +115,7 @@ static json_t *counters(const struct tip_sensor_stats *s)
 		[TIP_CTR_EXEC_CACHED] = "exec_cached",
 		[TIP_CTR_DIGEST_HASHED] = "digest_hashed",
 		[TIP_CTR_DIGEST_REMEMBERED] = "digest_remembered",
+		[TIP_CTR_PREFILTERED] = "prefiltered",
 	};
 	json_t *o = json_object();
 
@@ -216,6 +217,7 @@ TIP_METHOD(tip_method_status)
 	json_object_set_new(o, "rules", rule_counts(k));
 	json_object_set_new(o, "alerts", alert_counts(k));
 	json_object_set_new(o, "events", counters(&s));
+	json_object_set_new(o, "accounts", tip_accounts_json(k));
 	json_object_set_new(o, "processes", process_counts(k));
 	json_object_set_new(o, "identity", identity_counts(k));
 	json_object_set_new(o, "digests", tip_digests_counts(k));

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tipstaffd/keeper.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <openssl/evp.h>
 
 #include "base/file.h"
 #include "base/mem.h"
@@ -92,6 +95,25 @@ static int gather(struct tip_keeper *k, const struct tip_set *set, const char *w
 	return ret;
 }
 
+/* Which files are in force, and what they hash to. */
+static void keep_digests(struct tip_keeper *k, const struct sources *s)
+{
+	tip_strings_free(k->rules.files, k->rules.nfiles);
+	free(k->rules.sha256);
+	k->rules.nfiles = s->nfiles;
+	k->rules.files = tip_calloc(s->nfiles + 1, sizeof(*k->rules.files));
+	k->rules.sha256 = tip_calloc(s->nfiles + 1, sizeof(*k->rules.sha256));
+	for (size_t i = 0; i < s->nfiles; i++) {
+		unsigned char digest[32];
+
+		k->rules.files[i] = tip_strdup(s->names[i]);
+		if (!EVP_Digest(s->list[i].text, s->list[i].len, digest, NULL, EVP_sha256(), NULL))
+			continue;
+		for (size_t b = 0; b < sizeof(digest); b++)
+			snprintf(k->rules.sha256[i] + 2 * b, 3, "%02x", digest[b]);
+	}
+}
+
 static char *sets_folder(const struct tip_keeper *k)
 {
 	return tip_sprintf("%s/rules.d", k->config->state_dir);
@@ -146,7 +168,7 @@ int tip_rules_install(struct tip_keeper *k, const struct tip_set *set, const cha
 		goto out;
 	tip_rules_free(k->rules.active);
 	k->rules.active = fresh;
-	k->rules.nfiles = s.nfiles;
+	keep_digests(k, &s);
 	k->rules.uses_spiffe = tip_rules_use_field(fresh, "spiffe.");
 	k->rules.uses_container = tip_rules_use_container(fresh);
 	tip_load_result_free(&k->rules.last);
@@ -182,6 +204,8 @@ int tip_rules_restore_sets(struct tip_keeper *k, struct tip_error *err)
 void tip_rules_files_free(struct tip_keeper *k)
 {
 	tip_sets_free(&k->rules.sets);
+	tip_strings_free(k->rules.files, k->rules.nfiles);
+	free(k->rules.sha256);
 	tip_rules_free(k->rules.active);
 	tip_load_result_free(&k->rules.last);
 }

@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every act is accounted for: what the programs that act say they did, against what the daemon says became of it."""
+
+import hashlib
+import os
+import signal
+
+from world import until
+
+RULES = """
+- rule: Counted
+  desc: each open of the file
+  condition: evt.type = openat and fd.name endswith /accounted
+  output: "%evt.num"
+  priority: Notice
+"""
+SETTINGS = {
+    "limits": {"activity_ring_kib": 64},
+    "alerts": {"queue": 100000},
+    "drops": {"rate": 1000},
+    "metrics": {"enabled": True, "interval": "1s"},
+}
+DROP = "Falco internal: syscall event drop"
+SNAPSHOT = "Falco internal: metrics snapshot"
+
+
+def account(daemon):
+    """What became of acts, once nothing of it is under way."""
+
+    def settled():
+        a = daemon.status()["accounts"]["activity"]
+        return a if a["waiting"] == 0 else None
+
+    return until("the ring to be empty", settled, 20.0)
+
+
+def delta(before, after):
+    return {k: after[k] - before[k] for k in after if k not in ("tier", "waiting")}
+
+
+def opens(daemon, run, path, times, stopped=False):
+    """Acts it out; what became of it."""
+    before = account(daemon)
+    if stopped:
+        os.kill(daemon.keeper_pid, signal.SIGSTOP)
+    try:
+        status, lines = run("opens", str(path), str(times), cgroup="x", timeout=30.0)
+    finally:
+        if stopped:
+            os.kill(daemon.keeper_pid, signal.SIGCONT)
+    assert status == 0 and lines[0]["opens"] == times
+    return delta(before, account(daemon))
+
+
+def balanced(d):
+    assert d["generated"] == d["delivered"] + d["filtered"] + d["dropped"] + d["missed"], d
+
+
+def told(daemon):
+    """Alerts of the rule, whether or not a sink took them."""
+    return daemon.status()["alerts"]["by_priority"]["Notice"]
+
+
+def test_every_act_is_delivered_when_there_is_room(world, daemon, run):
+    path = world.file("accounted", text="x")
+    own = opens(daemon, run, path, 0)["generated"]  # what a start of the program itself opens
+    alerts = told(daemon)
+    d = opens(daemon, run, path, 20)
+    balanced(d)
+    assert d["dropped"] == 0 and d["generated"] - d["missed"] == 20 + own
+    until("their alerts", lambda: told(daemon) - alerts == 20)
+
+
+def test_an_overrun_is_accounted_for_exactly(world, daemon, run):
+    """The daemon is stopped while the ring fills up: what did not fit is the difference, to the last one."""
+    path = world.file("accounted", text="x")
+    own = opens(daemon, run, path, 0)["generated"]
+    alerts, mark = told(daemon), daemon.alerts_mark()
+    d = opens(daemon, run, path, 5000, stopped=True)
+    balanced(d)
+    assert d["generated"] - d["missed"] == 5000 + own
+    assert 0 < d["dropped"] < 5000
+    # What the program itself opened at its start came first, and found room.
+    assert told(daemon) - alerts == 5000 - d["dropped"]
+    alert = daemon.wait_alert(DROP, mark)
+    fields = alert["output_fields"]
+    assert alert["source"] == "internal" and alert["priority"] == "Debug" and "tags" not in alert
+    assert all(isinstance(v, str) for k, v in fields.items() if k != "evt.time")
+    assert int(fields["tipstaff.lost"]) == d["dropped"] == int(fields["n_drops_buffer_other_interest_exit"])
+    assert int(fields["n_drops"]) == int(fields["n_drops_buffer_total"]) and fields["ebpf_enabled"] == "1"
+
+
+def test_a_restart_takes_the_account_over(world, daemon, run):
+    path = world.file("accounted", text="x")
+    own = opens(daemon, run, path, 0)["generated"]
+    before = account(daemon)
+    daemon.stop()
+    status, _ = run("opens", str(path), "30", cgroup="x")
+    assert status == 0
+    daemon.start()
+    d = delta(before, account(daemon))
+    balanced(d)
+    assert d["dropped"] == 0 and d["generated"] - d["missed"] == 30 + own
+
+
+def test_the_snapshot_tells_the_same(world, daemon, run):
+    account(daemon)
+    now = daemon.status()["accounts"]["activity"]
+    alert = daemon.wait_alert(lambda a: a["rule"] == SNAPSHOT and a["output_fields"]["tipstaff.activity.generated"] >= now["generated"],
+                              daemon.alerts_mark())
+    fields = alert["output_fields"]
+    assert alert["source"] == "internal" and alert["priority"] == "Informational" and "tags" not in alert
+    assert fields["falco.rules.matches_total"] > 0 and fields["scap.n_drops"] > 0
+    assert fields["falco.sha256_rules_file.rules"] == hashlib.sha256(daemon.rules_file.read_bytes()).hexdigest()
+    assert fields["evt.source"] == "syscall" and fields["falco.memory_rss_mb"] > 1
+    assert fields["tipstaff.activity.generated"] == sum(
+        fields[f"tipstaff.activity.{k}"] for k in ("delivered", "waiting", "filtered", "dropped", "missed"))
+
+
+def test_the_end_says_how_many_there_were(daemon):
+    daemon.stop()
+    log = daemon.log()
+    assert "rule Counted: " in log and "severity Notice: " in log and "events detected: " in log
+    daemon.start()
