@@ -92,10 +92,10 @@ struct tip_ast *tip_parse(struct tip_arena *arena, const struct tip_text *text,
 			  struct tip_cond_error *err);
 
 /*
- * Parses the field or transformer that stands at `*pos` and moves behind it: what an output or an
- * exception names. NULL with `err`.
+ * Parses the field or transformer (`val`: the transformer or val()) that stands at `*pos` and moves
+ * behind it: what an output or an exception names. NULL with `err`.
  */
-struct tip_ast_expr *tip_parse_expr(struct tip_arena *arena, const struct tip_text *text,
+struct tip_ast_expr *tip_parse_expr(struct tip_arena *arena, const struct tip_text *text, bool val,
 				    size_t *pos, struct tip_cond_error *err);
 
 /* Appends the one way of writing an expression, "join(\"-\",(proc.name,fd.name))". */

@@ -95,18 +95,19 @@ static int build_rule(struct tip_loader *l, struct tip_rules *set, struct tip_ru
 	ast = tip_resolve_condition(l->defs, &full, &d->expanded, UINT_MAX, &err);
 	if (!ast || tip_compile(set, ast, d->enabled, &r->program, &compiled, &err) < 0) {
 		if (!compiled.unknown_field || !d->skip_unknown) {
-			tip_load_say_cond(l, NULL, &err, "rule", d->name);
+			tip_load_say_cond(l, NULL, &err, &d->place, "rule", d->name);
 			goto out;
 		}
 		if (last)
-			tip_load_say_cond(l, "LOAD_UNKNOWN_FILTER", &err, "rule", d->name);
+			tip_load_say_cond(l, "LOAD_UNKNOWN_FILTER", &err, &d->place, "rule",
+					  d->name);
 		ret = 0;
 		goto out;
 	}
 	if (tip_template_compile(set, &d->output, d->enabled, &r->output, &deprecated, &err) < 0 ||
 	    (d->action != TIP_ACTION_NONE &&
 	     tip_enforce_compile(set->arena, ast, &r->enforce, &err) < 0)) {
-		tip_load_say_cond(l, NULL, &err, "rule", d->name);
+		tip_load_say_cond(l, NULL, &err, &d->place, "rule", d->name);
 		goto out;
 	}
 	if (tip_load_append(l, set, r, d) < 0)
@@ -178,7 +179,8 @@ struct tip_rules *tip_load_build(struct tip_loader *l, bool last)
 	for (size_t i = 0; i < d->nmacros; i++) {
 		if (tip_resolve_macro(d, d->macro_order[i], &err) == 0)
 			continue;
-		tip_load_say_cond(l, NULL, &err, "macro", d->macro_order[i]->name);
+		tip_load_say_cond(l, NULL, &err, &d->macro_order[i]->place, "macro",
+				  d->macro_order[i]->name);
 		goto fail;
 	}
 	for (size_t i = 0; i < d->nrules; i++)

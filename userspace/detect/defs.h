@@ -17,6 +17,7 @@
 struct tip_def_place {
 	const struct tip_rule_source *source;
 	const struct tip_yaml *node;
+	const struct tip_yaml *item; /* the whole item; NULL for a part of one */
 };
 
 struct tip_list_def {

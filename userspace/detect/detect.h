@@ -42,6 +42,15 @@ struct tip_rule_source {
 	size_t len;
 };
 
+/* One step from a file to a message. All zero-based, except inside a condition expression. */
+#define TIP_LOAD_LOCATIONS_MAX 5
+struct tip_load_location {
+	const char *item_type; /* "rules content", "rule", "rule condition", ... */
+	const char *item_name;
+	const char *name; /* the file's, or the start of the expression */
+	size_t line, column, offset;
+};
+
 /* A warning or error of the loader, in Falco's terms. */
 struct tip_load_message {
 	const char *code; /* "LOAD_ERR_VALIDATE" */
@@ -51,11 +60,14 @@ struct tip_load_message {
 	const char *item_name;
 	const char *snippet; /* the offending text, "" if none */
 	int caret;           /* zero-based offset of the caret in the snippet, -1: none */
+	struct tip_load_location locations[TIP_LOAD_LOCATIONS_MAX]; /* from outer to inner */
+	size_t nlocations;
 };
 
 struct tip_load_result {
 	struct tip_load_message *messages;
 	size_t count;
+	const char *unmet; /* "json (>= 0.1.0)": plugins of which one is missing; NULL: none is */
 	struct tip_arena *arena;
 };
 void tip_load_result_free(struct tip_load_result *r);

@@ -13,6 +13,16 @@
 #define YAML_ERR "LOAD_ERR_YAML_VALIDATE"
 #define VALIDATE "LOAD_ERR_VALIDATE"
 
+static const char *trimmed(struct tip_loader *l, const char *s)
+{
+	size_t len;
+
+	s += strspn(s, " \t\r\n");
+	for (len = strlen(s); len && strchr(" \t\r\n", s[len - 1]);)
+		len--;
+	return tip_arena_strndup(l->defs->arena, s, len);
+}
+
 /* A scalar or a list of scalars as an array. -1 after an error. */
 static int texts(struct tip_loader *l, const struct tip_yaml *n, const char *key, const char ***out,
 		 size_t *count)
@@ -27,7 +37,7 @@ static int texts(struct tip_loader *l, const struct tip_yaml *n, const char *key
 			return tip_load_say(
 				l, YAML_ERR, items[i],
 				"'%s' of an exception must be a name or a list of names", key);
-		(*out)[i] = items[i]->text;
+		(*out)[i] = trimmed(l, items[i]->text);
 	}
 	return 0;
 }
@@ -38,19 +48,51 @@ static bool list_operator(const char *comp)
 	       strcmp(comp, "intersects") == 0;
 }
 
-/* An operator, maybe with a modifier behind it ("startswith oneof"). */
-static bool known_comparator(const char *comp)
+/* An operator, maybe with a modifier behind it ("startswith oneof"): then it takes a list. */
+static bool known_comparator(const char *comp, bool *list)
 {
 	struct tip_lexer lx = {.s = comp, .len = strlen(comp)};
 	enum tip_op op;
 
+	*list = list_operator(comp);
 	if (!tip_lex_operator(&lx, &op) || op == TIP_OP_EXISTS)
 		return false;
 	if (tip_lex_end(&lx))
 		return true;
+	if (*list || op == TIP_OP_LT || op == TIP_OP_LE || op == TIP_OP_GT || op == TIP_OP_GE)
+		return false;
+	*list = true;
 	return (tip_lex_word(&lx, "oneof") || tip_lex_word(&lx, "anyof") ||
 		tip_lex_word(&lx, "allof")) &&
 	       tip_lex_end(&lx);
+}
+
+/* A text that is one field or transformer and nothing else. */
+static const struct tip_ast_expr *whole_expr(struct tip_loader *l, const char *s, bool val,
+					     struct tip_cond_error *err)
+{
+	struct tip_text text = {.buf = {.data = (char *)s, .len = strlen(s)}};
+	const struct tip_ast_expr *e;
+	size_t pos = 0;
+
+	e = tip_parse_expr(l->defs->arena, &text, val, &pos, err);
+	while (pos < text.buf.len && tip_lex_is_blank(s[pos]))
+		pos++;
+	err->text = NULL;
+	return e && pos == text.buf.len ? e : NULL;
+}
+
+/* Every field in it is known. -1 with the reason in `why`. */
+static int check_expr(const struct tip_ast_expr *e, char *why, size_t size)
+{
+	struct tip_field_ref ref;
+
+	if (e->kind == TIP_EXPR_FIELD)
+		return tip_field_find(e->name, e->arg, &ref, why, size);
+	for (size_t i = 0; e->kind == TIP_EXPR_CALL && i < e->nargs; i++)
+		if (check_expr(e->args[i], why, size) < 0)
+			return -1;
+	return 0;
 }
 
 static int check_fields(struct tip_loader *l, const struct tip_exception_def *e,
@@ -58,20 +100,15 @@ static int check_fields(struct tip_loader *l, const struct tip_exception_def *e,
 {
 	for (size_t i = 0; i < e->nfields; i++) {
 		const struct tip_yaml *at = e->scalar ? fields : fields->items[i];
-		struct tip_field_ref ref;
-		char why[160], *name = tip_strdup(e->fields[i]);
-		char *bracket = strchr(name, '['), *end = strrchr(name, ']');
-		int ok;
+		struct tip_cond_error err = {.what = "it is more than one field"};
+		const struct tip_ast_expr *expr = whole_expr(l, e->fields[i], false, &err);
+		char why[160];
 
-		if (bracket && end && !end[1]) {
-			*bracket++ = '\0';
-			*end = '\0';
-		} else {
-			bracket = NULL;
-		}
-		ok = tip_field_find(name, bracket, &ref, why, sizeof(why));
-		free(name);
-		if (ok < 0)
+		if (!expr)
+			return tip_load_say(l, VALIDATE, at,
+					    "exception '%s': '%s' is no field: %s", e->name,
+					    e->fields[i], err.what);
+		if (check_expr(expr, why, sizeof(why)) < 0)
 			return tip_load_say(l, VALIDATE, at, "exception '%s': %s", e->name, why);
 	}
 	return 0;
@@ -81,6 +118,11 @@ static int parse_fields(struct tip_loader *l, struct tip_exception_def *e,
 			const struct tip_yaml *fields, const struct tip_yaml *comps)
 {
 	e->scalar = fields->kind == TIP_YAML_SCALAR;
+	if (comps && e->scalar != (comps->kind == TIP_YAML_SCALAR))
+		return tip_load_say(l, VALIDATE, comps,
+				    "exception '%s': fields and comps must both be one name, or "
+				    "both be lists",
+				    e->name);
 	if (texts(l, fields, "fields", &e->fields, &e->nfields) < 0 ||
 	    check_fields(l, e, fields) < 0)
 		return -1;
@@ -96,14 +138,17 @@ static int parse_fields(struct tip_loader *l, struct tip_exception_def *e,
 		return tip_load_say(l, VALIDATE, comps,
 				    "exception '%s': fields and comps differ in length", e->name);
 	for (size_t i = 0; i < e->ncomps; i++) {
-		if (!known_comparator(e->comps[i]))
+		bool list;
+
+		if (!known_comparator(e->comps[i], &list))
 			return tip_load_say(l, VALIDATE, comps,
 					    "exception '%s': '%s' is no comparison operator",
 					    e->name, e->comps[i]);
-		if (e->scalar && !list_operator(e->comps[i]))
+		if (e->scalar && !list)
 			return tip_load_say(l, VALIDATE, comps,
 					    "exception '%s': with a single field, comps must be "
-					    "one of in, pmatch, intersects",
+					    "one of in, pmatch, intersects, or have a modifier "
+					    "('startswith oneof')",
 					    e->name);
 	}
 	return 0;
@@ -152,26 +197,28 @@ static int one_exception(struct tip_loader *l, struct tip_rule_def *r, const str
 	const struct tip_yaml *name, *fields, *values;
 	struct tip_exception_def *e;
 
+	l->exception = n;
+	l->exception_name = "";
 	if (n->kind != TIP_YAML_MAPPING)
 		return tip_load_say(l, YAML_ERR, n, "an exception must be a map of keys");
 	tip_load_unknown_keys(l, n, known, TIP_ARRAY_SIZE(known));
 	name = tip_yaml_get(n, "name");
 	if (!name || name->kind != TIP_YAML_SCALAR || !name->text[0])
 		return tip_load_say(l, YAML_ERR, n, "the exception has no name");
+	l->exception_name = name->text;
 	fields = tip_yaml_get(n, "fields");
 	values = tip_yaml_get(n, "values");
 	e = find(r, name->text);
+	if (append && !values)
+		tip_load_say(l, "LOAD_APPEND_NO_VALUES", n,
+			     "nothing is appended to exception '%s': it has no values", name->text);
 	if (e && append) {
 		if (fields || tip_yaml_get(n, "comps"))
 			return tip_load_say(l, VALIDATE, n,
 					    "exception '%s' is there already: only values can be "
 					    "appended to it",
 					    name->text);
-		if (values)
-			return add_values(l, e, values);
-		tip_load_say(l, "LOAD_APPEND_NO_VALUES", n,
-			     "nothing is appended to exception '%s': it has no values", name->text);
-		return 0;
+		return values ? add_values(l, e, values) : 0;
 	}
 	if (e)
 		tip_load_say(l, "LOAD_EXCEPTION_NAME_NOT_UNIQUE", name,
@@ -179,6 +226,9 @@ static int one_exception(struct tip_loader *l, struct tip_rule_def *r, const str
 	if (!fields)
 		return tip_load_say(l, append ? VALIDATE : YAML_ERR, n,
 				    "exception '%s' has no fields", name->text);
+	if (append && !values)
+		return tip_load_say(l, VALIDATE, n,
+				    "exception '%s' is new here: it needs values", name->text);
 	r->exceptions = tip_realloc(r->exceptions, r->nexceptions + 1, sizeof(*r->exceptions));
 	e = &r->exceptions[r->nexceptions++];
 	*e = (struct tip_exception_def){.name = name->text, .place = {l->source, n}};
@@ -190,6 +240,8 @@ static int one_exception(struct tip_loader *l, struct tip_rule_def *r, const str
 int tip_load_exceptions(struct tip_loader *l, struct tip_rule_def *r, const struct tip_yaml *node,
 			bool append)
 {
+	if (tip_yaml_is_null(node))
+		return 0;
 	if (node->kind != TIP_YAML_SEQUENCE)
 		return tip_load_say(l, YAML_ERR, node, "'exceptions' must be a list");
 	if (!append) {
@@ -200,6 +252,7 @@ int tip_load_exceptions(struct tip_loader *l, struct tip_rule_def *r, const stru
 	for (size_t i = 0; i < node->count; i++)
 		if (one_exception(l, r, node->items[i], append) < 0)
 			return -1;
+	l->exception = NULL;
 	return 0;
 }
 
@@ -241,15 +294,21 @@ static int put_entry(struct tip_loader *l, const struct tip_exception_def *e, si
 		     struct tip_text *out)
 {
 	struct tip_def_place place = {row->source, v};
-	bool list = list_operator(e->comps[field]) || v->kind == TIP_YAML_SEQUENCE;
+	struct tip_cond_error err;
+	bool list;
 	size_t len;
 
+	known_comparator(e->comps[field], &list);
 	put(out, &place, e->fields[field]);
 	put(out, &place, " ");
 	put(out, &place, e->comps[field]);
 	put(out, &place, " ");
 	if (v->kind == TIP_YAML_SCALAR) {
 		len = strlen(v->text);
+		if (strchr(v->text, '(') && whole_expr(l, v->text, true, &err)) {
+			put(out, &place, v->text);
+			return 0;
+		}
 		/* "(a, b)" written out is a list already */
 		if (list && len > 1 && v->text[0] == '(' && v->text[len - 1] == ')') {
 			put(out, &place, v->text);

@@ -196,7 +196,7 @@ static int load_list(struct tip_loader *l, const struct tip_yaml *item)
 	if (!d->first)
 		d->first = l->defs->sequence;
 	d->last = l->defs->sequence;
-	d->place = (struct tip_def_place){l->source, tip_yaml_get(item, "list")};
+	d->place = (struct tip_def_place){l->source, tip_yaml_get(item, "list"), item};
 	if (tip_load_override(item, "items") != TIP_OVERRIDE_APPEND || !partial)
 		d->nitems = 0;
 	d->items = tip_realloc(d->items, d->nitems + items->count + 1, sizeof(*d->items));
@@ -235,7 +235,7 @@ static int load_macro(struct tip_loader *l, const struct tip_yaml *item)
 	if (!d->first)
 		d->first = l->defs->sequence;
 	d->last = l->defs->sequence;
-	d->place = (struct tip_def_place){l->source, tip_yaml_get(item, "macro")};
+	d->place = (struct tip_def_place){l->source, tip_yaml_get(item, "macro"), item};
 	if (partial && tip_load_override(item, "condition") == TIP_OVERRIDE_APPEND)
 		tip_text_put(&d->condition, &d->condition, d->condition.buf.len, " ", 1);
 	else
@@ -292,55 +292,78 @@ static int load_engine_version(struct tip_loader *l, const struct tip_yaml *v)
 				    "required_engine_version must be a version (0.57.0) or a "
 				    "number");
 	parse_version(TIP_ENGINE_VERSION, have);
-	if (compare_versions(want, have) <= 0)
+	if (want[0] == have[0] && compare_versions(want, have) <= 0)
 		return 0;
 	return tip_load_say(l, "LOAD_ERR_VALIDATE", v,
 			    "the file requires engine version %s, this is " TIP_ENGINE_VERSION,
 			    v->text);
 }
 
-/* 1: provided, 0: not, -1 after an error. */
-static int plugin_provided(struct tip_loader *l, const struct tip_yaml *p)
+/* Built in: what rules may require as plugins. */
+static const struct {
+	const char *name, *version;
+} plugins[] = {{"container", "0.7.1"}, {"k8smeta", "0.4.1"}};
+
+/* 1: provided, 0: not (then it stands in `wanted`), -1 after an error. */
+static int plugin_provided(struct tip_loader *l, const struct tip_yaml *p, struct tip_buf *wanted)
 {
 	const struct tip_yaml *name, *version;
 	unsigned long want[3], have[3];
+	bool bad;
 
 	if (p->kind != TIP_YAML_MAPPING)
 		return tip_load_say(l, YAML_ERR, p, "a plugin is a map with name and version");
-	name = tip_yaml_get(p, "name");
-	version = tip_yaml_get(p, "version");
-	if (!name || name->kind != TIP_YAML_SCALAR || !version ||
-	    version->kind != TIP_YAML_SCALAR || parse_version(version->text, want) < 0)
-		return tip_load_say(l, YAML_ERR, p, "a plugin needs a name and a version");
-	parse_version(TIP_CONTAINER_VERSION, have);
-	return strcmp(name->text, TIP_CONTAINER_PLUGIN) == 0 && compare_versions(want, have) <= 0;
+	name = tip_load_text(l, p, "name", true, &bad);
+	version = name ? tip_load_text(l, p, "version", true, &bad) : NULL;
+	if (!version)
+		return -1;
+	if (parse_version(version->text, want) < 0)
+		return tip_load_say(l, "LOAD_ERR_VALIDATE", p,
+				    "'%s' is no version of plugin '%s': write it as 0.4.0",
+				    version->text, name->text);
+	for (size_t i = 0; i < TIP_ARRAY_SIZE(plugins); i++) {
+		if (strcmp(name->text, plugins[i].name) != 0)
+			continue;
+		parse_version(plugins[i].version, have);
+		if (have[0] == want[0] && compare_versions(want, have) <= 0)
+			return 1;
+	}
+	tip_buf_addf(wanted, "%s%s (>= %s)", wanted->len ? ", " : "", name->text, version->text);
+	return 0;
+}
+
+/* One requirement, with what would do as well. */
+static int require_plugin(struct tip_loader *l, const struct tip_yaml *p)
+{
+	const struct tip_yaml *alternatives = tip_yaml_get(p, "alternatives");
+	struct tip_buf wanted = {0};
+	int ok = plugin_provided(l, p, &wanted);
+
+	if (ok >= 0 && alternatives && alternatives->kind != TIP_YAML_SEQUENCE)
+		ok = tip_load_say(l, YAML_ERR, alternatives, "alternatives must be a list");
+	/* each is looked at, so that a wrong one is told although another would do */
+	for (size_t i = 0; ok >= 0 && alternatives && i < alternatives->count; i++) {
+		int other = plugin_provided(l, alternatives->items[i], &wanted);
+
+		ok = other < 0 ? -1 : ok | other;
+	}
+	if (ok == 0) {
+		tip_load_say(l, "LOAD_ERR_VALIDATE", p,
+			     "a plugin is required that is not built in, one of: %s", wanted.data);
+		l->result->unmet = tip_arena_strdup(l->result->arena, wanted.data);
+		ok = -1;
+	}
+	tip_buf_free(&wanted);
+	return ok < 0 ? -1 : 0;
 }
 
 static int load_plugin_versions(struct tip_loader *l, const struct tip_yaml *v)
 {
 	if (v->kind != TIP_YAML_SEQUENCE)
 		return tip_load_say(l, YAML_ERR, v, "required_plugin_versions must be a list");
-	for (size_t i = 0; i < v->count; i++) {
-		const struct tip_yaml *p = v->items[i], *alt;
-		int ok = plugin_provided(l, p);
-
-		if (ok < 0)
+	for (size_t i = 0; i < v->count; i++)
+		if (require_plugin(l, v->items[i]) < 0)
 			return -1;
-		alt = tip_yaml_get(p, "alternatives");
-		if (alt && alt->kind != TIP_YAML_SEQUENCE)
-			return tip_load_say(l, YAML_ERR, alt, "alternatives must be a list");
-		for (size_t k = 0; alt && k < alt->count && ok == 0; k++) {
-			ok = plugin_provided(l, alt->items[k]);
-			if (ok < 0)
-				return -1;
-		}
-		if (!ok)
-			return tip_load_say(
-				l, "LOAD_ERR_VALIDATE", p,
-				"the file requires plugin '%s' (>= %s); what is built in "
-				"is '" TIP_CONTAINER_PLUGIN "' " TIP_CONTAINER_VERSION,
-				tip_yaml_get(p, "name")->text, tip_yaml_get(p, "version")->text);
-	}
 	return 0;
 }
 
@@ -353,22 +376,28 @@ int tip_load_item(struct tip_loader *l, const struct tip_yaml *item)
 		const char *key;
 		int (*load)(struct tip_loader *, const struct tip_yaml *);
 	} kinds[] = {{"rule", tip_load_rule}, {"macro", load_macro}, {"list", load_list}};
+	static const struct tip_key engine_key = {.name = "required_engine_version"};
+	static const struct tip_key plugins_key = {.name = "required_plugin_versions"};
 	const struct tip_yaml *v;
 	bool bad;
 
 	l->item_type = "";
 	l->item_name = "";
+	l->item = item;
+	l->exception = NULL;
 	if (item->kind != TIP_YAML_MAPPING)
 		return tip_load_say(l, YAML_ERR, item,
 				    "each item of a rule file must be a map of keys");
 	v = tip_yaml_get(item, "required_engine_version");
 	if (v) {
 		l->item_type = "required_engine_version";
+		tip_load_unknown_keys(l, item, &engine_key, 1);
 		return load_engine_version(l, v);
 	}
 	v = tip_yaml_get(item, "required_plugin_versions");
 	if (v) {
 		l->item_type = "required_plugin_versions";
+		tip_load_unknown_keys(l, item, &plugins_key, 1);
 		return load_plugin_versions(l, v);
 	}
 	for (size_t i = 0; i < TIP_ARRAY_SIZE(kinds); i++) {

@@ -239,6 +239,6 @@ int tip_load_rule(struct tip_loader *l, const struct tip_yaml *item)
 	r->last = ++l->defs->sequence;
 	if (!r->first)
 		r->first = r->last;
-	r->place = (struct tip_def_place){l->source, tip_yaml_get(item, "rule")};
+	r->place = (struct tip_def_place){l->source, tip_yaml_get(item, "rule"), item};
 	return set_keys(l, r, item, false);
 }

@@ -6,10 +6,8 @@
 #include "detect/defs.h"
 #include "detect/program.h"
 
-/* The engine version that rule files may require, and the plugin that is built in. */
+/* The engine version that rule files may require. */
 #define TIP_ENGINE_VERSION      "0.63.0"
-#define TIP_CONTAINER_PLUGIN    "container"
-#define TIP_CONTAINER_VERSION   "0.7.1"
 #define TIP_RULE_NAME_MAX       1024
 #define TIP_LOAD_MESSAGES_MAX   10000
 #define TIP_EVENT_CODES_WARNING 100 /* in entry and exit events, as the language counts */
@@ -19,7 +17,10 @@ struct tip_loader {
 	struct tip_load_result *result;
 	struct tip_map *skipped; /* rules of an unknown source: appends to them are skipped too */
 	const struct tip_rule_source *source; /* the file at hand */
-	const char *item_type, *item_name;    /* the item at hand, for messages */
+	const struct tip_yaml *item;          /* the item at hand */
+	const char *item_type, *item_name;    /* of it, for messages */
+	const struct tip_yaml *exception;     /* of the rule at hand; NULL: none is */
+	const char *exception_name;
 	bool failed;                          /* the file has its error */
 	const struct tip_rules_options *options;
 };
@@ -36,7 +37,10 @@ int tip_load_say_append(struct tip_loader *l, const struct tip_rule_append *a, c
 	__attribute__((format(printf, 3, 4)));
 /* A problem inside a condition or an output, with its snippet. */
 int tip_load_say_cond(struct tip_loader *l, const char *code, const struct tip_cond_error *err,
-		      const char *item_type, const char *item_name);
+		      const struct tip_def_place *place, const char *item_type,
+		      const char *item_name);
+/* What the YAML parser found in the file at hand. */
+void tip_load_say_yaml(struct tip_loader *l, const struct tip_error *err);
 
 /* Takes in one item of a file. 0, or -1 after an error. */
 int tip_load_item(struct tip_loader *l, const struct tip_yaml *item);

@@ -45,7 +45,7 @@ static void *bad(struct tip_cond_error *err, const struct tip_text *text, size_t
 static int64_t transformed(struct tip_rules *set, const struct tip_text *text, size_t *pos,
 			   bool used, struct tip_cond_error *err)
 {
-	const struct tip_ast_expr *e = tip_parse_expr(set->arena, text, pos, err);
+	const struct tip_ast_expr *e = tip_parse_expr(set->arena, text, false, pos, err);
 	bool unknown;
 	int64_t slot = e ? tip_rules_expr_slot(set, text, e, used, &unknown, err) : -1;
 

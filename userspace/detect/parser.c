@@ -506,7 +506,7 @@ struct tip_ast *tip_parse(struct tip_arena *arena, const struct tip_text *text,
 	return n;
 }
 
-struct tip_ast_expr *tip_parse_expr(struct tip_arena *arena, const struct tip_text *text,
+struct tip_ast_expr *tip_parse_expr(struct tip_arena *arena, const struct tip_text *text, bool val,
 				    size_t *pos, struct tip_cond_error *err)
 {
 	struct parser p = {.lx = {.s = text->buf.data, .len = text->buf.len, .pos = *pos},
@@ -516,7 +516,7 @@ struct tip_ast_expr *tip_parse_expr(struct tip_arena *arena, const struct tip_te
 	struct tip_ast_expr *e;
 	bool none;
 
-	e = operand(&p, false, &none);
+	e = operand(&p, val, &none);
 	if (none)
 		fail_here(&p, "expected a field or a transformer");
 	*pos = p.lx.pos;
