@@ -1,11 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Rules: live, refused when wrong, and those that kill."""
 
+import json
+import subprocess
+from pathlib import Path
+
 import pytest
 
 from conftest import UID, spiffe
 from tiers import capabilities
 from world import CliError
+
+RULE_FILES = Path(__file__).resolve().parents[1] / "rules"
 
 RULES = """
 - rule: Configured
@@ -123,6 +129,92 @@ def test_bad_rules_are_refused_whole_with_their_place(world, daemon, run, text, 
 def test_validate_says_yes_to_good_ones(world, daemon):
     done = daemon.cli("rules", "validate", world.file("good.yaml", text=ADDED, mode=0o644), check=False)
     assert done.returncode == 0 and "Ok" in done.stdout
+
+
+def offline(world, *words):
+    return subprocess.run([str(w) for w in (world.build / "tipstaff", "rules", *words)], stdin=subprocess.DEVNULL,
+                          capture_output=True, text=True, timeout=30, check=False)
+
+
+def test_validate_prints_what_falco_prints(world):
+    bad = world.file("results.yaml", text="- rule: r\n  desc: d\n  condition: evt.type=open and no.field=1\n"
+                                          "  output: x\n  priority: INFO\n  colour: red\n")
+    done = offline(world, "validate", bad)
+    assert done.returncode == 1
+    assert done.stdout.startswith(f"""{bad}: Invalid
+1 Errors:
+In rules content: ({bad}:0:0)
+    rule 'r': ({bad}:0:2)
+    rule condition: ({bad}:2:13)
+    condition expression: ("evt.type=open and...":3:32)
+------
+evt.type=open and no.field=1
+                  ^
+------
+LOAD_ERR_COMPILE_CONDITION (Error compiling condition): """)
+    done = offline(world, "validate", bad, "--json")
+    assert done.returncode == 1
+    result, = json.loads(done.stdout)["falco_load_results"]
+    assert (result["name"], result["successful"], result["schema_valid"]) == (str(bad), False, False)
+    error, = result["errors"]
+    warning, = result["warnings"]
+    assert error["code"] == "LOAD_ERR_COMPILE_CONDITION" and warning["code"] == "LOAD_UNKNOWN_KEY"
+    assert error["context"]["snippet"] == f"evt.type=open and no.field=1\n{' ' * 18}^\n"
+    at = error["context"]["locations"][-1]
+    assert at == {"item_type": "condition expression", "item_name": "",
+                  "position": {"name": '"evt.type=open and..."', "line": 3, "column": 32, "offset": 51}}
+
+
+def test_validate_of_what_cannot_be_read_or_is_not_for_us(world):
+    done = offline(world, "validate", "/nowhere/at/all.yaml", "--json")
+    assert done.returncode == 1
+    assert json.loads(done.stdout)["falco_load_results"][0]["errors"][0]["code"] == "LOAD_ERR_FILE_READ"
+    text = "- required_plugin_versions:\n  - {name: json, version: 0.1.0}\n"
+    done = offline(world, "validate", world.file("plugin.yaml", text=text), "--json")
+    assert done.returncode == 1 and done.stdout == ""
+    assert done.stderr.startswith("Error: ") and "json (>= 0.1.0)" in done.stderr
+
+
+def test_every_construct_loads_and_is_explained(world):
+    """The files use what rule files out there use, the second over the first."""
+    done = offline(world, "validate", RULE_FILES, "--json")
+    results = json.loads(done.stdout)["falco_load_results"]
+    assert done.returncode == 0 and [r["errors"] for r in results] == [[], []]
+    codes = {w["code"] for r in results for w in r["warnings"]}
+    assert codes == {"LOAD_UNKNOWN_SOURCE", "LOAD_UNKNOWN_FILTER", "LOAD_UNUSED_LIST", "LOAD_DEPRECATED_ITEM"}
+
+    def explain(rule):
+        done = offline(world, "explain", rule, RULE_FILES, "--json")
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    rule = explain("Door opened by a shell")
+    opened = "(evt.type in (open, openat, openat2) and fd.typechar = f and fd.num >= 0)"
+    assert rule["details"]["condition_compiled"] == (
+        f'({opened} and proc.name in (sh, bash, dash, our_shell, zsh) and fd.name in ("/etc/door one", /etc/door-two)'
+        " and not proc.name = our_shell and (container.id != host or evt.num = 0))")
+    assert rule["details"]["events"] == ["open", "openat", "openat2"]
+    assert rule["details"]["macros"] == ["in_container", "opened", "shell", "spared"]
+    assert rule["details"]["lists"] == ["doors"]
+    assert rule["details"]["condition_operators"] == ["!=", "=", ">=", "in"]
+    assert rule["details"]["output_fields"] == ["container.id", "fd.name", "proc.aname[2]", "proc.name"]
+    assert rule["tags"] == ["T1000", "container", "host", "local"]
+    details = explain("With exceptions")["details"]
+    assert details["exception_names"] == ["compared", "flat", "later", "modified", "new", "one_modified", "paths", "plain"]
+    assert 'not (tolower(proc.name) startswith anyof (x, y) and fd.name = tolower(fd.name))' in details["condition_compiled"]
+    assert not explain("Text operators")["enabled"]
+    done = offline(world, "explain", "No such rule", RULE_FILES)
+    assert done.returncode == 1 and "No such rule" in done.stderr
+
+
+def test_explain_of_the_running_set(world, daemon):
+    rule = daemon.json("rules", "explain", "Configured")
+    assert rule["details"]["condition_compiled"] == "(evt.type in (open, openat) and fd.name endswith /rules-configured)"
+    listed, = [r for r in daemon.json("rules", "list")["rules"] if r["name"] == "Configured"]
+    assert listed == rule
+    assert "endswith /rules-configured" in daemon.cli("rules", "explain", "Configured", check=False).stdout
+    with pytest.raises(CliError, match="Nowhere"):
+        daemon.cli("rules", "explain", "Nowhere")
 
 
 def test_reload_takes_the_new_file(world, daemon, run):

@@ -100,6 +100,10 @@ struct tip_ast_expr *tip_parse_expr(struct tip_arena *arena, const struct tip_te
 
 /* Appends the one way of writing an expression, "join(\"-\",(proc.name,fd.name))". */
 void tip_expr_text(const struct tip_ast_expr *e, struct tip_buf *out);
+/* Appends the operator of a check, with its modifier. */
+void tip_op_text(const struct tip_ast *check, struct tip_buf *out);
+/* Appends a whole tree, with its macros expanded. */
+void tip_ast_text(const struct tip_ast *n, struct tip_buf *out);
 /* Appends a value, quoted and escaped where a bare one would not be the same. */
 void tip_value_text(const char *s, struct tip_buf *out);
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "detect/details.h"
 #include "detect/loader.h"
 
 /* Definitions to a compiled set. */
@@ -70,7 +71,7 @@ static void warn(struct tip_loader *l, const struct tip_rule_def *d, const struc
 				 "the condition matches too many event types (%d): add a test of "
 				 "evt.type, or 'warn_evttypes: false'",
 				 events);
-	if (!c->codes && d->enabled)
+	if (!c->codes && !c->unsatisfiable && d->enabled)
 		tip_load_say_def(l, "LOAD_WARNING_EXTENSION", &d->place, "rule", d->name,
 				 "the rule cannot match: no event that is sensed satisfies its "
 				 "condition");
@@ -84,6 +85,7 @@ static int build_rule(struct tip_loader *l, struct tip_rules *set, struct tip_ru
 	struct tip_cond_error err = {0};
 	struct tip_compiled compiled = {0};
 	struct tip_text full = {0};
+	struct tip_names lists = {0};
 	const char *deprecated;
 	struct tip_ast *ast;
 	int ret = -1;
@@ -92,7 +94,9 @@ static int build_rule(struct tip_loader *l, struct tip_rules *set, struct tip_ru
 	l->item_name = d->name;
 	if (tip_load_full_condition(l, d, &full) < 0)
 		goto out;
+	l->defs->seen = &lists;
 	ast = tip_resolve_condition(l->defs, &full, &d->expanded, UINT_MAX, &err);
+	l->defs->seen = NULL;
 	if (!ast || tip_compile(set, ast, d->enabled, &r->program, &compiled, &err) < 0) {
 		if (!compiled.unknown_field || !d->skip_unknown) {
 			tip_load_say_cond(l, NULL, &err, &d->place, "rule", d->name);
@@ -119,10 +123,14 @@ static int build_rule(struct tip_loader *l, struct tip_rules *set, struct tip_ru
 	}
 	if (!compiled.deprecated)
 		compiled.deprecated = deprecated;
-	if (last)
+	if (last) {
 		warn(l, d, &compiled);
+		tip_load_advise(l, d, ast);
+	}
 	r->codes = compiled.codes;
 	fill_info(set, r, d);
+	if (last)
+		tip_rule_describe(set, r, d, ast, &compiled, &lists);
 	set->count++;
 	ret = 1;
 out:

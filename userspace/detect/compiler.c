@@ -211,6 +211,30 @@ static void add_host(struct tip_rules *set, const struct tip_ast_value *v)
 	set->hosts[set->nhosts++] = tip_arena_strndup(set->arena, v->s, v->len);
 }
 
+/*
+ * Events are numbered from 1: rules say `evt.num=0` for "never" and fill it in elsewhere. 1: the
+ * test always holds, -1: never, 0: who knows.
+ */
+static int foregone(const struct tip_ast *n, const struct tip_test *t)
+{
+	bool zero = true;
+
+	if (strcmp(n->name, "evt.num") != 0 || n->modified || n->right || !n->nvalues)
+		return 0;
+	for (size_t i = 0; i < t->nvalues; i++)
+		zero &= t->values[i].i == 0 && !t->values[i].negative;
+	switch (n->op) {
+	case TIP_OP_EQ:
+	case TIP_OP_IN:
+	case TIP_OP_LE: return zero ? -1 : 0;
+	case TIP_OP_LT: return zero || t->values[0].i == 1 ? -1 : 0;
+	case TIP_OP_NE:
+	case TIP_OP_GT: return zero ? 1 : 0;
+	case TIP_OP_GE: return zero || t->values[0].i == 1 ? 1 : 0;
+	default: return 0;
+	}
+}
+
 /* Fills `t` and says what it can mean for which event. */
 static int check(struct compiler *c, const struct tip_ast *n, struct tip_test *t, struct reach *r)
 {
@@ -253,6 +277,12 @@ static int check(struct compiler *c, const struct tip_ast *n, struct tip_test *t
 	} else if (n->op != TIP_OP_EXISTS && n->nvalues == 0 && !n->right) {
 		r->yes = 0; /* `in ()` */
 		memset(&r->yes_names, 0, sizeof(r->yes_names));
+	} else if (foregone(n, t) < 0) {
+		r->yes = 0;
+		memset(&r->yes_names, 0, sizeof(r->yes_names));
+	} else if (foregone(n, t) > 0) {
+		r->no = 0;
+		memset(&r->no_names, 0, sizeof(r->no_names));
 	}
 	return 0;
 }

@@ -72,8 +72,17 @@ struct tip_rule_def {
 	bool dropped; /* by skip-if-unknown-filter */
 };
 
+/* Names, in the order in which they were met. */
+struct tip_names {
+	const char **list;
+	size_t count;
+};
+/* Adds a copy of `name`; all memory is the arena's. */
+void tip_names_add(struct tip_arena *arena, struct tip_names *n, const char *name);
+
 struct tip_defs {
 	struct tip_arena *arena;
+	struct tip_names *seen; /* lists are noted here when they are expanded; NULL: nowhere */
 	struct tip_map *lists, *macros, *rules; /* by name */
 	struct tip_list_def **list_order;
 	struct tip_macro_def **macro_order;

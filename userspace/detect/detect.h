@@ -129,6 +129,11 @@ struct tip_rule_info {
 	uint32_t index;      /* position in the set; what the kernel reports as `rule` */
 };
 const struct tip_rule_info *tip_rule_info(const struct tip_rule *rule);
+/*
+ * Appends what the rule was compiled to as a JSON object: the condition with macros and lists
+ * expanded, its fields, operators, events and so on, by the names of `falco -L`.
+ */
+void tip_rule_details_json(const struct tip_rule *rule, struct tip_buf *out);
 
 /* Event types that some enabled rule wants: for the prefilter. */
 uint64_t tip_rules_event_mask(const struct tip_rules *r);

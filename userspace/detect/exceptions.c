@@ -105,9 +105,8 @@ static int check_fields(struct tip_loader *l, const struct tip_exception_def *e,
 		char why[160];
 
 		if (!expr)
-			return tip_load_say(l, VALIDATE, at,
-					    "exception '%s': '%s' is no field: %s", e->name,
-					    e->fields[i], err.what);
+			return tip_load_say(l, VALIDATE, at, "exception '%s': '%s' is no field: %s",
+					    e->name, e->fields[i], err.what);
 		if (check_expr(expr, why, sizeof(why)) < 0)
 			return tip_load_say(l, VALIDATE, at, "exception '%s': %s", e->name, why);
 	}
@@ -227,8 +226,8 @@ static int one_exception(struct tip_loader *l, struct tip_rule_def *r, const str
 		return tip_load_say(l, append ? VALIDATE : YAML_ERR, n,
 				    "exception '%s' has no fields", name->text);
 	if (append && !values)
-		return tip_load_say(l, VALIDATE, n,
-				    "exception '%s' is new here: it needs values", name->text);
+		return tip_load_say(l, VALIDATE, n, "exception '%s' is new here: it needs values",
+				    name->text);
 	r->exceptions = tip_realloc(r->exceptions, r->nexceptions + 1, sizeof(*r->exceptions));
 	e = &r->exceptions[r->nexceptions++];
 	*e = (struct tip_exception_def){.name = name->text, .place = {l->source, n}};

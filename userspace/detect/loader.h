@@ -21,7 +21,7 @@ struct tip_loader {
 	const char *item_type, *item_name;    /* of it, for messages */
 	const struct tip_yaml *exception;     /* of the rule at hand; NULL: none is */
 	const char *exception_name;
-	bool failed;                          /* the file has its error */
+	bool failed; /* the file has its error */
 	const struct tip_rules_options *options;
 };
 
@@ -84,6 +84,10 @@ int tip_load_full_condition(struct tip_loader *l, const struct tip_rule_def *r,
 /* Adds to a rule's output what the options say (append.c). 0, or -1 after an error. */
 int tip_load_append(struct tip_loader *l, struct tip_rules *set, struct tip_rule *r,
 		    const struct tip_rule_def *d);
+
+/* Warns of what in a rule's condition may not be meant as it is written (advice.c). */
+void tip_load_advise(struct tip_loader *l, const struct tip_rule_def *rule,
+		     const struct tip_ast *ast);
 
 /* ---- the last step (build.c) --------------------------------------------------------------------
  */

@@ -71,7 +71,7 @@ static const char *type_name(const char *item_type)
 	if (!*item_type)
 		return "rules content item";
 	return strcmp(item_type, "required_plugin_versions") == 0 ? "required plugin versions"
-								   : item_type;
+								  : item_type;
 }
 
 static void add_item(struct tip_loader *l, struct tip_load_message *m, const char *item_type,
@@ -262,9 +262,9 @@ static void add_expression(struct tip_loader *l, struct tip_load_message *m,
 
 	if (text->count && strcmp(err->code, "LOAD_ERR_VALIDATE") != 0)
 		add_node(l, m,
-			 output			   ? "rule output"
+			 output                 ? "rule output"
 			 : *m->item_type == 'm' ? "macro condition"
-						   : "rule condition",
+						: "rule condition",
 			 "", text->pieces[0].source, text->pieces[0].node);
 	if (output)
 		return;

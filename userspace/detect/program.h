@@ -111,6 +111,7 @@ struct tip_rule {
 	struct tip_named *named; /* sorted by name */
 	size_t nnamed;
 	struct tip_enforce_spec *enforce;
+	const struct tip_rule_details *details;
 	tip_codes codes; /* events that it can match */
 };
 

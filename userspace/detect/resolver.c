@@ -250,6 +250,8 @@ int tip_resolve_lists(struct tip_defs *d, const struct tip_text *in, struct tip_
 			continue;
 		}
 		l->used = true;
+		if (d->seen)
+			tip_names_add(d->arena, d->seen, l->name);
 		tip_text_copy(out, in, copied, p - copied);
 		if (resolve_list(d, l, 0) < 0) {
 			tip_cond_fail(err, in, p,

@@ -60,7 +60,7 @@ static void put_rule_long(json_t *r)
 
 static int do_list(const struct cli_args *args)
 {
-	json_t *result = cli_call("rules.list", NULL);
+	json_t *result = cli_call("rules.list", json_pack("{s:b}", "details", cli.json));
 	json_t *list = json_object_get(result, "rules"), *r;
 	struct out_table *t;
 	size_t i;
@@ -172,7 +172,8 @@ static const struct cli_command cmd_reload = {
 };
 
 static const struct cli_command *const subs[] = {
-	&cmd_list, &cmd_add, &cmd_remove, &cmd_reload, &cmd_rules_validate, NULL,
+	&cmd_list,           &cmd_add,           &cmd_remove, &cmd_reload,
+	&cmd_rules_validate, &cmd_rules_explain, NULL,
 };
 
 const struct cli_command cmd_rules = {

@@ -4,98 +4,35 @@
 #include <string.h>
 
 #include "base/buf.h"
-#include "base/file.h"
 #include "base/mem.h"
 #include "detect/detect.h"
 #include "tipstaff/out.h"
+#include "tipstaff/sources.h"
 #include "tipstaff/tipstaff.h"
 
 /* `rules validate`: the daemon's own loader, here, without a daemon. */
 
-#define MAX_FILE (16u << 20)
-
-struct input {
-	struct tip_buf *texts;
-	struct tip_rule_source *sources;
-	char **names;
-	size_t count;
-};
-
-static void input_free(struct input *in)
+/* What cannot be read is a result as well. */
+static void unreadable(const struct cli_sources *in, const struct tip_error *err,
+		       struct tip_load_result *result)
 {
-	for (size_t i = 0; i < in->count; i++) {
-		tip_buf_free(&in->texts[i]);
-		free(in->names[i]);
-	}
-	free(in->texts);
-	free(in->sources);
-	free(in->names);
-}
+	const char *name = in->names[in->count - 1];
+	struct tip_load_message *m = tip_calloc(1, sizeof(*m));
 
-/* Reads one file, whose name is taken over. What cannot be read is a result as well. */
-static int input_add(struct input *in, char *name, struct tip_load_result *result)
-{
-	struct tip_load_message *m;
-	struct tip_error err = {0};
-	struct tip_buf *text;
-	size_t n = in->count + 1;
-
-	in->texts = tip_realloc(in->texts, n, sizeof(*in->texts));
-	in->sources = tip_realloc(in->sources, n, sizeof(*in->sources));
-	in->names = tip_realloc(in->names, n, sizeof(*in->names));
-	text = &in->texts[in->count];
-	memset(text, 0, sizeof(*text));
-	in->names[in->count++] = name;
-	if (tip_file_read(name, MAX_FILE, text, &err) == 0)
-		return CLI_OK;
 	result->arena = tip_arena_new();
-	result->messages = m = tip_calloc(1, sizeof(*m));
+	result->messages = m;
 	result->count = 1;
-	*m = (struct tip_load_message){.code = "LOAD_ERR_FILE_READ",
-				       .is_error = true,
-				       .item_type = "",
-				       .item_name = "",
-				       .snippet = "",
-				       .caret = -1,
-				       .locations = {{.item_type = "rules content",
-						      .item_name = "",
-						      .name = name}},
-				       .nlocations = 1};
+	*m = (struct tip_load_message){
+		.code = "LOAD_ERR_FILE_READ",
+		.is_error = true,
+		.item_type = "",
+		.item_name = "",
+		.snippet = "",
+		.caret = -1,
+		.locations = {{.item_type = "rules content", .item_name = "", .name = name}},
+		.nlocations = 1};
 	snprintf(m->at.file, sizeof(m->at.file), "%s", name);
-	snprintf(m->at.text, sizeof(m->at.text), "%s", err.text);
-	return CLI_FAIL;
-}
-
-static int input_read(struct input *in, const struct cli_args *args, struct tip_load_result *result)
-{
-	static const char *const endings[] = {".yaml", ".yml", NULL};
-
-	for (int i = 0; i < args->argc; i++) {
-		struct tip_error err = {0};
-		char **files;
-		int count = tip_file_list(args->argv[i], endings, &files, &err), ret = CLI_OK;
-
-		/* told as any file that cannot be read */
-		if (count < 0)
-			return input_add(in, tip_strdup(args->argv[i]), result);
-		for (int k = 0; k < count; k++) {
-			if (ret == CLI_OK)
-				ret = input_add(in, files[k], result);
-			else
-				free(files[k]);
-		}
-		free(files);
-		if (ret)
-			return ret;
-	}
-	/* Only now: the arrays no longer move. */
-	for (size_t i = 0; i < in->count; i++)
-		in->sources[i] = (struct tip_rule_source){
-			.name = in->names[i],
-			.text = in->texts[i].len ? in->texts[i].data : "",
-			.len = in->texts[i].len,
-		};
-	return CLI_OK;
+	snprintf(m->at.text, sizeof(m->at.text), "%s", err->text);
 }
 
 /* Messages carry a bounded copy of the file's name. */
@@ -187,8 +124,8 @@ static void put_snippet(const struct tip_load_message *m)
 	out_safen(&after, m->snippet + at, len - at);
 	out_print("%s%s\n", before.data, after.data);
 	if (m->caret >= 0)
-		out_print("%*s%s^%s\n", (int)out_width(before.data), "",
-			  out_on(stdout, OUT_GREEN), out_off(stdout));
+		out_print("%*s%s^%s\n", (int)out_width(before.data), "", out_on(stdout, OUT_GREEN),
+			  out_off(stdout));
 	tip_buf_free(&before);
 	tip_buf_free(&after);
 }
@@ -226,7 +163,7 @@ static void put_messages(const struct tip_load_result *r, const char *name, bool
 			put_message(&r->messages[k]);
 }
 
-static void put_text(const struct input *in, const struct tip_load_result *r)
+static void put_text(const struct cli_sources *in, const struct tip_load_result *r)
 {
 	for (size_t i = 0; i < in->count; i++) {
 		size_t errors, warnings;
@@ -248,18 +185,6 @@ static void put_text(const struct input *in, const struct tip_load_result *r)
 
 /* ---- as JSON ------------------------------------------------------------------------------- */
 
-/* Also of bytes that are no UTF-8: a file may hold any. */
-static json_t *text_json(const char *s)
-{
-	struct tip_buf b = {0};
-	json_t *j;
-
-	tip_buf_add_json_string(&b, s, strlen(s));
-	j = json_loads(b.data, JSON_DECODE_ANY, NULL);
-	tip_buf_free(&b);
-	return j ? j : json_string("");
-}
-
 static json_t *message_json(const struct tip_load_message *m)
 {
 	const struct code *c = find_code(m->code);
@@ -273,17 +198,16 @@ static json_t *message_json(const struct tip_load_message *m)
 		json_array_append_new(
 			locations,
 			json_pack("{s:s, s:o, s:{s:o, s:I, s:I, s:I}}", "item_type", at->item_type,
-				  "item_name", text_json(at->item_name), "position", "name",
-				  text_json(at->name), "line", (json_int_t)at->line, "column",
+				  "item_name", cli_text_json(at->item_name), "position", "name",
+				  cli_text_json(at->name), "line", (json_int_t)at->line, "column",
 				  (json_int_t)at->column, "offset", (json_int_t)at->offset));
 	}
 	tip_buf_addf(&snippet, "%s\n", *m->snippet ? m->snippet : "<No context available>");
 	if (*m->snippet && m->caret >= 0)
 		tip_buf_addf(&snippet, "%*s^\n", m->caret, "");
 	j = json_pack("{s:s, s:s, s:o, s:{s:o, s:o}}", "code", m->code, "codedesc",
-		      m->is_error ? c->brief : c->long_text, "message",
-		      text_json(m->at.text), "context", "locations", locations, "snippet",
-		      text_json(snippet.data));
+		      m->is_error ? c->brief : c->long_text, "message", cli_text_json(m->at.text),
+		      "context", "locations", locations, "snippet", cli_text_json(snippet.data));
 	tip_buf_free(&snippet);
 	return j;
 }
@@ -298,12 +222,12 @@ static json_t *schema_warnings(const struct tip_load_result *r, const char *name
 
 		if (concerns(m, name) && (strcmp(m->code, "LOAD_UNKNOWN_KEY") == 0 ||
 					  strcmp(m->code, "LOAD_UNKNOWN_ITEM") == 0))
-			json_array_append_new(list, text_json(m->at.text));
+			json_array_append_new(list, cli_text_json(m->at.text));
 	}
 	return list;
 }
 
-static void put_json(const struct input *in, const struct tip_load_result *r)
+static void put_json(const struct cli_sources *in, const struct tip_load_result *r)
 {
 	json_t *files = json_array(), *doc;
 
@@ -318,12 +242,12 @@ static void put_json(const struct input *in, const struct tip_load_result *r)
 				json_array_append_new(m->is_error ? errors : warnings,
 						      message_json(m));
 		}
-		json_array_append_new(
-			files, json_pack("{s:o, s:b, s:b, s:o, s:o, s:o}", "name",
-					 text_json(in->names[i]), "successful",
-					 json_array_size(errors) == 0, "schema_valid",
-					 json_array_size(schema) == 0, "schema_warnings", schema,
-					 "errors", errors, "warnings", warnings));
+		json_array_append_new(files,
+				      json_pack("{s:o, s:b, s:b, s:o, s:o, s:o}", "name",
+						cli_text_json(in->names[i]), "successful",
+						json_array_size(errors) == 0, "schema_valid",
+						json_array_size(schema) == 0, "schema_warnings",
+						schema, "errors", errors, "warnings", warnings));
 	}
 	doc = json_pack("{s:o}", "falco_load_results", files);
 	out_json(doc);
@@ -334,20 +258,20 @@ static int do_validate(const struct cli_args *args)
 {
 	struct tip_load_result result = {0};
 	struct tip_rules *rules = NULL;
-	struct input in = {0};
-	int ret;
+	struct cli_sources in = {0};
+	struct tip_error err = {0};
+	int ret = CLI_FAIL;
 
-	ret = input_read(&in, args, &result);
-	if (result.count)
+	if (cli_sources_read(&in, args->argv, args->argc, &err) < 0) {
+		unreadable(&in, &err, &result);
 		goto put;
-	if (ret)
-		goto out;
+	}
 	if (in.count == 0) {
 		ret = cli_fail("give a file, or a folder with .yaml files",
 			       "there is nothing to check");
 		goto out;
 	}
-	rules = tip_rules_load(in.sources, in.count, &result);
+	rules = tip_rules_load(in.list, in.count, &result);
 	if (result.unmet) {
 		/* the files may be right: it is the place that is not for them */
 		fprintf(stderr, "Error: a plugin is required that is not built in, one of: %s\n",
@@ -364,7 +288,7 @@ put:
 out:
 	tip_rules_free(rules);
 	tip_load_result_free(&result);
-	input_free(&in);
+	cli_sources_free(&in);
 	return ret;
 }
 

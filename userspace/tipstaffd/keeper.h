@@ -399,6 +399,7 @@ TIP_METHOD(tip_method_status);   /* methods_status.c */
 TIP_METHOD(tip_method_processes);
 TIP_METHOD(tip_method_connections); /* methods_connections.c */
 TIP_METHOD(tip_method_rules_list);  /* methods_rules.c */
+TIP_METHOD(tip_method_rules_explain);
 TIP_METHOD(tip_method_rules_add);
 TIP_METHOD(tip_method_rules_remove);
 TIP_METHOD(tip_method_rules_reload);

@@ -118,6 +118,7 @@ const struct tip_control_method *tip_methods(size_t *count)
 		{"alerts.recent", alerts_recent},
 		{"alerts.follow", alerts_follow},
 		{"rules.list", tip_method_rules_list},
+		{"rules.explain", tip_method_rules_explain},
 		{"rules.add", tip_method_rules_add},
 		{"rules.remove", tip_method_rules_remove},
 		{"rules.reload", tip_method_rules_reload},

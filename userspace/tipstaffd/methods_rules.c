@@ -13,30 +13,60 @@ static const char *action_name(enum tip_action a)
 	return a == TIP_ACTION_KILL ? "kill" : a == TIP_ACTION_DENY ? "deny" : "none";
 }
 
+static json_t *rule_json(const struct tip_keeper *k, const struct tip_rule *rule, bool details)
+{
+	const struct tip_rule_info *r = tip_rule_info(rule);
+	json_t *tags = json_array(), *object;
+	struct tip_buf b = {0};
+
+	for (size_t t = 0; t < r->ntags; t++)
+		json_array_append_new(tags, json_string(r->tags[t]));
+	object = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:b, s:s, s:s, s:s, s:i, s:s?}",
+			   "name", r->name, "desc", r->desc, "condition", r->condition, "output",
+			   r->output, "priority", tip_priority_name(r->priority), "source",
+			   r->source, "tags", tags, "enabled", (int)r->enabled, "action",
+			   action_name(r->action), "does",
+			   action_name(tip_guard_does(k->guard, rule)), "file", r->file, "line",
+			   r->line, "set", tip_set_of(r->file));
+	if (details) {
+		tip_rule_details_json(rule, &b);
+		json_object_set_new(object, "details", json_loadb(b.data, b.len, 0, NULL));
+		tip_buf_free(&b);
+	}
+	return object;
+}
+
 TIP_METHOD(tip_method_rules_list)
 {
 	const struct tip_keeper *k = ctx;
 	json_t *list = json_array();
+	int details = 0;
 
+	json_unpack(params, "{s?b}", "details", &details);
+	for (size_t i = 0; i < tip_rules_count(k->rules.active); i++)
+		json_array_append_new(
+			list, rule_json(k, tip_rules_get(k->rules.active, i), details != 0));
+	return json_pack("{s:o}", "rules", list);
+}
+
+TIP_METHOD(tip_method_rules_explain)
+{
+	const struct tip_keeper *k = ctx;
+	const char *name;
+
+	if (json_unpack(params, "{s:s}", "rule", &name) < 0) {
+		tip_error_set(err, "rules.explain wants rule");
+		return NULL;
+	}
 	for (size_t i = 0; i < tip_rules_count(k->rules.active); i++) {
 		const struct tip_rule *rule = tip_rules_get(k->rules.active, i);
-		const struct tip_rule_info *r = tip_rule_info(rule);
-		json_t *tags = json_array();
 
-		for (size_t t = 0; t < r->ntags; t++)
-			json_array_append_new(tags, json_string(r->tags[t]));
-		json_array_append_new(
-			list,
-			json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:b, s:s, s:s, s:s, s:i, "
-				  "s:s?}",
-				  "name", r->name, "desc", r->desc, "condition", r->condition,
-				  "output", r->output, "priority", tip_priority_name(r->priority),
-				  "source", r->source, "tags", tags, "enabled", (int)r->enabled,
-				  "action", action_name(r->action), "does",
-				  action_name(tip_guard_does(k->guard, rule)), "file", r->file,
-				  "line", r->line, "set", tip_set_of(r->file)));
+		if (strcmp(tip_rule_info(rule)->name, name) == 0)
+			return rule_json(k, rule, true);
 	}
-	return json_pack("{s:o}", "rules", list);
+	*hint = "`tipstaff rules list` shows them";
+	tip_error_set(err, "there is no rule \"%s\"", name);
+	return NULL;
 }
 
 static bool get_member(const void *ctx, size_t i, struct tip_set_member *out)

@@ -6,7 +6,8 @@
 struct row {
 	const char *text;
 	const char *code;
-	/* without "rules content", which stands before all: "rule 'r' 0:2:2 | rule priority 3:12:40" */
+	/* without "rules content", which stands before all: "rule 'r' 0:2:2 | rule priority
+	 * 3:12:40" */
 	const char *way;
 };
 
@@ -74,10 +75,8 @@ static void items(void **state)
 		{"a: b\n", YAML, ""},
 		{"- a\n", YAML, "rules content item 0:2:2"},
 		{"- rule: [\n", "LOAD_ERR_YAML_PARSE", "value for 1:0:10"},
-		{"- required_engine_version: x\n", YAML,
-		 "required_engine_version 0:2:2"},
-		{"- required_engine_version: 9.9.9\n", VAL,
-		 "required_engine_version 0:2:2"},
+		{"- required_engine_version: x\n", YAML, "required_engine_version 0:2:2"},
+		{"- required_engine_version: 9.9.9\n", VAL, "required_engine_version 0:2:2"},
 		{"- rule:\n", YAML, "rule 0:2:2"},
 		{"- macro: m\n", YAML, "macro 'm' 0:2:2"},
 		{"- list: l\n", YAML, "list 'l' 0:2:2"},
@@ -177,6 +176,67 @@ static void expressions(void **state)
 	run_rows(rows, TIP_ARRAY_SIZE(rows));
 }
 
+static void advice(void **state)
+{
+	static const struct {
+		const char *condition;
+		const char *of; /* the value that is warned of, NULL: none is */
+	} rows[] = {
+		{"evt.type = open and proc.name = proc.pname", "'proc.pname'"},
+		{"evt.type = open and proc.name in (a, proc.aname[2])", "'proc.aname[2]'"},
+		{"evt.type = open and proc.name = 'tolower(proc.pname)'", "'tolower(proc.pname)'"},
+		{"evt.type = open and proc.name regex '^abc$'", "'^abc$'"},
+		{"evt.type = open and proc.name regex '.*abc'", "'.*abc'"},
+		{"evt.type = open and proc.name regex 'a.c'", NULL},
+		{"evt.type = open and proc.name = val(proc.pname)", NULL},
+		{"evt.type = open and proc.name = some.thing", NULL},
+		{"evt.type = open and proc.name = file.txt[1", NULL},
+	};
+
+	for (size_t i = 0; i < TIP_ARRAY_SIZE(rows); i++) {
+		struct tip_load_result res;
+		struct tip_rules *r = load_rule("", rows[i].condition, "x", &res);
+		const struct tip_load_message *m = find_message(&res, "LOAD_COMPILE_CONDITION");
+
+		assert_non_null(r);
+		if ((m != NULL) != (rows[i].of != NULL) || (m && !strstr(m->at.text, rows[i].of)))
+			fail_msg("%s: %s", rows[i].condition, m ? m->at.text : "no warning");
+		tip_rules_free(r);
+		tip_load_result_free(&res);
+	}
+}
+
+/* `evt.num=0` says never. */
+static void never(void **state)
+{
+	static const struct {
+		const char *condition;
+		bool narrow; /* no warning of too many types of events */
+	} rows[] = {
+		{"evt.num = 0", true},
+		{"evt.num in (0)", true},
+		{"evt.num < 1", true},
+		{"not evt.num > 0", true},
+		{"evt.num = 0 or evt.type = open", true},
+		{"proc.name = a and evt.num = 0", true},
+		{"evt.num != 0", false},
+		{"evt.num = 1", false},
+		{"evt.num < 2", false},
+		{"not evt.num = 0", false},
+	};
+
+	for (size_t i = 0; i < TIP_ARRAY_SIZE(rows); i++) {
+		struct tip_load_result res;
+		struct tip_rules *r = load_rule("", rows[i].condition, "x", &res);
+
+		assert_non_null(r);
+		if ((find_message(&res, "LOAD_NO_EVTTYPE") == NULL) != rows[i].narrow)
+			fail_msg("%s", rows[i].condition);
+		tip_rules_free(r);
+		tip_load_result_free(&res);
+	}
+}
+
 static void snippets(void **state)
 {
 	struct tip_load_result res;
@@ -248,8 +308,9 @@ static void plugins(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(items),    cmocka_unit_test(exceptions),
+		cmocka_unit_test(items),       cmocka_unit_test(exceptions),
 		cmocka_unit_test(expressions), cmocka_unit_test(snippets),
+		cmocka_unit_test(advice),      cmocka_unit_test(never),
 		cmocka_unit_test(plugins),
 	};
 
