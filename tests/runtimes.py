@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Container runtimes as small as a test needs: a socket that answers as Docker's API does."""
+"""Container runtimes as small as a test needs: a socket that answers as Docker's API does, and one that speaks the CRI."""
 
 import json
 import os
@@ -7,6 +7,7 @@ import secrets
 import socket
 import threading
 import time
+from concurrent import futures
 
 
 def new_id():
@@ -100,3 +101,111 @@ class Docker:
 
     def close(self):
         self.socket.close()
+
+
+# ---- the Container Runtime Interface ------------------------------------------------------------
+
+
+def varint(n):
+    out = b""
+    while n > 0x7F:
+        out += bytes([n & 0x7F | 0x80])
+        n >>= 7
+    return out + bytes([n])
+
+
+def message(*fields):
+    """A protobuf message of (number, value): int, bool, text, bytes (a message too); a dict is a map, a list is repeated."""
+    out = b""
+    for number, value in fields:
+        if isinstance(value, dict):
+            value = [message((1, k), (2, v)) for k, v in value.items()]
+        for v in value if isinstance(value, list) else [value]:
+            if isinstance(v, int):
+                out += varint(number << 3) + varint(int(v))
+            else:
+                data = v.encode() if isinstance(v, str) else v
+                out += varint(number << 3 | 2) + varint(len(data)) + data
+    return out
+
+
+def text_field(data, number):
+    """The first text under `number` in a message; "" if there is none."""
+    at = 0
+    while at < len(data):
+        tag, at = read_varint(data, at)
+        n, at = read_varint(data, at)
+        if tag & 7 == 2:
+            if tag >> 3 == number:
+                return data[at:at + n]
+            at += n
+    return b""
+
+
+def read_varint(data, at):
+    n = shift = 0
+    while True:
+        n |= (data[at] & 0x7F) << shift
+        at, shift = at + 1, shift + 7
+        if not data[at - 1] & 0x80:
+            return n, at
+
+
+class Cri:
+    """containerd, as the CRI shows it: pods of one container each."""
+
+    PREFIX = "/runtime.v1.RuntimeService/"
+
+    def __init__(self, path, name="containerd"):
+        import grpc
+
+        self.grpc = grpc
+        self.name = name
+        self.containers = {}  # id -> (sandbox id, ContainerStatusResponse)
+        self.sandboxes = {}  # id -> PodSandboxStatusResponse
+        self.asked = []
+        outer = self
+
+        class Handler(grpc.GenericRpcHandler):
+            def service(self, details):
+                return grpc.unary_unary_rpc_method_handler(lambda request, context: outer.answer(details.method, request, context))
+
+        self.server = grpc.server(futures.ThreadPoolExecutor(4), handlers=[Handler()])
+        self.server.add_insecure_port(f"unix:{path}")
+        self.server.start()
+        os.chmod(path, 0o660)
+
+    def know(self, cid, sandbox, privileged=False):
+        """A pod with a container, and its sandbox."""
+        info = {"config": {"image": {"image": "sha256:" + "12" * 32},
+                           "linux": {"security_context": {"privileged": privileged}}}}
+        applied = {"spec": {"containers": [{"name": "sidecar"}, {"name": "web", "livenessProbe": {"exec": {"command": ["/bin/true", "live"]}}}]}}
+        self.containers[cid] = sandbox, message(
+            (1, message(
+                (1, cid), (2, message((1, "web"))), (5, 1767323046000000001), (8, message((1, "docker.io/shop/web:1.2"))),
+                (9, "docker.io/shop/web@sha256:" + "ef" * 32), (12, {"app": "web"}),
+                (14, [message((1, "/data"), (2, "/srv/data"), (3, True), (5, 1))]))),
+            (2, {"info": json.dumps(info)}))
+        self.sandboxes[sandbox] = message(
+            (1, message(
+                (1, sandbox), (2, message((1, "web-7d9"), (2, "uid-1"), (3, "shop"))), (4, 1767323045000000000),
+                (5, message((1, "10.1.2.3"))), (6, message((1, message((2, message((1, 2), (2, 0), (3, 2))))))),
+                (7, {"tier": "front"}), (8, {"kubectl.kubernetes.io/last-applied-configuration": json.dumps(applied)}))),
+            (2, {"info": json.dumps({"image": "registry.k8s.io/pause:3.9", "cniResult": {"Interfaces": {"eth0": {"Mac": "x"}}}})}))
+
+    def answer(self, method, request, context):
+        method = method.removeprefix(self.PREFIX)
+        cid = text_field(text_field(request, 1), 1).decode() if method == "ListContainers" else text_field(request, 1).decode()
+        self.asked.append((method, cid))
+        if method == "Version":
+            return message((1, "0.1.0"), (2, self.name))
+        if method == "ListContainers":
+            found = self.containers.get(cid)
+            return message((1, [message((1, cid), (2, found[0]))])) if found else b""
+        found = self.containers.get(cid, (0, None))[1] if method == "ContainerStatus" else self.sandboxes.get(cid)
+        if found is None:
+            context.abort(self.grpc.StatusCode.NOT_FOUND, f"{cid}: not found")
+        return found
+
+    def close(self):
+        self.server.stop(None)

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from conftest import UID
-from runtimes import Docker, container, new_id
+from runtimes import Cri, Docker, container, new_id
 from world import until
 
 RULES = """
@@ -20,7 +20,9 @@ RULES = """
     privileged=%container.privileged start=%container.start_ts ip=%container.ip app=%container.label[app]
     labels=%container.labels mounts=%container.mounts mount0=%container.mount[0] dest=%container.mount.dest[/srv/*]
     rdwr=%container.mount.rdwr[1] ipc=%container.host_ipc pid=%container.host_pid health=%container.healthcheck
-    is_health=%proc.is_container_healthcheck pod=%k8s.pod.name ns=%k8s.ns.name
+    is_health=%proc.is_container_healthcheck pod=%k8s.pod.name ns=%k8s.ns.name uid=%k8s.pod.uid sandbox=%k8s.pod.sandbox_id
+    pod_ip=%k8s.pod.ip tier=%k8s.pod.label[tier] cni=%container.cni.json net=%container.host_network
+    live=%container.liveness_probe is_live=%proc.is_container_liveness_probe
   priority: Notice
 - rule: Privileged
   desc: somebody may do everything
@@ -36,7 +38,7 @@ def sock(world, name):
 
 def SETTINGS(world):
     return {"containers": {"docker": [sock(world, "docker"), sock(world, "strange")], "podman": [sock(world, "podman")],
-                           "hold_ms": 10000}}
+                           "cri": [sock(world, "cri")], "hold_ms": 10000}}
 
 
 @pytest.fixture(scope="module")
@@ -138,6 +140,70 @@ def test_podman_answers_in_the_same_way(world, start):
     finally:
         podman.close()
     assert (seen["container.name"], seen["container.type"]) == ("pod-1", "podman")
+
+
+@pytest.fixture(scope="module")
+def cri(world):
+    c = Cri(sock(world, "cri"))
+    yield c
+    c.close()
+
+
+def test_a_container_of_a_pod(start, cri):
+    cid, sandbox = new_id(), new_id()
+    cri.know(cid, sandbox)
+    seen = start(cid, "/bin/true", "live", name="pod-1/cri-containerd-{}.scope")
+    assert seen["container.name"] == "web"
+    assert seen["container.type"] == "containerd"
+    assert seen["container.image"] == "docker.io/shop/web:1.2"
+    assert (seen["container.image.repository"], seen["container.image.tag"]) == ("docker.io/shop/web", "1.2")
+    assert seen["container.image.id"] == "12" * 32
+    assert seen["container.image.digest"] == "sha256:" + "ef" * 32
+    assert seen["container.privileged"] is False
+    assert seen["container.start_ts"] == 1767323046000000001
+    assert seen["container.ip"] == seen["k8s.pod.ip"] == "10.1.2.3"
+    assert seen["container.label[app]"] == "web"
+    assert seen["container.mount[0]"] == "/srv/data:/data::false:rslave"
+    assert seen["container.host_network"] is True and seen["container.host_pid"] is False
+    assert seen["container.cni.json"] == '{"eth0":{"Mac":"x"}}'
+    assert seen["container.liveness_probe"] == "/bin/true live"
+    assert seen["proc.is_container_liveness_probe"] is True
+    assert (seen["k8s.pod.name"], seen["k8s.pod.uid"], seen["k8s.ns.name"]) == ("web-7d9", "uid-1", "shop")
+    assert seen["k8s.pod.sandbox_id"] == sandbox[:12]
+    assert seen["k8s.pod.label[tier]"] == "front"
+
+
+def test_the_sandbox_of_a_pod(start, cri):
+    cid, sandbox = new_id(), new_id()
+    cri.know(cid, sandbox)
+    seen = start(sandbox, name="pod-2/cri-containerd-{}.scope")
+    assert seen["container.image.repository"] == "registry.k8s.io/pause"
+    assert (seen["k8s.pod.name"], seen["k8s.ns.name"]) == ("web-7d9", "shop")
+
+
+def test_a_privileged_container_of_a_pod_by_its_bare_id(start, cri):
+    cid = new_id()
+    cri.know(cid, new_id(), privileged=True)
+    seen = start(cid, "/bin/uname", rule="Privileged", name="kubepods/pod-3/{}")
+    assert seen["container.name"] == "web"
+
+
+def test_what_the_cri_does_not_know(start, cri, daemon):
+    cid = new_id()
+    seen = start(cid, name="pod-4/crio-{}.scope")
+    assert (seen["container.type"], seen["container.name"], seen["k8s.pod.name"]) == ("cri-o", None, None)
+    assert ("PodSandboxStatus", cid) in cri.asked
+
+
+def test_a_bad_answer_of_the_cri_is_none(start, cri, daemon):
+    front = daemon.front_pid()
+    for kind in ("garbage", "another", "huge"):
+        cid, sandbox, other = new_id(), new_id(), new_id()
+        cri.know(cid, sandbox)
+        cri.know(other, sandbox)
+        cri.containers[cid] = sandbox, {"garbage": b"\xff" * 50, "another": cri.containers[other][1], "huge": b"\0" * 400000}[kind]
+        assert start(cid, name="pod-5/cri-containerd-{}.scope")["container.name"] is None
+    assert daemon.front_pid() == front
 
 
 def test_an_unknown_container_is_told_of_without(start, docker):

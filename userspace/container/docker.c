@@ -91,8 +91,10 @@ static void add_kubernetes(struct tip_buf *facts, json_t *labels)
 	for (size_t i = 0; i < sizeof(kubernetes) / sizeof(kubernetes[0]); i++)
 		tip_facts_add(facts, kubernetes[i].kind,
 			      json_string_value(json_object_get(labels, kubernetes[i].label)));
-	tip_answer_probes(facts, json_string_value(json_object_get(
-					 labels, "io.kubernetes.container.last-applied-config")));
+	tip_answer_probes(facts,
+			  json_string_value(json_object_get(
+				  labels, "io.kubernetes.container.last-applied-config")),
+			  NULL);
 }
 
 /* It becomes part of a path: nothing but a digest is one. */

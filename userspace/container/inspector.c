@@ -12,9 +12,11 @@
 #include "base/log.h"
 #include "base/map.h"
 #include "base/mem.h"
+#include "container/cri.h"
 #include "container/docker.h"
 #include "container/facts.h"
 #include "container/http.h"
+#include "rpc/client.h"
 
 /* Questions at once: each has one descriptor and one answer in memory. */
 #define RUNNING_MAX 16
@@ -27,7 +29,8 @@
  */
 #define AGAIN_MS 1000
 
-enum step { STEP_DIAL_CONTAINER, STEP_CONTAINER, STEP_DIAL_IMAGE, STEP_IMAGE };
+/* What is asked, each over a connection of its own. */
+enum step { DOCKER_CONTAINER, DOCKER_IMAGE, CRI_LIST, CRI_STATUS, CRI_SANDBOX, CRI_VERSION };
 enum place { WAITING, RUNNING, PAUSING };
 
 struct question {
@@ -39,19 +42,25 @@ struct question {
 	enum step step;
 	uint32_t tried;  /* 1 << number of each runtime that was asked */
 	uint32_t number; /* of the runtime that is asked */
-	uint64_t dial;   /* DIAL steps: what is awaited */
+	uint64_t dial;   /* the connection that is awaited, 0: none is */
 	bool repeated;
+	bool settled; /* it has been started */
 	struct tip_http *http;
+	struct tip_rpc_ask *rpc;
 	struct event *pause;
 	struct tip_buf facts;
-	struct tip_docker_seen seen;
+	struct tip_docker_seen docker;
+	struct tip_cri_seen cri;
 };
 TAILQ_HEAD(questions, question);
 
 struct tip_inspector {
 	struct event_base *base;
 	struct tip_inspector_ops ops;
-	enum tip_runtime kinds[TIP_RUNTIMES_MAX]; /* TIP_RUNTIME_ANY: there is none */
+	struct {
+		enum tip_runtime kind; /* TIP_RUNTIME_ANY: there is none */
+		char type[32];         /* what it calls itself, "": not asked yet */
+	} runtimes[TIP_RUNTIMES_MAX];
 	struct tip_map *by_id;
 	struct questions places[3];
 	size_t counts[3];
@@ -79,6 +88,7 @@ static void question_free(void *p)
 	struct question *q = p;
 
 	tip_http_cancel(q->http);
+	tip_rpc_ask_cancel(q->rpc);
 	if (q->pause)
 		event_free(q->pause);
 	tip_buf_free(&q->facts);
@@ -126,7 +136,7 @@ static void answer(struct question *q)
 
 	x->stats.known++;
 	x->ops.answer(x->ops.ctx, q->id, q->facts.data, q->facts.len);
-	if (!q->seen.settled && !q->repeated)
+	if (!q->settled && !q->repeated)
 		pause_question(q);
 	else
 		drop(q);
@@ -157,7 +167,12 @@ static void dial(struct question *q, enum step step)
 	x->ops.dial(x->ops.ctx, q->dial, q->number);
 }
 
-static void on_container(struct question *q, int status, const char *body, size_t len)
+static void warn(const struct question *q, const char *why)
+{
+	tip_warn("container", "runtime %u, container %.12s: %s", q->number, q->id, why);
+}
+
+static void on_docker_container(struct question *q, int status, const char *body, size_t len)
 {
 	struct tip_error err;
 
@@ -165,16 +180,15 @@ static void on_container(struct question *q, int status, const char *body, size_
 		next_runtime(q);
 		return;
 	}
-	if (tip_docker_container(body, len, q->id, &q->facts, &q->seen, &err) < 0) {
-		tip_warn("container", "runtime %u, container %.12s: %s", q->number, q->id,
-			 err.text);
+	if (tip_docker_container(body, len, q->id, &q->facts, &q->docker, &err) < 0) {
+		warn(q, err.text);
 		next_runtime(q);
 		return;
 	}
-	tip_facts_add(&q->facts, TIP_FACT_TYPE,
-		      q->inspector->kinds[q->number] == TIP_RUNTIME_PODMAN ? "podman" : "docker");
-	if (q->seen.image[0])
-		dial(q, STEP_DIAL_IMAGE);
+	q->settled = q->docker.settled;
+	tip_facts_add(&q->facts, TIP_FACT_TYPE, q->inspector->runtimes[q->number].type);
+	if (q->docker.image[0])
+		dial(q, DOCKER_IMAGE);
 	else
 		answer(q);
 }
@@ -187,30 +201,131 @@ static void on_http(void *ctx, int status, const char *body, size_t len, const c
 	q->http = NULL;
 	if (why) {
 		q->inspector->stats.late++;
-		tip_warn("container", "runtime %u, container %.12s: %s", q->number, q->id, why);
+		warn(q, why);
 	}
-	if (q->step == STEP_CONTAINER) {
-		on_container(q, status, body, len);
+	if (q->step == DOCKER_CONTAINER) {
+		on_docker_container(q, status, body, len);
 		return;
 	}
 	if (status == 200 && tip_docker_image(body, len, &q->facts, &err) < 0)
-		tip_warn("container", "runtime %u, image of %.12s: %s", q->number, q->id, err.text);
+		warn(q, err.text);
 	answer(q);
 }
 
-static void exchange(struct question *q, int fd)
+/* All is said but the runtime's own name, which is asked for once. */
+static void finish_cri(struct question *q)
+{
+	const char *type = q->inspector->runtimes[q->number].type;
+
+	if (!*type && q->step != CRI_VERSION) {
+		dial(q, CRI_VERSION);
+		return;
+	}
+	tip_facts_add(&q->facts, TIP_FACT_TYPE, type);
+	answer(q);
+}
+
+static void on_cri(struct question *q, const uint8_t *msg, size_t len)
 {
 	struct tip_inspector *x = q->inspector;
+	bool own = !q->cri.sandbox[0];
+	struct tip_error err;
+	int ret;
+
+	switch (q->step) {
+	case CRI_LIST:
+		ret = tip_cri_list(msg, len, q->id, &q->cri, &err);
+		if (ret == 0) {
+			/* Not in the list: it may be a sandbox's own. */
+			dial(q, q->cri.sandbox[0] ? CRI_STATUS : CRI_SANDBOX);
+			return;
+		}
+		break;
+	case CRI_STATUS:
+		ret = tip_cri_status(msg, len, q->id, &q->facts, &q->cri, &err);
+		if (ret == 0) {
+			dial(q, CRI_SANDBOX);
+			return;
+		}
+		break;
+	case CRI_SANDBOX:
+		ret = tip_cri_sandbox(msg, len, own ? q->id : q->cri.sandbox, own, &q->facts,
+				      &q->cri, &err);
+		q->settled = q->cri.settled;
+		break;
+	default:
+		ret = tip_cri_version(msg, len, x->runtimes[q->number].type,
+				      sizeof(x->runtimes[q->number].type), &err);
+	}
+	if (ret < 0)
+		warn(q, err.text);
+	if (ret < 0 && !q->facts.len)
+		next_runtime(q);
+	else
+		finish_cri(q);
+}
+
+static void on_rpc(void *ctx, int result, const uint8_t *msg, size_t len,
+		   const struct tip_error *err)
+{
+	struct question *q = ctx;
+
+	q->rpc = NULL;
+	if (result == 0) {
+		on_cri(q, msg, len);
+		return;
+	}
+	/* That it does not know the container is no news. */
+	if (result != TIP_GRPC_NOT_FOUND) {
+		q->inspector->stats.late += result == TIP_GRPC_DEADLINE_EXCEEDED;
+		warn(q, err->text);
+	}
+	if (q->facts.len)
+		finish_cri(q);
+	else
+		next_runtime(q);
+}
+
+static void ask_docker(struct question *q, int fd)
+{
 	char path[256];
 
-	if (q->step == STEP_DIAL_CONTAINER) {
+	if (q->step == DOCKER_CONTAINER)
 		snprintf(path, sizeof(path), "/containers/%s/json", q->id);
-		q->step = STEP_CONTAINER;
-	} else {
-		snprintf(path, sizeof(path), "/images/%s/json", q->seen.image);
-		q->step = STEP_IMAGE;
+	else
+		snprintf(path, sizeof(path), "/images/%s/json", q->docker.image);
+	q->http = tip_http_get(q->inspector->base, fd, path, TIMEOUT_MS, ANSWER_MAX, on_http, q);
+}
+
+static void ask_cri(struct question *q, int fd)
+{
+	struct tip_rpc_client_call call = {.authority = "localhost", .timeout_ms = TIMEOUT_MS};
+	struct tip_buf request = {0};
+	struct tip_error err = {0};
+
+	switch (q->step) {
+	case CRI_LIST:
+		call.path = TIP_CRI_LIST;
+		tip_cri_pack_list(q->id, &request);
+		break;
+	case CRI_STATUS:
+		call.path = TIP_CRI_STATUS;
+		tip_cri_pack_status(q->id, &request);
+		break;
+	case CRI_SANDBOX:
+		call.path = TIP_CRI_SANDBOX;
+		tip_cri_pack_sandbox(q->cri.sandbox[0] ? q->cri.sandbox : q->id, &request);
+		break;
+	default: call.path = TIP_CRI_VERSION; tip_cri_pack_version(&request);
 	}
-	q->http = tip_http_get(x->base, fd, path, TIMEOUT_MS, ANSWER_MAX, on_http, q);
+	call.request = request.data;
+	call.request_len = request.len;
+	q->rpc = tip_rpc_ask(q->inspector->base, fd, &call, ANSWER_MAX, on_rpc, q, &err);
+	tip_buf_free(&request);
+	if (!q->rpc) {
+		warn(q, err.text);
+		give_up(q);
+	}
 }
 
 static struct question *find_dial(const struct tip_inspector *x, uint64_t dial_no)
@@ -233,11 +348,13 @@ void tip_inspector_dialled(struct tip_inspector *x, uint64_t dial_no, int fd)
 		return;
 	}
 	q->dial = 0;
-	if (fd >= 0)
-		exchange(q, fd);
-	else if (q->step == STEP_DIAL_CONTAINER)
+	if (fd >= 0 && q->step <= DOCKER_IMAGE)
+		ask_docker(q, fd);
+	else if (fd >= 0)
+		ask_cri(q, fd);
+	else if (!q->facts.len)
 		next_runtime(q);
-	else /* the image's digest is missing, the rest is there */
+	else /* a part is missing, the rest is there */
 		answer(q);
 }
 
@@ -250,9 +367,9 @@ static int choose(const struct question *q)
 	int other = -1;
 
 	for (int i = 0; i < TIP_RUNTIMES_MAX; i++) {
-		if (x->kinds[i] == TIP_RUNTIME_ANY || (q->tried & 1u << i))
+		if (x->runtimes[i].kind == TIP_RUNTIME_ANY || (q->tried & 1u << i))
 			continue;
-		if (x->kinds[i] == q->hint)
+		if (x->runtimes[i].kind == q->hint)
 			return i;
 		if (other < 0)
 			other = i;
@@ -270,7 +387,9 @@ static void next_runtime(struct question *q)
 	}
 	q->number = (uint32_t)number;
 	q->tried |= 1u << number;
-	dial(q, STEP_DIAL_CONTAINER);
+	tip_buf_reset(&q->facts);
+	dial(q,
+	     q->inspector->runtimes[number].kind == TIP_RUNTIME_CRI ? CRI_LIST : DOCKER_CONTAINER);
 }
 
 static void fill(struct tip_inspector *x)
@@ -343,7 +462,11 @@ bool tip_inspector_runtime(struct tip_inspector *x, uint32_t number, uint32_t ki
 {
 	if (number >= TIP_RUNTIMES_MAX || kind == TIP_RUNTIME_ANY || kind >= TIP_RUNTIME_KINDS)
 		return false;
-	x->kinds[number] = (enum tip_runtime)kind;
+	x->runtimes[number].kind = (enum tip_runtime)kind;
+	/* One of the CRI says so itself. */
+	if (kind != TIP_RUNTIME_CRI)
+		snprintf(x->runtimes[number].type, sizeof(x->runtimes[number].type), "%s",
+			 kind == TIP_RUNTIME_PODMAN ? "podman" : "docker");
 	return true;
 }
 

@@ -71,14 +71,22 @@ void tip_answer_labels(struct tip_buf *facts, enum tip_fact kind, json_t *object
 	}
 }
 
-void tip_answer_probes(struct tip_buf *facts, const char *text)
+void tip_answer_probes(struct tip_buf *facts, const char *text, const char *name)
 {
 	json_t *root = text ? json_loads(text, JSON_REJECT_DUPLICATES, NULL) : NULL;
-	json_t *first = json_array_get(tip_answer_at(root, "spec.containers"), 0);
+	json_t *all = tip_answer_at(root, "spec.containers"), *one = json_array_get(all, 0);
+	const char *called;
 
-	tip_answer_words(facts, TIP_FACT_LIVENESS,
-			 tip_answer_at(first, "livenessProbe.exec.command"), 0);
+	for (size_t i = 0; name && i < json_array_size(all); i++) {
+		one = json_array_get(all, i);
+		called = tip_answer_text(one, "name");
+		if (called && strcmp(called, name) == 0)
+			break;
+		one = NULL;
+	}
+	tip_answer_words(facts, TIP_FACT_LIVENESS, tip_answer_at(one, "livenessProbe.exec.command"),
+			 0);
 	tip_answer_words(facts, TIP_FACT_READINESS,
-			 tip_answer_at(first, "readinessProbe.exec.command"), 0);
+			 tip_answer_at(one, "readinessProbe.exec.command"), 0);
 	json_decref(root);
 }

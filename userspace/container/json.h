@@ -21,9 +21,9 @@ void tip_answer_words(struct tip_buf *facts, enum tip_fact kind, json_t *array, 
 /* The members of an object as facts "key=value", as many as fit. */
 void tip_answer_labels(struct tip_buf *facts, enum tip_fact kind, json_t *object);
 /*
- * Health and readiness commands of the first container in a pod as kubectl applied it
- * (`text`: JSON), which a label or an annotation of the kubelet's repeats.
+ * Commands of the probes of a container in a pod as kubectl applied it (`text`: JSON), which a
+ * label or an annotation repeats: of the one called `name`, NULL: of the first.
  */
-void tip_answer_probes(struct tip_buf *facts, const char *text);
+void tip_answer_probes(struct tip_buf *facts, const char *text, const char *name);
 
 #endif

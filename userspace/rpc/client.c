@@ -8,9 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <nghttp2/nghttp2.h>
 
+#include "base/buf.h"
 #include "base/clock.h"
 #include "base/mem.h"
 #include "rpc/frame.h"
@@ -143,7 +145,7 @@ static int on_data_chunk(nghttp2_session *session, uint8_t flags, int32_t stream
 			give_up(cl, "the server sent a malformed message prefix");
 			break;
 		case TIP_GRPC_READ_TOO_LONG:
-			give_up(cl, "the server sent a message of more than 4 MiB");
+			give_up(cl, "the server sent a message that is too long");
 			break;
 		}
 	}
@@ -376,4 +378,173 @@ out:
 	tip_grpc_reader_next(&cl.reader);
 	nghttp2_session_del(session);
 	return res;
+}
+
+/* ---- from an event loop --------------------------------------------------------------------- */
+
+struct tip_rpc_ask {
+	struct client cl;
+	struct tip_rpc_client_call call;
+	struct tip_error err;
+	nghttp2_session *session;
+	struct event *readable, *writable, *timer;
+	uint8_t *request;
+	struct tip_buf out, answer;
+	bool answered;
+	tip_rpc_done_fn done;
+	void *ctx;
+};
+
+static void event_drop(struct event *ev)
+{
+	if (ev)
+		event_free(ev);
+}
+
+void tip_rpc_ask_cancel(struct tip_rpc_ask *a)
+{
+	if (!a)
+		return;
+	event_drop(a->readable);
+	event_drop(a->writable);
+	event_drop(a->timer);
+	tip_grpc_reader_next(&a->cl.reader);
+	nghttp2_session_del(a->session);
+	close(a->cl.fd);
+	free(a->request);
+	tip_buf_free(&a->out);
+	tip_buf_free(&a->answer);
+	free(a);
+}
+
+static void end(struct tip_rpc_ask *a, int result)
+{
+	const struct tip_buf *b = &a->answer;
+
+	if (!result && !a->answered)
+		result = tip_error_set(&a->err, "the answer has no message");
+	a->done(a->ctx, result, (const uint8_t *)(b->len ? b->data : ""), b->len, &a->err);
+	tip_rpc_ask_cancel(a);
+}
+
+/* The answer is whole when the call has ended: a second message is not for a unary call. */
+static bool on_answer(void *ctx, const uint8_t *msg, size_t len)
+{
+	struct tip_rpc_ask *a = ctx;
+
+	if (a->answered)
+		give_up(&a->cl, "the server sent a second answer");
+	else
+		tip_buf_add(&a->answer, msg, len);
+	a->answered = true;
+	return true;
+}
+
+/* Writes what there is; false when the connection is over. */
+static bool flush(struct tip_rpc_ask *a)
+{
+	const uint8_t *data;
+	ssize_t n;
+
+	while ((n = nghttp2_session_mem_send(a->session, &data)) > 0)
+		tip_buf_add(&a->out, data, (size_t)n);
+	while (a->out.len) {
+		n = send(a->cl.fd, a->out.data, a->out.len, MSG_NOSIGNAL | MSG_DONTWAIT);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+			event_add(a->writable, NULL);
+			return true;
+		}
+		if (n < 0)
+			return false;
+		tip_buf_consume(&a->out, (size_t)n);
+	}
+	return true;
+}
+
+static void on_writable(evutil_socket_t fd, short what, void *ctx)
+{
+	struct tip_rpc_ask *a = ctx;
+
+	if (!flush(a))
+		end(a, tip_error_set(&a->err, "the server closed the connection"));
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *ctx)
+{
+	struct tip_rpc_ask *a = ctx;
+	uint8_t in[16384];
+	ssize_t n = recv(fd, in, sizeof(in), MSG_DONTWAIT);
+
+	if (n < 0 && (errno == EINTR || errno == EAGAIN || errno == EWOULDBLOCK))
+		return;
+	if (n <= 0) {
+		end(a, tip_error_set(&a->err, "the server closed the connection before it "
+					      "answered"));
+		return;
+	}
+	n = nghttp2_session_mem_recv(a->session, in, (size_t)n);
+	if (n < 0) {
+		if (!a->cl.broken)
+			tip_error_set(&a->err, "not HTTP/2 from the server: %s",
+				      nghttp2_strerror((int)n));
+		end(a, -1);
+	} else if (a->cl.closed) {
+		end(a, outcome(&a->cl));
+	} else if (!flush(a)) {
+		end(a, tip_error_set(&a->err, "the server closed the connection"));
+	} else if (!nghttp2_session_want_read(a->session)) {
+		/* It has said goodbye to what made no sense. */
+		end(a, tip_error_set(&a->err, "not HTTP/2 from the server"));
+	}
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *ctx)
+{
+	struct tip_rpc_ask *a = ctx;
+
+	tip_error_set(&a->err, "no answer within %d ms", a->call.timeout_ms);
+	end(a, TIP_GRPC_DEADLINE_EXCEEDED);
+}
+
+struct tip_rpc_ask *tip_rpc_ask(struct event_base *base, int fd,
+				const struct tip_rpc_client_call *call, size_t max_answer,
+				tip_rpc_done_fn done, void *ctx, struct tip_error *err)
+{
+	const struct timeval tv = {call->timeout_ms / 1000, call->timeout_ms % 1000 * 1000};
+	struct tip_rpc_ask *a = tip_alloc(sizeof(*a));
+
+	a->call = *call;
+	a->call.message = on_answer;
+	a->call.ctx = a;
+	a->request = tip_alloc(call->request_len + 1);
+	if (call->request_len)
+		memcpy(a->request, call->request, call->request_len);
+	a->call.request = a->request;
+	a->done = done;
+	a->ctx = ctx;
+	a->cl = (struct client){
+		.call = &a->call,
+		.fd = fd,
+		.err = &a->err,
+		.http_status = -1,
+		.reader = {.max = max_answer},
+	};
+	tip_grpc_prefix(a->cl.request, call->request_len);
+	a->session = session_new(&a->cl);
+	if (!a->session || submit(&a->cl, a->session) < 0) {
+		*err = a->err;
+		tip_rpc_ask_cancel(a);
+		return NULL;
+	}
+	a->readable = event_new(base, fd, EV_READ | EV_PERSIST, on_readable, a);
+	a->writable = event_new(base, fd, EV_WRITE, on_writable, a);
+	a->timer = event_new(base, -1, 0, on_timer, a);
+	if (!a->readable || !a->writable || !a->timer)
+		abort();
+	event_add(a->readable, NULL);
+	event_add(a->writable, NULL);
+	event_add(a->timer, &tv);
+	return a;
 }

@@ -131,6 +131,7 @@ static const struct key {
 	{"traffic.records", K_RECORDS, AT(records)},
 	{"containers.docker", K_SOCKETS, LIST(docker, ndocker)},
 	{"containers.podman", K_SOCKETS, LIST(podman, npodman)},
+	{"containers.cri", K_SOCKETS, LIST(cri, ncri)},
 	{"containers.hold_ms", K_NUMBER, AT(container_hold_ms), 0, 0, 10000},
 	{"require", K_REQUIRE, AT(require)},
 	{"limits.processes", K_NUMBER, AT(max_processes), 0, 1024, 4194304},
@@ -575,6 +576,8 @@ static void complete(struct tip_config *c, const struct tip_yaml *root)
 	static const char *every_name[] = {"*"};
 	static const char *docker[] = {"/run/docker.sock"};
 	static const char *podman[] = {"/run/podman/podman.sock"};
+	static const char *cri[] = {"/run/containerd/containerd.sock", "/run/crio/crio.sock",
+				    "/run/k3s/containerd/containerd.sock"};
 	bool whole_node = !c->nscope;
 
 	c->traffic = given(root, "traffic", "files");
@@ -591,6 +594,10 @@ static void complete(struct tip_config *c, const struct tip_yaml *root)
 	if (!given(root, "containers", "podman")) {
 		c->podman = podman;
 		c->npodman = TIP_ARRAY_SIZE(podman);
+	}
+	if (!given(root, "containers", "cri")) {
+		c->cri = cri;
+		c->ncri = TIP_ARRAY_SIZE(cri);
 	}
 	/* Tokens of a short-lived authority are short-lived too. */
 	if (!c->jwt_ttl)

@@ -96,8 +96,8 @@ struct tip_config {
 	bool traffic_host;               /* the initial network namespace is served too */
 	const char **traffic_namespaces; /* patterns for names below /run/netns */
 	size_t ntraffic_namespaces;
-	const char **docker, **podman; /* sockets of container runtimes */
-	size_t ndocker, npodman;
+	const char **docker, **podman, **cri; /* sockets of container runtimes */
+	size_t ndocker, npodman, ncri;
 	uint32_t container_hold_ms; /* how long an alert waits for what a runtime says */
 	uint32_t max_containers;
 	enum tip_capability require[TIP_CAP_MAX];

@@ -35,6 +35,7 @@ static bool runtime_at(const struct tip_config *c, size_t number, struct runtime
 	} lists[] = {
 		{TIP_RUNTIME_DOCKER, c->docker, c->ndocker},
 		{TIP_RUNTIME_PODMAN, c->podman, c->npodman},
+		{TIP_RUNTIME_CRI, c->cri, c->ncri},
 	};
 
 	for (size_t i = 0; i < TIP_ARRAY_SIZE(lists); i++) {
