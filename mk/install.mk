@@ -78,3 +78,8 @@ run: ## install what is missing, build, run on this node with the shipped config
 	@BUILD=$(BUILD) tools/install-deps build
 	@+$(MAKE) --no-print-directory all
 	@BUILD=$(BUILD) tools/run-node
+
+# The page of the fields is what `tipstaff rules fields` says of them; tests hold one against the other.
+.PHONY: fields-doc
+fields-doc: all ## write docs/fields.md anew, after a change of the fields
+	@$(BUILD)/tipstaff rules fields --markdown > docs/fields.md

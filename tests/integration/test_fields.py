@@ -2,6 +2,7 @@
 """Fields: each with the value that a real act gives it."""
 
 import os
+import pathlib
 import time
 
 import pytest
@@ -306,3 +307,37 @@ def test_resolving_needs_no_rights(world, daemon):
     # Who cannot become nobody does not ask at all.
     p = world.spawn([world.build / "tipstaffd", "--resolve", "localhost"], cgroup="x", uid=UID["rogue"])
     assert p.wait(60) == 1 and "cannot become nobody" in p.text() and "127.0.0.1" not in p.text()
+
+
+# ---- the catalogue -----------------------------------------------------------
+
+
+def test_the_fields_are_listed(daemon):
+    fields = {f["name"]: f for f in daemon.json("rules", "fields")["fields"]}
+    assert fields["proc.name"]["events"] is None and fields["proc.name"]["type"] == "CHARBUF" and fields["proc.name"]["served"]
+    assert "openat" in fields["fd.is_upper_layer"]["events"] and "execve" not in fields["fd.is_upper_layer"]["events"]
+    assert fields["proc.aname"]["argument"] == "[NUMBER]" and not fields["proc.aname"]["needs_argument"]
+    assert fields["thread.cgroup"]["needs_argument"] and fields["fd.types"]["several"]
+    assert not fields["evt.pluginname"]["served"] and "plugin" in fields["evt.pluginname"]["about"]
+    table = daemon.cli("rules", "fields")
+    assert all(name in table for name in fields)
+
+
+def test_each_listed_field_loads(world, daemon):
+    """All of them in one rule's output, as a rule file would name them."""
+    names = []
+    for f in daemon.json("rules", "fields")["fields"]:
+        if f["deprecated"]:
+            continue
+        argument = {"[NUMBER]": "[1]", "[NAME]": "[x]", "[ARGUMENT]": "[res]", None: ""}[f["argument"]] if f["needs_argument"] else ""
+        if f["name"] == "evt.type.is":
+            argument = "[open]"
+        names.append(f"%{f['name']}{argument}")
+    text = f"- rule: All\n  desc: d\n  condition: evt.type = open and evt.num = 0\n  output: all {' '.join(names)}\n  priority: Info\n"
+    daemon.cli("rules", "validate", world.file("all.yaml", text=text, mode=0o644))
+
+
+def test_the_page_of_the_fields_is_up_to_date(daemon):
+    """`make fields-doc` writes it anew."""
+    page = (pathlib.Path(__file__).parents[2] / "docs" / "fields.md").read_text(encoding="utf-8")
+    assert page == daemon.cli("rules", "fields", "--markdown")

@@ -227,7 +227,13 @@ struct tip_field_info {
 	const char *name; /* "proc.aname" */
 	const char *type; /* Falco's: CHARBUF, INT64, UINT32, BOOL, IPADDR ... */
 	const char *desc;
-	bool takes_arg;
+	const char *argument;      /* "[NUMBER]", "[NAME]", ...; NULL: it takes none */
+	bool needs_argument;       /* false: it may be left out */
+	bool several;              /* of several values at once: only in, intersects, exists */
+	bool everywhere;           /* every event has it */
+	bool served;               /* false: it is known, and always unset; `desc` says why */
+	const char *const *events; /* otherwise: names of those that can have it, ended by NULL */
+	const char *deprecated;    /* why, NULL: it is not */
 };
 /* Every field, sorted by name; `*count` of them. */
 const struct tip_field_info *tip_fields(size_t *count);

@@ -84,6 +84,7 @@ struct tip_extract {
 	struct tip_scratch *scratch;
 	struct tip_users *users;
 	struct tip_services *services;
+	uint64_t first_ns, last_ns;    /* wall clock of the first event, and of the one before */
 	const struct tip_hosts *hosts; /* NULL: none was resolved yet */
 	struct tip_value
 		path; /* of an open, absolute: several fields read it; made when first asked */
@@ -101,6 +102,7 @@ extern const struct tip_field_table tip_fields_user;
 extern const struct tip_field_table tip_fields_live;
 extern const struct tip_field_table tip_fields_env;
 extern const struct tip_field_table tip_fields_net;
+extern const struct tip_field_table tip_fields_path;
 extern const struct tip_field_table tip_fields_container;
 /* True of a field that only a container runtime can fill. */
 bool tip_field_of_container(const struct tip_field *f);
@@ -139,6 +141,9 @@ enum tip_end_of { TIP_END_ANY, TIP_END_LOCAL, TIP_END_REMOTE, TIP_END_CLIENT, TI
 /* False: there is no such end, or it has none. `end` is not TIP_END_ANY. */
 bool tip_extract_end_ip(const struct tip_extract *x, enum tip_end_of end, struct tip_ip *ip);
 bool tip_extract_end_port(const struct tip_extract *x, enum tip_end_of end, uint16_t *port);
+/* `base` + `name` made absolute by the letter: links are not followed. */
+void tip_extract_path(struct tip_extract *x, const char *base, const char *name,
+		      struct tip_value *out);
 void tip_extract_fd_name(struct tip_extract *x, struct tip_value *out);
 /* "SUCCESS" or the name of -ret. */
 const char *tip_errno_name(int64_t ret);

@@ -14,9 +14,10 @@
 
 #define FIELDS_MAX 512
 static const struct tip_field *by_name[FIELDS_MAX];
-static struct tip_field_info infos[FIELDS_MAX];
+static struct tip_field_info *infos;
+static struct tip_arena *arena; /* of the infos */
 static size_t nfields;
-static pthread_once_t sorted = PTHREAD_ONCE_INIT;
+static pthread_once_t sorted = PTHREAD_ONCE_INIT, described = PTHREAD_ONCE_INIT;
 
 static int cmp_name(const void *a, const void *b)
 {
@@ -27,24 +28,58 @@ static int cmp_name(const void *a, const void *b)
 static void sort_fields(void)
 {
 	static const struct tip_field_table *const tables[] = {
-		&tip_fields_evt,  &tip_fields_proc,      &tip_fields_fd,
-		&tip_fields_user, &tip_fields_live,      &tip_fields_env,
-		&tip_fields_net,  &tip_fields_container, &tip_fields_unserved};
+		&tip_fields_evt,       &tip_fields_proc,    &tip_fields_fd,  &tip_fields_user,
+		&tip_fields_live,      &tip_fields_env,     &tip_fields_net, &tip_fields_path,
+		&tip_fields_container, &tip_fields_unserved};
 
 	for (size_t t = 0; t < TIP_ARRAY_SIZE(tables); t++)
 		for (size_t i = 0; i < tables[t]->count && nfields < FIELDS_MAX; i++)
 			by_name[nfields++] = &tables[t]->fields[i];
 	qsort(by_name, nfields, sizeof(by_name[0]), cmp_name);
+}
+
+static void describe(const struct tip_field *f, struct tip_field_info *out)
+{
+	static const char *const arguments[] = {
+		[TIP_ARG_INDEX] = "[NUMBER]",   [TIP_ARG_INDEX_REQ] = "[NUMBER]",
+		[TIP_ARG_NAME] = "[NAME]",      [TIP_ARG_NAME_REQ] = "[NAME]",
+		[TIP_ARG_EVENT] = "[ARGUMENT]",
+	};
+	const char **events = tip_arena_alloc(arena, (TIP_CODE_MAX + 1) * sizeof(*events));
+	size_t n = 0;
+
+	*out = (struct tip_field_info){
+		.name = f->name,
+		.type = tip_type_name(f->type),
+		.desc = f->desc,
+		.argument = arguments[f->arg],
+		.needs_argument = f->arg == TIP_ARG_INDEX_REQ || f->arg == TIP_ARG_NAME_REQ ||
+				  f->arg == TIP_ARG_EVENT,
+		.several = f->list,
+		.everywhere = f->get && f->codes == TIP_CODES_ALL,
+		.served = f->get,
+		.events = events,
+		.deprecated = f->deprecated,
+	};
+	for (int c = 0; f->get && !out->everywhere && c < TIP_CODE_MAX; c++)
+		if (f->codes & TIP_CODE_BIT(c))
+			events[n++] = tip_code_name((enum tip_code)c);
+	events[n] = NULL;
+}
+
+/* Only who prints the catalogue pays for its making: it lives as long as the program. */
+static void describe_all(void)
+{
+	arena = tip_arena_new();
+	pthread_once(&sorted, sort_fields);
+	infos = tip_arena_alloc(arena, nfields * sizeof(*infos));
 	for (size_t i = 0; i < nfields; i++)
-		infos[i] = (struct tip_field_info){.name = by_name[i]->name,
-						   .type = tip_type_name(by_name[i]->type),
-						   .desc = by_name[i]->desc,
-						   .takes_arg = by_name[i]->arg != TIP_ARG_NONE};
+		describe(by_name[i], &infos[i]);
 }
 
 const struct tip_field_info *tip_fields(size_t *count)
 {
-	pthread_once(&sorted, sort_fields);
+	pthread_once(&described, describe_all);
 	*count = nfields;
 	return infos;
 }

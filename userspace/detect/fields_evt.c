@@ -112,6 +112,37 @@ static int64_t event_ret(const struct tip_extract *x)
 	return x->in->ev->hdr->ret;
 }
 
+enum { SINCE_FIRST, SINCE_LAST };
+
+/* ns since the first event, or the one before, that rules were held against. */
+static void evt_since(struct tip_extract *x, const struct tip_field_ref *ref, struct tip_value *out)
+{
+	uint64_t from = ref->field->a == SINCE_FIRST ? x->first_ns : x->last_ns;
+	uint64_t ns = x->in->time_ns > from ? x->in->time_ns - from : 0;
+
+	switch (ref->field->b) {
+	case RAW_S: ns /= TIP_NSEC_PER_SEC; break;
+	case RAW_NS: ns %= TIP_NSEC_PER_SEC; break;
+	default: break;
+	}
+	tip_value_int(out, (int64_t)ns);
+}
+
+enum { ERROR_FILE, ERROR_NET, ERROR_MEMORY, ERROR_OTHER };
+
+static void evt_count_error(struct tip_extract *x, const struct tip_field_ref *ref,
+			    struct tip_value *out)
+{
+	tip_codes bit = TIP_CODE_BIT(x->code);
+	uint32_t kind = bit & (TIP_CODES_OPEN | TIP_CODES_MOUNT) ? ERROR_FILE
+			: bit & TIP_CODES_SOCK                   ? ERROR_NET
+			: bit & TIP_CODES_MMAP                   ? ERROR_MEMORY
+								 : ERROR_OTHER;
+
+	if (event_ret(x) < 0 && kind == ref->field->a)
+		tip_value_int(out, 1);
+}
+
 enum { RES_NAME, RES_RAW, RES_FAILED, RES_COUNT_ERROR };
 
 static void evt_res(struct tip_extract *x, const struct tip_field_ref *ref, struct tip_value *out)
@@ -216,6 +247,28 @@ static const struct tip_field fields[] = {
 	TIP_FIELD("evt.count", TIP_T_UINT, 0, ALL, evt_one, 1, 0, "always 1"),
 	TIP_FIELD("evt.count.error", TIP_T_UINT, 0, ALL, evt_res, RES_COUNT_ERROR, 0,
 		  "1 if the call failed"),
+	TIP_FIELD("evt.count.error.file", TIP_T_UINT, 0, ALL, evt_count_error, ERROR_FILE, 0,
+		  "1 if it is about a file, and failed"),
+	TIP_FIELD("evt.count.error.net", TIP_T_UINT, 0, ALL, evt_count_error, ERROR_NET, 0,
+		  "1 if it is about a socket, and failed"),
+	TIP_FIELD("evt.count.error.memory", TIP_T_UINT, 0, ALL, evt_count_error, ERROR_MEMORY, 0,
+		  "1 if it is about memory, and failed"),
+	TIP_FIELD("evt.count.error.other", TIP_T_UINT, 0, ALL, evt_count_error, ERROR_OTHER, 0,
+		  "1 if it is about something else, and failed"),
+	TIP_FIELD("evt.count.exit", TIP_T_UINT, 0, ALL, evt_one, 1, 0,
+		  "always 1: there are exit events only"),
+	TIP_FIELD("evt.reltime", TIP_T_RELTIME, 0, ALL, evt_since, SINCE_FIRST, RAW_ALL,
+		  "ns since the first event that rules were held against"),
+	TIP_FIELD("evt.reltime.s", TIP_T_RELTIME, 0, ALL, evt_since, SINCE_FIRST, RAW_S,
+		  "its whole seconds"),
+	TIP_FIELD("evt.reltime.ns", TIP_T_RELTIME, 0, ALL, evt_since, SINCE_FIRST, RAW_NS,
+		  "its nanoseconds"),
+	TIP_FIELD("evt.deltatime", TIP_T_RELTIME, 0, ALL, evt_since, SINCE_LAST, RAW_ALL,
+		  "ns since the event before that rules were held against"),
+	TIP_FIELD("evt.deltatime.s", TIP_T_RELTIME, 0, ALL, evt_since, SINCE_LAST, RAW_S,
+		  "its whole seconds"),
+	TIP_FIELD("evt.deltatime.ns", TIP_T_RELTIME, 0, ALL, evt_since, SINCE_LAST, RAW_NS,
+		  "its nanoseconds"),
 	TIP_FIELD("evt.is_async", TIP_T_BOOL, 0, ALL, evt_one, 0, 0,
 		  "false: no event is asynchronous"),
 	TIP_FIELD("evt.is_io", TIP_T_BOOL, 0, ALL, evt_one, 0, 0,

@@ -81,10 +81,23 @@ static size_t normalise(const char *base, const char *name, char *out)
 	return n;
 }
 
+void tip_extract_path(struct tip_extract *x, const char *base, const char *name,
+		      struct tip_value *out)
+{
+	char *s;
+
+	/* a relative name whose folder is not known stays as it is: better than a lie */
+	if (!name[0] || (name[0] != '/' && !base[0])) {
+		tip_value_str(out, name);
+		return;
+	}
+	s = tip_scratch_alloc(x->scratch, strlen(name) + strlen(base) + 3);
+	tip_value_strn(out, s, normalise(base, name, s));
+}
+
 static void open_path(struct tip_extract *x, struct tip_value *out)
 {
 	const char *name = x->in->ev->open.name, *base = x->in->ev->open.base;
-	char *s;
 
 	if (x->path.set) {
 		*out = x->path;
@@ -96,14 +109,7 @@ static void open_path(struct tip_extract *x, struct tip_value *out)
 			tip_value_str(out, x->in->ev->open.real);
 		return;
 	}
-	/* a relative name whose folder the kernel could not tell stays as it is: better than a lie
-	 */
-	if (!name[0] || (name[0] != '/' && !base[0])) {
-		tip_value_str(out, name);
-	} else {
-		s = tip_scratch_alloc(x->scratch, strlen(name) + strlen(base) + 3);
-		tip_value_strn(out, s, normalise(base, name, s));
-	}
+	tip_extract_path(x, base, name, out);
 	x->path = *out;
 }
 
@@ -439,6 +445,8 @@ static const struct tip_field fields[] = {
 		  "absolute path as asked for (links not followed), or the connection"),
 	TIP_FIELD("fd.nameraw", TIP_T_PATH, 0, OPEN, fd_name, NAME_RAW, 0,
 		  "the path as it was given"),
+	TIP_FIELD("evt.abspath", TIP_T_STRING, TIP_ARG_NAME, OPEN, fd_name, NAME_FULL, 0,
+		  "absolute path of what the call names: fd.name of an open"),
 	TIP_FIELD("fd.directory", TIP_T_PATH, 0, FILES, fd_name, NAME_DIRECTORY, 0,
 		  "folder part of fd.name"),
 	TIP_FIELD("fd.filename", TIP_T_PATH, 0, FILES, fd_name, NAME_FILE, 0,

@@ -3,110 +3,82 @@
 #include "detect/field.h"
 
 /*
- * Fields of the language that nothing feeds yet. A rule may use them, so that rule files load
- * unchanged; they are unset, so no comparison with them is true. A field moves out of this table
- * when an event or a client of a container runtime brings it.
+ * Fields of the language that nothing feeds. A rule may use them, so that rule files load
+ * unchanged; they are unset, so no comparison with them is true. Each says why. A field moves out
+ * of this table when an event or a client of a container runtime brings it.
  */
-#define S(name_) TIP_FIELD(name_, TIP_T_STRING, 0, 0, NULL, 0, 0, "not served yet")
-#define U(name_) TIP_FIELD(name_, TIP_T_UINT, 0, 0, NULL, 0, 0, "not served yet")
-#define I(name_) TIP_FIELD(name_, TIP_T_INT, 0, 0, NULL, 0, 0, "not served yet")
-#define B(name_) TIP_FIELD(name_, TIP_T_BOOL, 0, 0, NULL, 0, 0, "not served yet")
-#define T(name_) TIP_FIELD(name_, TIP_T_RELTIME, 0, 0, NULL, 0, 0, "not served yet")
-#define D(name_) TIP_FIELD(name_, TIP_T_DOUBLE, 0, 0, NULL, 0, 0, "not served yet")
-#define N(name_) TIP_FIELD(name_, TIP_T_STRING, TIP_ARG_NAME, 0, NULL, 0, 0, "not served yet")
-#define NREQ(name_)                                                                                \
-	TIP_FIELD(name_, TIP_T_STRING, TIP_ARG_NAME_REQ, 0, NULL, 0, 0, "not served yet")
-#define LIST(name_, type_)                                                                         \
+#define FIELD(name_, type_, arg_, why_) TIP_FIELD(name_, type_, arg_, 0, NULL, 0, 0, why_)
+#define S(name_, why_)                  FIELD(name_, TIP_T_STRING, TIP_ARG_NONE, why_)
+#define U(name_, why_)                  FIELD(name_, TIP_T_UINT, TIP_ARG_NONE, why_)
+#define T(name_, why_)                  FIELD(name_, TIP_T_RELTIME, TIP_ARG_NONE, why_)
+#define D(name_, why_)                  FIELD(name_, TIP_T_DOUBLE, TIP_ARG_NONE, why_)
+#define NREQ(name_, why_)               FIELD(name_, TIP_T_STRING, TIP_ARG_NAME_REQ, why_)
+#define GONE(name_, type_)                                                                         \
 	{.name = (name_),                                                                          \
 	 .type = (type_),                                                                          \
-	 .arg = TIP_ARG_INDEX,                                                                     \
-	 .desc = "not served yet",                                                                 \
-	 .list = true}
+	 .desc = LATENCY,                                                                          \
+	 .deprecated = "there are exit events only: " name_ " is never set"}
+
+#define PLUGIN    "of an event that a plugin makes: there are no plugins here"
+#define LATENCY   "the time between the two events of a call: there is one event for each"
+#define DATA      "bytes that a call moves: no event that is sensed has them"
+#define SCHEDULER "needs an event for each switch of tasks, which would cost more than all others"
+#define SHARE     "a share of CPU time needs two readings, and a rule has one event"
+#define POLL      "of the descriptors in poll() and select(), which are not sensed"
+#define CLUSTER   "only the API server of Kubernetes knows it, and that is not asked"
 
 static const struct tip_field fields[] = {
 	/* evt */
-	T("evt.reltime"),
-	T("evt.reltime.s"),
-	T("evt.reltime.ns"),
-	T("evt.deltatime"),
-	T("evt.deltatime.s"),
-	T("evt.deltatime.ns"),
-	S("evt.pluginname"),
-	S("evt.plugininfo"),
-	S("evt.asynctype"),
-	TIP_FIELD("evt.buffer", TIP_T_BYTES, 0, 0, NULL, 0, 0, "not served yet"),
-	U("evt.buflen"),
-	S("evt.io_dir"),
-	U("evt.count.error.file"),
-	U("evt.count.error.net"),
-	U("evt.count.error.memory"),
-	U("evt.count.error.other"),
-	U("evt.count.exit"),
-	TIP_FIELD("evt.around", TIP_T_UINT, TIP_ARG_NAME_REQ, 0, NULL, 0, 0, "not served yet"),
-	N("evt.abspath"),
-	{.name = "evt.latency",
-	 .type = TIP_T_RELTIME,
-	 .desc = "not served",
-	 .deprecated = "there are exit events only: evt.latency is never set"},
-	{.name = "evt.latency.s",
-	 .type = TIP_T_RELTIME,
-	 .desc = "not served",
-	 .deprecated = "there are exit events only: evt.latency.s is never set"},
-	{.name = "evt.latency.ns",
-	 .type = TIP_T_RELTIME,
-	 .desc = "not served",
-	 .deprecated = "there are exit events only: evt.latency.ns is never set"},
-	{.name = "evt.latency.human",
-	 .type = TIP_T_STRING,
-	 .desc = "not served",
-	 .deprecated = "there are exit events only: evt.latency.human is never set"},
-	{.name = "evt.wait_latency",
-	 .type = TIP_T_RELTIME,
-	 .desc = "not served",
-	 .deprecated = "there are exit events only: evt.wait_latency is never set"},
-	/* proc, thread */
-	T("thread.exectime"),
-	T("thread.totexectime"),
-	U("thread.cpu"),
-	D("thread.cpu.user"),
-	D("thread.cpu.system"),
-	/* fd, fs.path, fdlist */
-	S("fs.path.name"),
-	S("fs.path.nameraw"),
-	S("fs.path.source"),
-	S("fs.path.sourceraw"),
-	S("fs.path.target"),
-	S("fs.path.targetraw"),
-	S("fdlist.nums"),
-	S("fdlist.names"),
-	S("fdlist.cips"),
-	S("fdlist.sips"),
-	S("fdlist.cports"),
-	S("fdlist.sports"),
-	/* what a container runtime or an API server knows */
+	S("evt.pluginname", PLUGIN),
+	S("evt.plugininfo", PLUGIN),
+	S("evt.asynctype", "of an asynchronous event: there are none"),
+	FIELD("evt.buffer", TIP_T_BYTES, TIP_ARG_NONE, DATA),
+	U("evt.buflen", DATA),
+	S("evt.io_dir", "'r' or 'w' of a call that moves data: those are not sensed"),
+	FIELD("evt.around", TIP_T_UINT, TIP_ARG_NAME_REQ,
+	      "for looking through recorded events: compare evt.rawtime with two limits"),
+	GONE("evt.latency", TIP_T_RELTIME),
+	GONE("evt.latency.s", TIP_T_RELTIME),
+	GONE("evt.latency.ns", TIP_T_RELTIME),
+	GONE("evt.latency.human", TIP_T_STRING),
+	GONE("evt.wait_latency", TIP_T_RELTIME),
+	/* thread */
+	T("thread.exectime", SCHEDULER),
+	T("thread.totexectime", SCHEDULER),
+	U("thread.cpu", SHARE),
+	D("thread.cpu.user", SHARE),
+	D("thread.cpu.system", SHARE),
+	/* fdlist */
+	S("fdlist.nums", POLL),
+	S("fdlist.names", POLL),
+	S("fdlist.cips", POLL),
+	S("fdlist.sips", POLL),
+	S("fdlist.cports", POLL),
+	S("fdlist.sports", POLL),
+	/* what an API server knows */
 	{.name = "container.info",
 	 .type = TIP_T_STRING,
-	 .desc = "not served",
+	 .desc = "a line about the container: name the fields that are wanted instead",
 	 .deprecated = "name the container.* fields that are wanted"},
-	S("k8s.ns.id"),
-	NREQ("k8s.ns.label"),
-	S("k8s.ns.labels"),
-	S("k8s.rc.name"),
-	S("k8s.rc.id"),
-	NREQ("k8s.rc.label"),
-	S("k8s.rc.labels"),
-	S("k8s.rs.name"),
-	S("k8s.rs.id"),
-	NREQ("k8s.rs.label"),
-	S("k8s.rs.labels"),
-	S("k8s.svc.name"),
-	S("k8s.svc.id"),
-	NREQ("k8s.svc.label"),
-	S("k8s.svc.labels"),
-	S("k8s.deployment.name"),
-	S("k8s.deployment.id"),
-	NREQ("k8s.deployment.label"),
-	S("k8s.deployment.labels"),
+	S("k8s.ns.id", CLUSTER),
+	NREQ("k8s.ns.label", CLUSTER),
+	S("k8s.ns.labels", CLUSTER),
+	S("k8s.rc.name", CLUSTER),
+	S("k8s.rc.id", CLUSTER),
+	NREQ("k8s.rc.label", CLUSTER),
+	S("k8s.rc.labels", CLUSTER),
+	S("k8s.rs.name", CLUSTER),
+	S("k8s.rs.id", CLUSTER),
+	NREQ("k8s.rs.label", CLUSTER),
+	S("k8s.rs.labels", CLUSTER),
+	S("k8s.svc.name", CLUSTER),
+	S("k8s.svc.id", CLUSTER),
+	NREQ("k8s.svc.label", CLUSTER),
+	S("k8s.svc.labels", CLUSTER),
+	S("k8s.deployment.name", CLUSTER),
+	S("k8s.deployment.id", CLUSTER),
+	NREQ("k8s.deployment.label", CLUSTER),
+	S("k8s.deployment.labels", CLUSTER),
 };
 
 const struct tip_field_table tip_fields_unserved = {fields, TIP_ARRAY_SIZE(fields)};

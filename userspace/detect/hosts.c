@@ -65,7 +65,8 @@ bool tip_host_addr_parse(const char *text, struct tip_host_addr *out)
 	return true;
 }
 
-void tip_hosts_add(struct tip_hosts *h, const char *name, const struct tip_host_addr *addrs, size_t count)
+void tip_hosts_add(struct tip_hosts *h, const char *name, const struct tip_host_addr *addrs,
+		   size_t count)
 {
 	struct tip_host_addr *copy;
 	struct host *host;

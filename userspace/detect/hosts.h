@@ -31,7 +31,7 @@ void tip_hosts_add(struct tip_hosts *h, const char *name, const struct tip_host_
 void tip_hosts_keep(struct tip_hosts *h, const struct tip_hosts *old, const char *name);
 
 /* The names with that address, at most `max`; valid as long as `h`. How many. */
-size_t tip_hosts_of(const struct tip_hosts *h, const struct tip_host_addr *addr,
-		    const char **names, size_t max);
+size_t tip_hosts_of(const struct tip_hosts *h, const struct tip_host_addr *addr, const char **names,
+		    size_t max);
 
 #endif

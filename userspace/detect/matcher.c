@@ -24,6 +24,7 @@ struct tip_matcher {
 	struct tip_users *users;
 	struct tip_services *services;
 	struct tip_hosts *hosts;
+	uint64_t first_ns, last_ns, this_ns; /* events: the first, the one before, this one */
 	struct tip_test_env env;
 	struct tip_extract x;
 	const struct tip_rules *rules; /* whose slots these are; NULL: no event at hand */
@@ -96,7 +97,9 @@ void tip_matcher_begin(struct tip_matcher *m, const struct tip_rules *r,
 				    .scratch = &m->scratch,
 				    .users = m->users,
 				    .services = m->services,
-				    .hosts = m->hosts};
+				    .hosts = m->hosts,
+				    .first_ns = m->first_ns,
+				    .last_ns = m->last_ns};
 	tip_scratch_reset(&m->scratch);
 }
 
@@ -151,6 +154,10 @@ int tip_rules_match(const struct tip_rules *r, struct tip_matcher *m,
 
 	if (code >= TIP_CODE_MAX || !r->nby_code[code])
 		return 0;
+	if (!m->first_ns)
+		m->first_ns = m->this_ns = in->time_ns;
+	m->last_ns = m->this_ns;
+	m->this_ns = in->time_ns;
 	tip_matcher_begin(m, r, in, code);
 	for (size_t i = 0; i < r->nby_code[code]; i++) {
 		const struct tip_rule *rule = &r->rules[r->by_code[code][i]];

@@ -125,7 +125,7 @@ struct tip_rules {
 	uint32_t *by_code[TIP_CODE_MAX]; /* indexes of enabled rules, in load order */
 	size_t nby_code[TIP_CODE_MAX];
 	uint64_t event_mask;
-	bool base64; /* bytes in outputs */
+	bool base64;        /* bytes in outputs */
 	const char **hosts; /* names that addresses are compared with */
 	size_t nhosts;
 };

@@ -172,8 +172,8 @@ static const struct cli_command cmd_reload = {
 };
 
 static const struct cli_command *const subs[] = {
-	&cmd_list,           &cmd_add,           &cmd_remove, &cmd_reload,
-	&cmd_rules_validate, &cmd_rules_explain, NULL,
+	&cmd_list,           &cmd_add,           &cmd_remove,       &cmd_reload,
+	&cmd_rules_validate, &cmd_rules_explain, &cmd_rules_fields, NULL,
 };
 
 const struct cli_command cmd_rules = {

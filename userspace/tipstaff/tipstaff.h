@@ -85,6 +85,7 @@ extern const struct cli_command cmd_help;
 /* Commands of cmd_rules and cmd_svid, in their own files. */
 extern const struct cli_command cmd_rules_explain;
 extern const struct cli_command cmd_rules_validate;
+extern const struct cli_command cmd_rules_fields;
 extern const struct cli_command cmd_svid_fetch_jwt;
 extern const struct cli_command cmd_svid_validate_jwt;
 

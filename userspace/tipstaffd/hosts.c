@@ -27,7 +27,8 @@ static bool is_host(const char *s)
 
 	/* a name that begins with '-' would be an option to somebody */
 	return len && len < 256 && s[0] != '-' &&
-	       strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_") == len;
+	       strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_") ==
+		       len;
 }
 
 /* ---- the answer ---------------------------------------------------------------------------- */

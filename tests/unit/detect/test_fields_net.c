@@ -54,8 +54,8 @@ static void hosts_of_addresses(void **state)
 	/* before anything was resolved */
 	assert_false(holds(&w, "fd.sip.name exists", false));
 	world_sock(&w, TIP_EV_ACCEPT, AF_INET6, "2001:db8::1", 80, "::ffff:10.0.0.1", 4000, 5);
-	assert_true(holds(&w, "fd.sip.name = six.example.org and fd.cip.name = api.example.org",
-			  true));
+	assert_true(
+		holds(&w, "fd.sip.name = six.example.org and fd.cip.name = api.example.org", true));
 	world_sock(&w, TIP_EV_CONNECT, AF_UNIX, "", 0, "/run/x", 0, 0);
 	assert_false(holds(&w, "fd.sip.name exists", true));
 }

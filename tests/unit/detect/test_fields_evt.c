@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "rows.h"
+
+/* Time between events, errors by kind, and the paths that a call names. */
+
+static void note(void *ctx, const struct tip_rule *rule, const struct tip_match_input *in)
+{
+	struct tip_buf *said = ((void **)ctx)[0], fields = {0};
+
+	tip_rule_render(rule, ((void **)ctx)[1], in, said, &fields);
+	tip_buf_addc(said, '|');
+	tip_buf_free(&fields);
+}
+
+static void time_between_events(void **state)
+{
+	struct tip_matcher *m = tip_matcher_new();
+	struct tip_buf said = {0};
+	void *ctx[] = {&said, m};
+	struct tip_load_result res;
+	struct tip_rules *r = load_rule("", "evt.num >= 0",
+					"'%evt.reltime %evt.reltime.s %evt.reltime.ns "
+					"%evt.deltatime %evt.deltatime.s %evt.deltatime.ns'",
+					&res);
+	static const uint64_t at[] = {0, 1500000000, 1500000700, 4600000000};
+	struct world w;
+
+	assert_non_null(r);
+	world_init(&w);
+	world_open(&w, TIP_OPEN_OPENAT, "", "/x", O_RDONLY, 3);
+	for (size_t i = 0; i < TIP_ARRAY_SIZE(at); i++) {
+		w.in.time_ns = WORLD_TIME + at[i];
+		assert_int_equal(tip_rules_match(r, m, &w.in, true, note, ctx), 1);
+	}
+	assert_string_equal(said.data, "0 0 0 0 0 0|"
+				       "1500000000 1 500000000 1500000000 1 500000000|"
+				       "1500000700 1 500000700 700 0 700|"
+				       "4600000000 4 600000000 3099999300 3 99999300|");
+	tip_buf_free(&said);
+	tip_load_result_free(&res);
+	tip_rules_free(r);
+	tip_matcher_free(m);
+}
+
+static void errors_by_kind(void **state)
+{
+	static const struct row file[] = {
+		{"evt.count.error", "1", "1"},
+		{"evt.count.error.file", "1", "1"},
+		{"evt.count.error.net", "<NA>", "null"},
+		{"evt.count.error.other", "<NA>", "null"},
+		{"evt.count.exit", "1", "1"},
+	};
+	static const struct row net[] = {
+		{"evt.count.error.net", "1", "1"},
+		{"evt.count.error.file", "<NA>", "null"},
+	};
+	static const struct row good[] = {
+		{"evt.count.error", "<NA>", "null"},
+		{"evt.count.error.file", "<NA>", "null"},
+	};
+	struct world w;
+
+	world_init(&w);
+	world_open(&w, TIP_OPEN_OPENAT, "", "/x", O_RDONLY, -ENOENT);
+	RUN(file, &w);
+	world_sock(&w, TIP_EV_CONNECT, AF_INET, "10.0.0.1", 1, "10.0.0.2", 2, -ECONNREFUSED);
+	RUN(net, &w);
+	world_open(&w, TIP_OPEN_OPENAT, "", "/x", O_RDONLY, 3);
+	RUN(good, &w);
+}
+
+static void named_paths(void **state)
+{
+	static const struct row open[] = {
+		{"fs.path.name", "/srv/x", "\"/srv/x\""},
+		{"fs.path.nameraw", "./a/../x", "\"./a/../x\""},
+		{"fs.path.source", "<NA>", "null"},
+		{"evt.abspath", "/srv/x", "\"/srv/x\""},
+	};
+	static const struct row mount[] = {
+		{"fs.path.source", "/dev/sda1", "\"/dev/sda1\""},
+		{"fs.path.sourceraw", "/dev//sda1", "\"/dev//sda1\""},
+		{"fs.path.target", "/mnt", "\"/mnt\""},
+		{"fs.path.targetraw", "/mnt/.", "\"/mnt/.\""},
+		{"fs.path.name", "<NA>", "null"},
+	};
+	static const struct row umount[] = {
+		{"fs.path.name", "/mnt", "\"/mnt\""},
+		{"fs.path.nameraw", "/x/../mnt", "\"/x/../mnt\""},
+	};
+	static const struct row layers[] = {
+		{"fd.is_upper_layer", "true", "true"},
+		{"fd.is_lower_layer", "false", "false"},
+		{"fd.uid", "1043", "\"1043\""},
+		{"fd.containername", "0123456789ab:/srv/x", "\"0123456789ab:/srv/x\""},
+		{"fd.containerdirectory", "0123456789ab:/srv", "\"0123456789ab:/srv\""},
+	};
+	static const uint64_t none[6] = {0};
+	struct world w;
+
+	world_init(&w);
+	world_open(&w, TIP_OPEN_OPENAT, "/srv", "./a/../x", O_RDONLY, 3);
+	RUN(open, &w);
+	w.open.file_flags = TIP_FILE_UPPER;
+	w.in.proc->container_id = WORLD_CONTAINER;
+	RUN(layers, &w);
+	world_call(&w, TIP_EV_MOUNT, TIP_CALL_MOUNT, none, "/dev//sda1", NULL, 0);
+	w.ev.call.text[1] = "/mnt/.";
+	RUN(mount, &w);
+	world_call(&w, TIP_EV_MOUNT, TIP_CALL_UMOUNT2, none, "/x/../mnt", NULL, 0);
+	RUN(umount, &w);
+}
+
+/* Each field says which events have it, or why none does. */
+static void catalogue(void **state)
+{
+	const struct tip_field_info *f;
+	size_t count, described = 0;
+
+	f = tip_fields(&count);
+	for (size_t i = 0; i < count; i++) {
+		assert_true(!f[i].everywhere || !f[i].events[0]);
+		assert_true(f[i].served == (f[i].everywhere || f[i].events[0]));
+		assert_true(f[i].argument || !f[i].needs_argument);
+		assert_true(strlen(f[i].desc) > 3);
+		if (strcmp(f[i].name, "fd.is_upper_layer") == 0) {
+			assert_string_equal(f[i].events[0], "open");
+			described++;
+		} else if (strcmp(f[i].name, "evt.arg") == 0) {
+			assert_string_equal(f[i].argument, "[ARGUMENT]");
+			described++;
+		} else if (strcmp(f[i].name, "evt.pluginname") == 0) {
+			assert_false(f[i].served);
+			described++;
+		}
+	}
+	assert_int_equal(described, 3);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(time_between_events),
+		cmocka_unit_test(errors_by_kind),
+		cmocka_unit_test(named_paths),
+		cmocka_unit_test(catalogue),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
