@@ -140,20 +140,6 @@ out:
 	return ret;
 }
 
-static void index_rules(struct tip_rules *set)
-{
-	for (int c = 0; c < TIP_CODE_MAX; c++) {
-		set->by_code[c] =
-			tip_arena_alloc(set->arena, (set->count + 1) * sizeof(*set->by_code[c]));
-		for (size_t i = 0; i < set->count; i++)
-			if (set->rules[i].info.enabled && (set->rules[i].codes & TIP_CODE_BIT(c)))
-				set->by_code[c][set->nby_code[c]++] = (uint32_t)i;
-	}
-	for (size_t i = 0; i < set->count; i++)
-		if (set->rules[i].info.enabled)
-			set->event_mask |= set->rules[i].info.event_mask;
-}
-
 static void warn_unused(struct tip_loader *l)
 {
 	for (size_t i = 0; i < l->defs->nmacros; i++) {
@@ -182,6 +168,7 @@ struct tip_rules *tip_load_build(struct tip_loader *l, bool last)
 	set->arena = tip_arena_new();
 	set->slots = tip_map_new();
 	set->base64 = l->options->base64;
+	set->test_numbers = tip_map_new();
 	set->rules = tip_calloc(d->nrules + 1, sizeof(*set->rules));
 	tip_defs_restart(d);
 	for (size_t i = 0; i < d->nmacros; i++) {
@@ -194,7 +181,7 @@ struct tip_rules *tip_load_build(struct tip_loader *l, bool last)
 	for (size_t i = 0; i < d->nrules; i++)
 		if (build_rule(l, set, d->rule_order[i], last) < 0)
 			goto fail;
-	index_rules(set);
+	tip_rules_index(set);
 	if (last)
 		warn_unused(l);
 	return set;
@@ -212,6 +199,11 @@ void tip_rules_free(struct tip_rules *r)
 		return;
 	for (size_t i = 0; i < r->count; i++)
 		tip_program_free(&r->rules[i].program);
+	tip_rules_tests_free(r);
+	for (size_t i = 0; i < r->nsearches; i++)
+		tip_search_free(r->searches[i].search);
+	free(r->searches);
+	free(r->steps);
 	free(r->rules);
 	free(r->refs);
 	tip_map_free(r->slots, NULL);

@@ -7,9 +7,9 @@
 #include "detect/defs.h"
 #include "detect/program.h"
 
-/* Trees to programs: tests are laid down from the last to the first, so every target is known. */
+/* Trees to programs: steps are laid down from the last to the first, so every target is known. */
 
-#define TESTS_MAX 65536
+#define STEPS_MAX 65536
 
 /* For which events an expression may be true, and for which it may be false. */
 struct reach {
@@ -72,13 +72,13 @@ static bool is_event_type(const struct tip_ast *n)
 }
 
 /* Tries the test on every name of the language; one of our events may answer to several. */
-static void event_test(struct tip_test *t, struct tip_event_set *names)
+static void event_test(struct tip_rules *set, struct tip_test *t)
 {
 	struct tip_scratch scratch = {0};
 	struct tip_test_env env = {.scratch = &scratch};
+	struct tip_event_set *names = tip_arena_alloc(set->arena, sizeof(*names));
 	tip_codes hit = 0, miss = 0;
 
-	memset(names, 0, sizeof(*names));
 	env.match = pcre2_match_context_create(NULL);
 	env.data = pcre2_match_data_create(1, NULL);
 	if (!env.match || !env.data)
@@ -96,7 +96,7 @@ static void event_test(struct tip_test *t, struct tip_event_set *names)
 	}
 	/* what differs must differ from all of its names */
 	t->codes = t->op == TIP_OP_NE ? hit & ~miss : hit;
-	t->on_codes = true;
+	t->names = names;
 	pcre2_match_data_free(env.data);
 	pcre2_match_context_free(env.match);
 	tip_scratch_free(&scratch);
@@ -235,11 +235,12 @@ static int foregone(const struct tip_ast *n, const struct tip_test *t)
 	}
 }
 
-/* Fills `t` and says what it can mean for which event. */
-static int check(struct compiler *c, const struct tip_ast *n, struct tip_test *t, struct reach *r)
+/* Makes or finds the test and says what it can mean for which event. */
+static int check(struct compiler *c, const struct tip_ast *n, uint32_t *test, struct reach *r)
 {
 	const struct tip_field_ref *ref;
-	int64_t slot = side(c, n, n->left);
+	int64_t slot = side(c, n, n->left), number;
+	struct tip_test head, *t;
 	tip_codes codes;
 
 	if (slot < 0)
@@ -248,20 +249,21 @@ static int check(struct compiler *c, const struct tip_ast *n, struct tip_test *t
 	if (check_operator(c, n, ref) < 0)
 		return -1;
 	codes = ref->field->get ? ref->field->codes : 0;
-	*t = (struct tip_test){
+	head = (struct tip_test){
 		.op = n->op, .type = ref->type, .modifier = n->modifier, .slot = (uint32_t)slot};
-	t->every = ref->field->list && n->op == TIP_OP_IN;
+	head.every = ref->field->list && n->op == TIP_OP_IN;
 	if (is_event_type(n) && check_events(c, n) < 0)
 		return -1;
-	if (n->right && check_right(c, n, t, &codes) < 0)
+	if (n->right && check_right(c, n, &head, &codes) < 0)
 		return -1;
-	if (tip_test_compile(t, n, c->set->arena, c->err) < 0) {
-		tip_test_free(t);
+	number = tip_rules_test(c->set, &head, n, c->err);
+	if (number < 0)
 		return -1;
-	}
 	if (c->set->refs[slot].field->host && c->used)
 		for (size_t i = 0; i < n->nvalues; i++)
 			add_host(c->set, &n->values[i]);
+	*test = (uint32_t)number;
+	t = &c->set->tests[number];
 	memset(r, 0, sizeof(*r));
 	memset(&r->yes_names, 0xff, sizeof(r->yes_names));
 	memset(&r->no_names, 0xff, sizeof(r->no_names));
@@ -269,7 +271,9 @@ static int check(struct compiler *c, const struct tip_ast *n, struct tip_test *t
 	/* a field that an event does not have is unset there, and unset is false */
 	r->yes = codes;
 	if (is_event_type(n) && !n->right) {
-		event_test(t, &r->yes_names);
+		if (!t->names)
+			event_test(c->set, t);
+		r->yes_names = *t->names;
 		r->yes = t->codes;
 		r->no = TIP_CODES_ALL & ~t->codes;
 		for (size_t i = 0; i < TIP_ARRAY_SIZE(r->no_names.w); i++)
@@ -299,80 +303,222 @@ static void names_or(struct tip_event_set *a, const struct tip_event_set *b)
 		a->w[i] |= b->w[i];
 }
 
-static void combine(struct reach *r, const struct reach *kid, bool conjunction)
+static void combine(struct reach *r, struct reach kid, bool conjunction)
 {
 	if (conjunction) {
-		r->yes &= kid->yes;
-		r->no |= kid->no;
-		names_and(&r->yes_names, &kid->yes_names);
-		names_or(&r->no_names, &kid->no_names);
+		r->yes &= kid.yes;
+		r->no |= kid.no;
+		names_and(&r->yes_names, &kid.yes_names);
+		names_or(&r->no_names, &kid.no_names);
 	} else {
-		r->yes |= kid->yes;
-		r->no &= kid->no;
-		names_or(&r->yes_names, &kid->yes_names);
-		names_and(&r->no_names, &kid->no_names);
+		r->yes |= kid.yes;
+		r->no &= kid.no;
+		names_or(&r->yes_names, &kid.yes_names);
+		names_and(&r->no_names, &kid.no_names);
 	}
+}
+
+static struct reach opposite(struct reach r)
+{
+	return (struct reach){
+		.yes = r.no, .no = r.yes, .yes_names = r.no_names, .no_names = r.yes_names};
+}
+
+/* What is true of every event: an empty `and`. */
+static struct reach everything(void)
+{
+	struct reach r = {.yes = TIP_CODES_ALL};
+
+	memset(&r.yes_names, 0xff, sizeof(r.yes_names));
+	return r;
+}
+
+/* ---- laying down -------------------------------------------------------------------------------
+ */
+
+static int put_step(struct compiler *c, const struct tip_ast *n, uint32_t test, uint32_t yes,
+		    uint32_t no, uint32_t *entry)
+{
+	struct tip_program *p = c->program;
+
+	*entry = yes;
+	if (yes == no)
+		return 0;
+	if (p->count >= STEPS_MAX) {
+		tip_cond_fail(c->err, n->text, n->pos, "the condition has too many tests");
+		return -1;
+	}
+	if (p->count == p->cap) {
+		p->cap = p->cap ? p->cap * 2 : 8;
+		p->steps = tip_realloc(p->steps, p->cap, sizeof(*p->steps));
+	}
+	*entry = p->count;
+	p->steps[p->count++] = (struct tip_step){test, yes, no};
+	return 0;
+}
+
+/*
+ * One part of an `and` or `or`, those of the same kind below it (also through macros and `not`)
+ * included: they commute, so they can be sorted and joined.
+ */
+struct part {
+	const struct tip_ast *n;
+	uint32_t place; /* as written */
+	bool negated;
+	bool compound; /* an `or` below an `and`, or the other way round */
+	unsigned int rank;
+	/* a check */
+	bool never, always; /* whatever the event */
+	uint32_t test, slot;
+	unsigned int joins; /* tests of this kind on that slot become one, 0: this one does not */
+};
+
+struct parts {
+	struct part *list;
+	size_t count, cap;
+	struct reach reach;
+	bool conjunction;
+};
+
+static struct part *add_part(struct parts *parts, const struct tip_ast *n, bool negated)
+{
+	struct part *part;
+
+	if (parts->count == parts->cap) {
+		parts->cap = parts->cap ? parts->cap * 2 : 8;
+		parts->list = tip_realloc(parts->list, parts->cap, sizeof(*parts->list));
+	}
+	part = &parts->list[parts->count];
+	*part = (struct part){.n = n,
+			      .place = (uint32_t)parts->count++,
+			      .negated = negated,
+			      .rank = tip_rank(n, negated)};
+	return part;
+}
+
+static int add_check(struct compiler *c, struct parts *parts, const struct tip_ast *n, bool negated)
+{
+	struct part *part = add_part(parts, n, negated);
+	const struct tip_test *t;
+	struct reach r;
+
+	if (check(c, n, &part->test, &r) < 0)
+		return -1;
+	t = &c->set->tests[part->test];
+	/* whatever the event: `in ()`, a field that nothing feeds, evt.num=0 */
+	part->never = !r.yes;
+	part->always = !r.no;
+	/* `a = x or a = y` is `a in (x, y)`; so is, negated, `not a = x and not a = y` */
+	if (negated == parts->conjunction && !part->never)
+		part->joins = tip_test_kind(t);
+	part->slot = t->slot;
+	combine(&parts->reach, negated ? opposite(r) : r, parts->conjunction);
+	return 0;
+}
+
+static int gather(struct compiler *c, const struct tip_ast *n, bool negated, struct parts *parts)
+{
+	bool compound = n->kind == TIP_AST_AND || n->kind == TIP_AST_OR;
+	struct part *part;
+
+	if (compound && ((n->kind == TIP_AST_AND) != negated) != parts->conjunction) {
+		part = add_part(parts, n, negated);
+		part->compound = true;
+		return 0;
+	}
+	if (too_large(c, n) < 0)
+		return -1;
+	if (n->kind == TIP_AST_CHECK)
+		return add_check(c, parts, n, negated);
+	for (size_t i = 0; i < n->nkids; i++)
+		if (gather(c, n->kids[i], negated != (n->kind == TIP_AST_NOT), parts) < 0)
+			return -1;
+	return 0;
+}
+
+static int by_join(const void *a, const void *b)
+{
+	const struct part *x = a, *y = b;
+
+	if (x->joins != y->joins)
+		return x->joins < y->joins ? -1 : 1;
+	if (x->joins && x->slot != y->slot)
+		return x->slot < y->slot ? -1 : 1;
+	return (x->place > y->place) - (x->place < y->place);
+}
+
+static int by_rank(const void *a, const void *b)
+{
+	const struct part *x = a, *y = b;
+
+	if (x->rank != y->rank)
+		return x->rank < y->rank ? -1 : 1;
+	return (x->place > y->place) - (x->place < y->place);
+}
+
+static void join(struct tip_rules *set, struct parts *parts)
+{
+	uint32_t *tests;
+	size_t kept = 0, end;
+
+	if (parts->count < 2)
+		return;
+	tests = tip_calloc(parts->count, sizeof(*tests));
+	qsort(parts->list, parts->count, sizeof(*parts->list), by_join);
+	for (size_t i = 0; i < parts->count; i = end) {
+		struct part first = parts->list[i];
+		size_t n = 0;
+
+		for (end = i; end < parts->count; end++) {
+			const struct part *p = &parts->list[end];
+
+			if (end > i &&
+			    (!p->joins || p->joins != first.joins || p->slot != first.slot))
+				break;
+			tests[n++] = p->test;
+		}
+		if (n > 1)
+			first.test = tip_rules_test_any(set, tests, n);
+		parts->list[kept++] = first;
+	}
+	parts->count = kept;
+	free(tests);
+	qsort(parts->list, parts->count, sizeof(*parts->list), by_rank);
 }
 
 /* Lays down `n`: goes on at `yes` or `no`. `*entry` is where it starts. */
 static int lay(struct compiler *c, const struct tip_ast *n, uint32_t yes, uint32_t no,
-	       uint32_t *entry, struct reach *r)
+	       uint32_t *entry, struct reach *reach)
 {
-	struct tip_program *p = c->program;
-	bool conjunction = n->kind == TIP_AST_AND;
-	struct reach kid = {0};
-	struct tip_test t;
-	uint32_t at;
+	struct parts parts = {.conjunction = n->kind != TIP_AST_OR};
+	uint32_t at = parts.conjunction ? yes : no;
+	int ret;
 
-	if (too_large(c, n) < 0)
-		return -1;
-	switch (n->kind) {
-	case TIP_AST_MACRO: return lay(c, n->kids[0], yes, no, entry, r);
-	case TIP_AST_NOT:
-		if (lay(c, n->kids[0], no, yes, entry, &kid) < 0)
-			return -1;
-		*r = (struct reach){.yes = kid.no,
-				    .no = kid.yes,
-				    .yes_names = kid.no_names,
-				    .no_names = kid.yes_names};
-		return 0;
-	case TIP_AST_AND:
-	case TIP_AST_OR:
-		at = conjunction ? yes : no;
-		for (size_t i = n->nkids; i-- > 0;) {
-			if (lay(c, n->kids[i], conjunction ? at : yes, conjunction ? no : at, &at,
-				i + 1 == n->nkids ? r : &kid) < 0)
-				return -1;
-			if (i + 1 < n->nkids)
-				combine(r, &kid, conjunction);
+	parts.reach = parts.conjunction ? everything() : opposite(everything());
+	ret = gather(c, n, false, &parts);
+	if (ret == 0)
+		join(c->set, &parts);
+	for (size_t i = parts.count; i-- > 0 && ret == 0;) {
+		const struct part *p = &parts.list[i];
+		uint32_t to[] = {parts.conjunction ? no : at, parts.conjunction ? at : yes};
+		uint32_t is = to[!p->negated], is_not = to[p->negated];
+		struct reach kid;
+
+		if (p->never || p->always) {
+			at = p->always ? is : is_not;
+		} else if (!p->compound) {
+			ret = put_step(c, p->n, p->test, is, is_not, &at);
+		} else {
+			ret = lay(c, p->n, is, is_not, &at, &kid);
+			if (ret == 0)
+				combine(&parts.reach, p->negated ? opposite(kid) : kid,
+					parts.conjunction);
 		}
-		*entry = at;
-		return 0;
-	case TIP_AST_CHECK:
-	default: break;
 	}
-	if (check(c, n, &t, r) < 0)
-		return -1;
-	/* what no event can make true is folded away (`in ()`, a field that nothing feeds) */
-	if (!r->yes || (t.on_codes && t.codes == TIP_CODES_ALL)) {
-		*entry = r->yes ? yes : no;
-		tip_test_free(&t);
-		return 0;
-	}
-	if (p->count >= TESTS_MAX) {
-		tip_test_free(&t);
-		tip_cond_fail(c->err, n->text, n->pos, "the condition has too many tests");
-		return -1;
-	}
-	t.yes = yes;
-	t.no = no;
-	if (p->count == p->cap) {
-		p->cap = p->cap ? p->cap * 2 : 8;
-		p->tests = tip_realloc(p->tests, p->cap, sizeof(*p->tests));
-	}
-	*entry = p->count;
-	p->tests[p->count++] = t;
-	return 0;
+	*entry = at;
+	*reach = parts.reach;
+	free(parts.list);
+	return ret;
 }
 
 static void names_trim(struct tip_event_set *s)
@@ -399,8 +545,6 @@ int tip_compile(struct tip_rules *set, const struct tip_ast *ast, bool used,
 
 void tip_program_free(struct tip_program *p)
 {
-	for (uint32_t i = 0; i < p->count; i++)
-		tip_test_free(&p->tests[i]);
-	free(p->tests);
+	free(p->steps);
 	*p = (struct tip_program){0};
 }

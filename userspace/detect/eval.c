@@ -113,24 +113,20 @@ static bool below_pattern(const char *pattern, const struct tip_value *v,
 	return fnmatch(pattern, head, FNM_PATHNAME) == 0;
 }
 
-static bool set_has(const struct tip_strset *set, const char *s, size_t len)
+/* The same where the pattern is a plain path. */
+static bool below_path(const struct tip_operand *o, const struct tip_value *v)
 {
-	return (set->lengths >> (len % 64) & 1) && tip_map_get(set->map, s, len);
+	size_t len = o->str.len;
+
+	if (!len || !text_starts(o, v))
+		return false;
+	return v->str.len == len || v->str.s[len] == '/' || (len == 1 && o->str.s[0] == '/');
 }
 
-static bool pmatch(const struct tip_test *t, const struct tip_value *v, struct tip_test_env *env)
+static bool below(const struct tip_operand *o, const struct tip_value *v,
+		  struct tip_scratch *scratch)
 {
-	const char *s = v->str.s;
-
-	if (s[0] == '/' && set_has(t->set, "/", 1))
-		return true;
-	for (size_t i = 1; i <= v->str.len; i++)
-		if ((i == v->str.len || s[i] == '/') && set_has(t->set, s, i))
-			return true;
-	for (size_t i = 0; i < t->nvalues; i++)
-		if (below_pattern(t->values[i].str.s, v, env->scratch))
-			return true;
-	return false;
+	return o->pattern ? below_pattern(o->str.s, v, scratch) : below_path(o, v);
 }
 
 static bool order(enum tip_op op, int c)
@@ -171,6 +167,7 @@ static bool one_text(const struct tip_test *t, const struct tip_operand *o,
 	case TIP_OP_LE:
 	case TIP_OP_GT:
 	case TIP_OP_GE: return order(t->op, strcmp(v->str.s, o->str.s));
+	case TIP_OP_PMATCH: return below(o, v, env->scratch);
 	default: return text_eq(o, v);
 	}
 }
@@ -203,10 +200,6 @@ static bool single(const struct tip_test *t, const struct tip_value *v, struct t
 		return false;
 	if (t->op == TIP_OP_EXISTS)
 		return true;
-	if (t->op == TIP_OP_PMATCH)
-		return pmatch(t, v, env);
-	if (t->set)
-		return set_has(t->set, v->str.s, v->str.len);
 	for (size_t i = 0; i < t->nvalues; i++) {
 		hits += one(t, &t->values[i], v, env) != (t->op == TIP_OP_NE);
 		if (hits && t->modifier == TIP_MOD_ANY)

@@ -30,6 +30,10 @@ struct tip_matcher {
 	const struct tip_rules *rules; /* whose slots these are; NULL: no event at hand */
 	struct cached *slots;
 	size_t nslots;
+	uint64_t *answers; /* by test: the event it was asked for, times two, plus the answer */
+	size_t nanswers;
+	uint64_t *searched; /* by search: the event it was made for */
+	size_t nsearched;
 	uint64_t event;
 };
 
@@ -61,6 +65,8 @@ void tip_matcher_free(struct tip_matcher *m)
 	pcre2_match_data_free(m->env.data);
 	pcre2_match_context_free(m->env.match);
 	free(m->slots);
+	free(m->answers);
+	free(m->searched);
 	free(m);
 }
 
@@ -80,15 +86,24 @@ uint64_t tip_matcher_regex_limits(const struct tip_matcher *m)
 	return m->env.regex_limits;
 }
 
+/* Enlarges an array whose new part is zero: of no event. */
+static void *enlarge(void *array, size_t *have, size_t want, size_t size)
+{
+	if (want <= *have)
+		return array;
+	array = tip_realloc(array, want, size);
+	memset((char *)array + *have * size, 0, (want - *have) * size);
+	*have = want;
+	return array;
+}
+
 void tip_matcher_begin(struct tip_matcher *m, const struct tip_rules *r,
 		       const struct tip_match_input *in, enum tip_code code)
 {
-	if (r->nrefs > m->nslots) {
-		m->slots = tip_realloc(m->slots, r->nrefs, sizeof(*m->slots));
-		memset(m->slots + m->nslots, 0, (r->nrefs - m->nslots) * sizeof(*m->slots));
-		m->nslots = r->nrefs;
-	}
-	/* one number a event makes all that is cached stale at once */
+	m->slots = enlarge(m->slots, &m->nslots, r->nrefs, sizeof(*m->slots));
+	m->answers = enlarge(m->answers, &m->nanswers, r->ntests, sizeof(*m->answers));
+	m->searched = enlarge(m->searched, &m->nsearched, r->nsearches, sizeof(*m->searched));
+	/* one number for an event makes all that is cached stale at once */
 	m->event++;
 	m->rules = r;
 	m->x = (struct tip_extract){.matcher = m,
@@ -123,22 +138,51 @@ bool tip_matcher_holds(const struct tip_matcher *m, const struct tip_rules *r,
 	return m->rules == r && m->x.in == in;
 }
 
-static bool run(const struct tip_program *p, struct tip_matcher *m)
+/* Answers every test of the search that holds. */
+static void search(struct tip_matcher *m, const struct tip_slot_search *s)
 {
-	uint32_t at = p->entry;
+	const struct tip_value *v = tip_matcher_value(m, s->slot);
+	uint64_t yes = m->event << 1 | 1;
 
-	while (at < p->count) {
-		const struct tip_test *t = &p->tests[at];
-		bool yes;
+	if (!v->set)
+		return;
+	if (!v->count && !v->items)
+		tip_search_run(s->search, v->str.s, v->str.len, m->answers, yes);
+	for (uint32_t i = 0; i < v->count; i++)
+		if (v->items[i].set)
+			tip_search_run(s->search, v->items[i].str.s, v->items[i].str.len,
+				       m->answers, yes);
+}
 
-		if (t->on_codes)
-			yes = t->codes & TIP_CODE_BIT(m->x.code);
-		else if (t->fields)
-			yes = tip_test_fields(t, tip_matcher_value(m, t->slot),
-					      tip_matcher_value(m, t->right), &m->env);
-		else
-			yes = tip_test_value(t, tip_matcher_value(m, t->slot), &m->env);
-		at = yes ? t->yes : t->no;
+static bool ask(struct tip_matcher *m, uint32_t number)
+{
+	const struct tip_test *t = &m->rules->tests[number];
+	uint64_t no = m->event << 1;
+	bool yes = false;
+
+	if (t->fields) {
+		yes = tip_test_fields(t, tip_matcher_value(m, t->slot),
+				      tip_matcher_value(m, t->right), &m->env);
+	} else if (!t->search) {
+		yes = tip_test_value(t, tip_matcher_value(m, t->slot), &m->env);
+	} else if (m->searched[t->search - 1] != m->event) {
+		m->searched[t->search - 1] = m->event;
+		search(m, &m->rules->searches[t->search - 1]);
+		yes = m->answers[number] == (no | 1);
+	}
+	m->answers[number] = no | yes;
+	return yes;
+}
+
+static bool run(struct tip_matcher *m, uint32_t at)
+{
+	const struct tip_step *steps = m->rules->steps;
+
+	while (at < TIP_GOTO_FAIL) {
+		uint64_t answer = m->answers[steps[at].test];
+		bool yes = answer >> 1 == m->event ? answer & 1 : ask(m, steps[at].test);
+
+		at = yes ? steps[at].yes : steps[at].no;
 	}
 	return at == TIP_GOTO_MATCH;
 }
@@ -160,9 +204,10 @@ int tip_rules_match(const struct tip_rules *r, struct tip_matcher *m,
 	m->this_ns = in->time_ns;
 	tip_matcher_begin(m, r, in, code);
 	for (size_t i = 0; i < r->nby_code[code]; i++) {
-		const struct tip_rule *rule = &r->rules[r->by_code[code][i]];
+		const struct tip_entry *e = &r->by_code[code][i];
+		const struct tip_rule *rule = &r->rules[e->rule];
 
-		if (!run(&rule->program, m))
+		if (!run(m, e->step))
 			continue;
 		hits++;
 		hit(ctx, rule, in);

@@ -13,7 +13,6 @@
 /* The right side of a check: text to typed constants, sets and compiled patterns. */
 
 #define REGEX_MAX 4096
-#define SET_MIN   4 /* up to that many strings are compared one by one */
 
 static int refuse(const struct tip_ast *c, const struct tip_ast_value *v, const char *want,
 		  struct tip_cond_error *err)
@@ -194,13 +193,6 @@ static int operand(struct tip_test *t, struct tip_operand *o, const struct tip_a
 	}
 }
 
-static void set_add(struct tip_strset *set, const char *s, size_t len)
-{
-	/* values of the map are never looked at */
-	tip_map_put(set->map, s, len, set);
-	set->lengths |= 1ull << (len % 64);
-}
-
 /* "/a//b/" -> "/a/b": what pmatch compares component by component. */
 static void tidy_path(struct tip_operand *o, struct tip_arena *arena)
 {
@@ -215,34 +207,12 @@ static void tidy_path(struct tip_operand *o, struct tip_arena *arena)
 	s[n] = '\0';
 	o->str.s = s;
 	o->str.len = n;
-}
-
-static void make_set(struct tip_test *t, struct tip_arena *arena)
-{
-	bool pmatch = t->op == TIP_OP_PMATCH;
-	size_t kept = 0;
-
-	if (!pmatch && t->nvalues <= SET_MIN)
-		return;
-	t->set = tip_arena_alloc(arena, sizeof(*t->set));
-	t->set->map = tip_map_new();
-	for (size_t i = 0; i < t->nvalues; i++) {
-		struct tip_operand *o = &t->values[i];
-
-		/* patterns stay in `values`, plain paths go into the set */
-		if (pmatch && strpbrk(o->str.s, "*?[\\"))
-			t->values[kept++] = *o;
-		else
-			set_add(t->set, o->str.s, o->str.len);
-	}
-	t->nvalues = kept;
+	o->pattern = strpbrk(s, "*?[\\") != NULL;
 }
 
 int tip_test_compile(struct tip_test *t, const struct tip_ast *check, struct tip_arena *arena,
 		     struct tip_cond_error *err)
 {
-	bool text = t->type == TIP_T_STRING || t->type == TIP_T_PATH;
-
 	t->values = tip_arena_alloc(arena, (check->nvalues + 1) * sizeof(*t->values));
 	for (size_t i = 0; i < check->nvalues; i++) {
 		if (operand(t, &t->values[i], check, &check->values[i], arena, err) < 0)
@@ -252,8 +222,6 @@ int tip_test_compile(struct tip_test *t, const struct tip_ast *check, struct tip
 		if (t->op == TIP_OP_PMATCH)
 			tidy_path(&t->values[i], arena);
 	}
-	if (text && (t->op == TIP_OP_IN || t->op == TIP_OP_INTERSECTS || t->op == TIP_OP_PMATCH))
-		make_set(t, arena);
 	return 0;
 }
 
@@ -262,6 +230,4 @@ void tip_test_free(struct tip_test *t)
 	if (t->op == TIP_OP_REGEX)
 		for (size_t i = 0; i < t->nvalues; i++)
 			pcre2_code_free(t->values[i].re);
-	if (t->set)
-		tip_map_free(t->set->map, NULL);
 }

@@ -8,17 +8,25 @@
 #include "base/map.h"
 #include "detect/ast.h"
 #include "detect/field.h"
+#include "detect/search.h"
 
 /*
- * A compiled condition: typed tests, each with the test that follows when it is true and when it is
- * not. `not` is an exchange of the two and costs nothing; an unset field makes a test false,
- * whatever its operator.
+ * A compiled condition: tests, each with the one that follows when it is true and when it is not.
+ * `not` is an exchange of the two and costs nothing; an unset field makes a test false, whatever
+ * its operator. A test that stands in many rules is one test of the set, and is asked at most once
+ * for an event.
  */
 #define TIP_GOTO_MATCH 0xffffffffu
 #define TIP_GOTO_FAIL  0xfffffffeu
 
+struct tip_step {
+	uint32_t test; /* in tip_rules.tests */
+	uint32_t yes, no;
+};
+
 struct tip_operand {
 	bool negative; /* UINT: a number below zero, less than every value */
+	bool pattern;  /* PMATCH: not a plain path */
 	union {
 		struct {
 			const char *s;
@@ -31,30 +39,25 @@ struct tip_operand {
 	};
 };
 
-/* A set of strings: how `in` with many members stays cheap. */
-struct tip_strset {
-	struct tip_map *map;
-	uint64_t lengths; /* bit n % 64: a member of length n exists */
-};
-
 struct tip_test {
 	enum tip_op op;
 	enum tip_type type;
 	enum tip_modifier modifier;
-	bool on_codes; /* evt.type: decided by `codes` alone */
+	/* evt.type: decided by `codes` alone; NULL: another field */
+	const struct tip_event_set *names;
 	tip_codes codes;
 	uint32_t slot; /* of the field */
 	bool every;    /* of a list field: each of its values must pass, not just one */
 	bool fields;   /* compared with the value of slot `right`, not with `values` */
 	uint32_t right;
-	uint32_t yes, no;
 	struct tip_operand *values;
 	size_t nvalues;
-	struct tip_strset *set; /* EQ, IN, INTERSECTS, PMATCH of strings; NULL: look at `values` */
+	uint32_t search; /* number + 1 in tip_rules.searches that answers it, 0: asked by itself */
 };
 
+/* As laid down: each target is before the step that names it. */
 struct tip_program {
-	struct tip_test *tests;
+	struct tip_step *steps;
 	uint32_t count, cap;
 	uint32_t entry;
 };
@@ -74,7 +77,7 @@ bool tip_test_fields(const struct tip_test *t, const struct tip_value *left,
 
 /*
  * Fills `t` (op, type and modifier are set) from the values of a check. Memory comes from `arena`;
- * sets and regexes are freed by tip_test_free(). 0, or -1 with `err`.
+ * regexes are freed by tip_test_free(). 0, or -1 with `err`.
  */
 int tip_test_compile(struct tip_test *t, const struct tip_ast *check, struct tip_arena *arena,
 		     struct tip_cond_error *err);
@@ -115,14 +118,33 @@ struct tip_rule {
 	tip_codes codes; /* events that it can match */
 };
 
+/* A rule that an event of some code can match, and where its steps for that code begin. */
+struct tip_entry {
+	uint32_t rule, step;
+};
+
+/* Tests on one field that are answered together. */
+struct tip_slot_search {
+	uint32_t slot;
+	struct tip_search *search;
+};
+
 struct tip_rules {
 	struct tip_arena *arena;
 	struct tip_rule *rules;
 	size_t count;
 	struct tip_field_ref *refs; /* by slot */
 	size_t nrefs;
-	struct tip_map *slots;           /* text of a field -> slot + 1 */
-	uint32_t *by_code[TIP_CODE_MAX]; /* indexes of enabled rules, in load order */
+	struct tip_map *slots;  /* text of a field -> slot + 1 */
+	struct tip_test *tests; /* each different one once */
+	size_t ntests;
+	struct tip_map *test_numbers; /* what it is -> number + 1 */
+	/* made from the rules' programs by tip_rules_index() */
+	struct tip_step *steps;
+	size_t nsteps;
+	struct tip_slot_search *searches;
+	size_t nsearches;
+	struct tip_entry *by_code[TIP_CODE_MAX]; /* of enabled rules, in load order */
 	size_t nby_code[TIP_CODE_MAX];
 	uint64_t event_mask;
 	bool base64;        /* bytes in outputs */
@@ -140,6 +162,22 @@ int64_t tip_rules_expr_slot(struct tip_rules *set, const struct tip_text *text_o
 			    struct tip_cond_error *err);
 /* A field with a comparison of its own: no transformer takes it, and no other field compares. */
 bool tip_field_own_way(const struct tip_field_ref *ref);
+/*
+ * The number of the test that `head` (all but the values) and the values of `check` make; an equal
+ * one is found again. -1 with `err`.
+ */
+int64_t tip_rules_test(struct tip_rules *r, const struct tip_test *head,
+		       const struct tip_ast *check, struct tip_cond_error *err);
+/*
+ * Tests of one kind on one field can be one test, which is true when any of them is. The kind's
+ * number, 0: no such test.
+ */
+unsigned int tip_test_kind(const struct tip_test *t);
+uint32_t tip_rules_test_any(struct tip_rules *r, const uint32_t *tests, size_t count);
+void tip_rules_tests_free(struct tip_rules *r);
+
+/* The last step of a load: programs for each code, and what is searched together. */
+void tip_rules_index(struct tip_rules *set);
 
 /* ---- the compiler -------------------------------------------------------------------------------
  */
@@ -156,6 +194,8 @@ struct tip_compiled {
 int tip_compile(struct tip_rules *set, const struct tip_ast *ast, bool used,
 		struct tip_program *program, struct tip_compiled *out, struct tip_cond_error *err);
 void tip_program_free(struct tip_program *p);
+/* Of the parts of an `and` or `or`, the one with the lower rank is better asked first. */
+unsigned int tip_rank(const struct tip_ast *n, bool negated);
 
 /* Parses an output template. `err->pos` is a byte of `text`. */
 int tip_template_compile(struct tip_rules *set, const struct tip_text *text, bool used,
