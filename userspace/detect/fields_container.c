@@ -18,6 +18,17 @@ static const struct tip_container *box(const struct tip_extract *x)
 	return x->in->proc ? x->in->proc->container : NULL;
 }
 
+/* At most `max` characters: a copy, because operators rely on the NUL behind a text. */
+static void clipped(struct tip_extract *x, const char *s, size_t max, struct tip_value *out)
+{
+	size_t len = strnlen(s, max);
+	char *copy = tip_scratch_alloc(x->scratch, len + 1);
+
+	memcpy(copy, s, len);
+	copy[len] = '\0';
+	tip_value_strn(out, copy, len);
+}
+
 static void container_id(struct tip_extract *x, const struct tip_field_ref *ref,
 			 struct tip_value *out)
 {
@@ -28,9 +39,10 @@ static void container_id(struct tip_extract *x, const struct tip_field_ref *ref,
 		return;
 	if (!p->container_id[0] && !full)
 		tip_value_str(out, "host");
+	else if (full && p->container_id[0])
+		tip_value_str(out, p->container_id);
 	else if (p->container_id[0])
-		tip_value_strn(out, p->container_id,
-			       full ? strlen(p->container_id) : strnlen(p->container_id, 12));
+		clipped(x, p->container_id, 12, out);
 }
 
 /* `b`: characters that are shown of it, 0: all. */
@@ -39,8 +51,10 @@ static void text(struct tip_extract *x, const struct tip_field_ref *ref, struct 
 	const struct tip_container *c = box(x);
 	const char *s = c ? tip_container_fact(c, (enum tip_fact)ref->field->a) : NULL;
 
-	if (s)
-		tip_value_strn(out, s, ref->field->b ? strnlen(s, ref->field->b) : strlen(s));
+	if (s && ref->field->b)
+		clipped(x, s, ref->field->b, out);
+	else if (s)
+		tip_value_str(out, s);
 }
 
 /* Those that have a value outside of containers too. */
