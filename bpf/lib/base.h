@@ -31,6 +31,7 @@
 #define FMODE_EXEC            0x20u
 #define FMODE_CREATED         0x100000u /* this open made the file */
 #define OVERLAYFS_SUPER_MAGIC 0x794c7630
+#define O_ACCMODE             3
 #define O_TRUNC               01000
 #define AT_FDCWD              (-100)
 #define AF_UNIX               1

@@ -17,6 +17,8 @@ struct tip_map_rule_sets rule_sets SEC(".maps");
 struct tip_map_rule_values rule_values SEC(".maps");
 struct tip_map_rule_texts rule_texts SEC(".maps");
 struct tip_map_rule_nets rule_nets SEC(".maps");
+struct tip_map_filters filters SEC(".maps");
+struct tip_map_filter_names filter_names SEC(".maps");
 struct tip_map_identity_names identity_names SEC(".maps");
 struct tip_map_unix_peers unix_peers SEC(".maps");
 struct tip_map_accepted accepted SEC(".maps");

@@ -136,6 +136,24 @@ struct tip_map_rule_nets {
 };
 extern struct tip_map_rule_nets rule_nets SEC(".maps");
 
+struct tip_map_filters {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 2 * TIP_FILTER_GROUPS);
+	__type(key, __u32);
+	__type(value, struct tip_filter);
+};
+extern struct tip_map_filters filters SEC(".maps");
+
+/* Holds two generations for a moment. */
+struct tip_map_filter_names {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(max_entries, 32768);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct tip_filter_key);
+	__type(value, struct tip_filter_match);
+};
+extern struct tip_map_filter_names filter_names SEC(".maps");
+
 /* Never read here; it lives with the pins because bindings without names mean nothing. */
 struct tip_map_identity_names {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -376,6 +394,8 @@ struct tip_opened {
 	__u32 flags;     /* TIP_EVF_* */
 	__u32 killed;
 	__u32 rule;
+	__u32 named;  /* 1: the name is in the record already */
+	__u32 wanted; /* 1: some rule may match it */
 };
 
 /* What is told of a call in call.h. Here for the same reason. */
@@ -403,10 +423,11 @@ struct tip_scratch {
 	__u32 text_pos; /* see store.h */
 	__u32 text_truncated;
 	__u32 taken;
-	__u32 zero;
+	__u32 set; /* its own number, where a function asks for it */
 	struct tip_opened opened;
 	struct tip_called called;
 	struct tip_exec_cache_key exec;
+	struct tip_filter_key front, back; /* see filter.bpf.c */
 };
 
 struct tip_map_scratch {

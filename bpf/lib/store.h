@@ -42,8 +42,10 @@ static __always_inline struct tip_scratch *scratch_take(void)
 	for (__u32 i = TIP_SCRATCH_POOL; i < TIP_SCRATCH_SETS; i++) {
 		struct tip_scratch *s = scratch_get(i);
 
-		if (s && __sync_val_compare_and_swap(&s->taken, 0, 1) == 0)
+		if (s && __sync_val_compare_and_swap(&s->taken, 0, 1) == 0) {
+			s->set = i;
 			return s;
+		}
 	}
 	return NULL;
 }

@@ -23,10 +23,15 @@ int BPF_PROG(tip_sys_open, struct pt_regs *regs, long ret)
 	 * was before the cases of the rest begin, and has a tenth of the work.
 	 */
 	rec = (void *)s->rec;
+	s->set = TIP_SCRATCH_SYSCALL;
 	s->opened.name = (unsigned long)open_args(&c, NULL, &rec->ev);
 	s->opened.name_user = 1;
 	s->opened.ret = c.ret;
 	s->opened.flags = call_flags(&c);
+	if (!open_filter(s, st) && !open_judged(st, c.ret)) {
+		count(TIP_CTR_FILTERED);
+		return 0;
+	}
 	s->opened.file = c.ret >= 0 ? (unsigned long)task_file(c.task, c.ret) : 0;
 	who_find(&who, c.task);
 	if (!who_acts_in_scope(&who)) {

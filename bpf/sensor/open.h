@@ -6,11 +6,7 @@
 
 #include "lib/syscall.h"
 #include "enforce/judge.h"
-
-struct tip_open_rec {
-	struct tip_hdr hdr;
-	struct tip_ev_open ev;
-};
+#include "sensor/filter.h"
 
 /*
  * The arguments of the calls that open; returns the user's pointer to the name. Those of openat2
@@ -101,6 +97,17 @@ static __always_inline bool open_wanted(const struct tip_settings *st)
 	return st->event_mask & (1ull << TIP_EV_OPEN);
 }
 
+/* Decides whether s->opened, with its arguments in the record, is to be told. */
+static __always_inline bool open_filter(struct tip_scratch *s, const struct tip_settings *st)
+{
+	struct tip_opened *o = &s->opened;
+
+	o->named = 0;
+	o->wanted = open_wanted(st) &&
+		    (!st->filter_generation || tip_filter_open(s->set, st->filter_generation));
+	return o->wanted;
+}
+
 static __always_inline bool open_judged(const struct tip_settings *st, __s64 ret)
 {
 	return !tip_lsm && st->enforce && st->rule_count && ret >= 0;
@@ -136,7 +143,7 @@ static __always_inline void open_tell(struct tip_scratch *s, const struct tip_se
 	struct tip_opened *o = &s->opened;
 	struct file *file = (void *)o->file;
 
-	if (!o->killed && !open_wanted(st)) {
+	if (!o->killed && !o->wanted) {
 		count(TIP_CTR_FILTERED);
 		return;
 	}
@@ -156,8 +163,8 @@ static __always_inline void open_tell(struct tip_scratch *s, const struct tip_se
 		rec->ev.file_mode = BPF_CORE_READ(inode, i_mode);
 		rec->ev.file_flags = file_flags(file, inode);
 	}
-	text_begin(s, sizeof(*rec));
-	rec->ev.name_len = o->name ? text_str(s, (void *)o->name, o->name_user) : text_none(s);
+	if (!o->named)
+		open_name(s);
 	rec->ev.base_len = o->name ? open_base(s, task, rec->ev.dirfd,
 					       s->rec[sizeof(struct tip_open_rec)] == '/')
 				   : text_none(s);

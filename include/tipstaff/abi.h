@@ -31,6 +31,8 @@
 #define TIP_ABI_EVENTS 5 /* records in the rings, counters */
 #endif
 
+#include "tipstaff/abi_filter.h"
+
 /* ---- identity ---------------------------------------------------------- */
 
 /* Identity numbers. Real ones start at TIP_ID_FIRST; the keeper assigns them. */
@@ -405,6 +407,8 @@ struct tip_settings {
 	__u32 entries;        /* number of the set of registration entries */
 	__u32 remember_execs; /* 0: some entry asks for more than exec_cache compares */
 	__u64 digest_max;     /* bytes of the largest executable that is hashed; 0: nobody asks */
+	__u32 filter_generation; /* of the prefilter; 0: there is none, all is told */
+	__u32 zero;
 };
 
 /* ---- events --------------------------------------------------------------- */

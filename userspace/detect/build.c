@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "detect/details.h"
 #include "detect/loader.h"
+#include "detect/necessary.h"
 
 /* Definitions to a compiled set. */
 
@@ -128,6 +129,7 @@ static int build_rule(struct tip_loader *l, struct tip_rules *set, struct tip_ru
 		tip_load_advise(l, d, ast);
 	}
 	r->codes = compiled.codes;
+	tip_necessary_rule(r, ast, set->arena);
 	fill_info(set, r, d);
 	if (last)
 		tip_rule_describe(set, r, d, ast, &compiled, &lists);

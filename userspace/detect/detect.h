@@ -180,6 +180,14 @@ struct tip_enforce_spec {
 /* The rule's spec, or NULL for a rule without action. */
 const struct tip_enforce_spec *tip_rule_enforce_spec(const struct tip_rule *rule);
 
+/*
+ * What the kernel can decide of the conditions of all these sets (NULL: an empty one): an act that
+ * does not pass matches none of their enabled rules. Texts belong to the sets or to `arena`.
+ */
+struct tip_prefilter;
+void tip_rules_prefilter(const struct tip_rules *const *sets, size_t count, struct tip_arena *arena,
+			 struct tip_prefilter *out);
+
 /* ---- matching ---------------------------------------------------------------- */
 
 /* One event with its surroundings: all that a field extractor may look at. */

@@ -144,6 +144,15 @@ bool tip_extract_end_port(const struct tip_extract *x, enum tip_end_of end, uint
 /* `base` + `name` made absolute by the letter: links are not followed. */
 void tip_extract_path(struct tip_extract *x, const char *base, const char *name,
 		      struct tip_value *out);
+
+/* A flag by name: there when all of its bits are. */
+struct tip_flag {
+	uint64_t bits;
+	const char *name;
+};
+/* What evt.arg.flags of an open is made of: the name of the access, then those of flags. */
+const struct tip_flag *tip_open_flags(size_t *count);
+const char *tip_open_access(uint32_t oflags);
 void tip_extract_fd_name(struct tip_extract *x, struct tip_value *out);
 /* "SUCCESS" or the name of -ret. */
 const char *tip_errno_name(int64_t ret);

@@ -51,13 +51,8 @@ bool tip_event_arg_known(const char *name, enum tip_type *type, tip_codes *codes
 	return false;
 }
 
-struct flag {
-	uint64_t bit;
-	const char *name;
-};
-
 static void flags_text(struct tip_extract *x, uint64_t value, const char *first,
-		       const struct flag *flags, size_t count, struct tip_value *out)
+		       const struct tip_flag *flags, size_t count, struct tip_value *out)
 {
 	size_t size = strlen(first) + 1, n;
 	char *s;
@@ -67,28 +62,41 @@ static void flags_text(struct tip_extract *x, uint64_t value, const char *first,
 	s = tip_scratch_alloc(x->scratch, size);
 	n = (size_t)snprintf(s, size, "%s", first);
 	for (size_t i = 0; i < count; i++)
-		if ((value & flags[i].bit) == flags[i].bit)
+		if ((value & flags[i].bits) == flags[i].bits)
 			n += (size_t)snprintf(s + n, size - n, "%s%s", n ? "|" : "", flags[i].name);
 	tip_value_strn(out, s, n);
 }
 
+static const struct tip_flag open_names[] = {
+	{O_CREAT, "O_CREAT"},       {O_EXCL, "O_EXCL"},           {O_TRUNC, "O_TRUNC"},
+	{O_APPEND, "O_APPEND"},     {O_NONBLOCK, "O_NONBLOCK"},   {O_SYNC, "O_SYNC"},
+	{O_DIRECT, "O_DIRECT"},     {O_DIRECTORY, "O_DIRECTORY"}, {O_CLOEXEC, "O_CLOEXEC"},
+	{O_NOFOLLOW, "O_NOFOLLOW"}, {__O_TMPFILE, "O_TMPFILE"},   {O_PATH, "O_PATH"},
+};
+
+const struct tip_flag *tip_open_flags(size_t *count)
+{
+	*count = TIP_ARRAY_SIZE(open_names);
+	return open_names;
+}
+
+const char *tip_open_access(uint32_t oflags)
+{
+	static const char *const access[] = {"O_RDONLY", "O_WRONLY", "O_RDWR", "O_RDWR"};
+
+	return access[oflags & O_ACCMODE];
+}
+
 static void open_flags(struct tip_extract *x, struct tip_value *out)
 {
-	static const struct flag flags[] = {
-		{O_CREAT, "O_CREAT"},       {O_EXCL, "O_EXCL"},           {O_TRUNC, "O_TRUNC"},
-		{O_APPEND, "O_APPEND"},     {O_NONBLOCK, "O_NONBLOCK"},   {O_SYNC, "O_SYNC"},
-		{O_DIRECT, "O_DIRECT"},     {O_DIRECTORY, "O_DIRECTORY"}, {O_CLOEXEC, "O_CLOEXEC"},
-		{O_NOFOLLOW, "O_NOFOLLOW"}, {__O_TMPFILE, "O_TMPFILE"},   {O_PATH, "O_PATH"},
-	};
-	static const char *const access[] = {"O_RDONLY", "O_WRONLY", "O_RDWR", "O_RDWR"};
-	uint32_t f = x->in->ev->open.data->oflags;
+	const uint32_t f = x->in->ev->open.data->oflags;
 
-	flags_text(x, f, access[f & O_ACCMODE], flags, TIP_ARRAY_SIZE(flags), out);
+	flags_text(x, f, tip_open_access(f), open_names, TIP_ARRAY_SIZE(open_names), out);
 }
 
 static void resolve_flags(struct tip_extract *x, struct tip_value *out)
 {
-	static const struct flag flags[] = {
+	static const struct tip_flag flags[] = {
 		{RESOLVE_BENEATH, "RESOLVE_BENEATH"},
 		{RESOLVE_IN_ROOT, "RESOLVE_IN_ROOT"},
 		{RESOLVE_NO_MAGICLINKS, "RESOLVE_NO_MAGICLINKS"},
@@ -102,7 +110,7 @@ static void resolve_flags(struct tip_extract *x, struct tip_value *out)
 
 void tip_extract_exec_flags(struct tip_extract *x, struct tip_value *out)
 {
-	static const struct flag flags[] = {
+	static const struct tip_flag flags[] = {
 		{TIP_PROC_EXE_WRITABLE, "EXE_WRITABLE"},
 		{TIP_PROC_EXE_UPPER, "EXE_UPPER_LAYER"},
 		{TIP_PROC_EXE_MEMFD, "EXE_FROM_MEMFD"},

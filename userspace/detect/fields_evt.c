@@ -184,7 +184,10 @@ static void evt_is_open(struct tip_extract *x, const struct tip_field_ref *ref,
 	case OPEN_READ: tip_value_int(out, access == O_RDONLY || access == O_RDWR); break;
 	case OPEN_WRITE: tip_value_int(out, access == O_WRONLY || access == O_RDWR); break;
 	case OPEN_EXEC:
-		tip_value_int(out, (o->oflags & (O_CREAT | __O_TMPFILE)) && (o->mode & 0111));
+		/* O_TMPFILE has O_DIRECTORY in it */
+		tip_value_int(out,
+			      ((o->oflags & O_CREAT) || (o->oflags & __O_TMPFILE) == __O_TMPFILE) &&
+				      (o->mode & 0111));
 		break;
 	case OPEN_CREATE: tip_value_int(out, !!(o->file_flags & TIP_FILE_CREATED)); break;
 	default: break;

@@ -105,6 +105,7 @@ struct tip_named {
 	struct tip_template format;
 	bool typed; /* one field, with its type; otherwise a text */
 };
+struct tip_rule_needs;
 
 struct tip_rule {
 	struct tip_rule_info info;
@@ -115,7 +116,8 @@ struct tip_rule {
 	size_t nnamed;
 	struct tip_enforce_spec *enforce;
 	const struct tip_rule_details *details;
-	tip_codes codes; /* events that it can match */
+	const struct tip_rule_needs *needs; /* what the kernel can decide: necessary.h */
+	tip_codes codes;                    /* events that it can match */
 };
 
 /* A rule that an event of some code can match, and where its steps for that code begin. */

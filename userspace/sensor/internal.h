@@ -27,6 +27,8 @@ enum tip_sensor_map {
 	TIP_MAP_RULE_VALUES,
 	TIP_MAP_RULE_TEXTS,
 	TIP_MAP_RULE_NETS,
+	TIP_MAP_FILTERS,
+	TIP_MAP_FILTER_NAMES,
 	TIP_MAP_IDENTITY_NAMES,
 	TIP_MAP_UNIX_PEERS,
 	TIP_MAP_ACCEPTED,
@@ -348,6 +350,19 @@ int tip_instances_lock(struct tip_error *err);
 
 /* Refuses a scope that overlaps with that of another instance whose programs are in the kernel. */
 int tip_instances_check(const struct tip_sensor_config *config, struct tip_error *err);
+
+/* ---- prefilter.c ---- */
+
+struct tip_prefilter;
+
+/*
+ * Writes the prefilter beside the one in force: its generation, which settings are to name. NULL:
+ * none, generation 0. 0, or -errno with nothing changed.
+ */
+int tip_prefilter_write(struct tip_sensor *s, const struct tip_prefilter *f, uint32_t *generation);
+
+/* Deletes what is not of the generation in force, when no program can be reading it. */
+void tip_prefilter_forget(struct tip_sensor *s);
 
 /* ---- maps.c ---- */
 

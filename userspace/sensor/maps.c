@@ -47,16 +47,26 @@ int tip_sensor_want(struct tip_sensor *s, uint64_t mask, struct tip_error *err)
 	return tip_attach(s, mask, err);
 }
 
-int tip_sensor_set_mask(struct tip_sensor *s, uint64_t mask, uint32_t wants)
+int tip_sensor_set_mask(struct tip_sensor *s, uint64_t mask, uint32_t wants,
+			const struct tip_prefilter *filter)
 {
-	int err;
+	const struct tip_settings old = s->settings;
+	uint32_t generation;
+	int err = tip_prefilter_write(s, filter, &generation);
 
+	if (err)
+		return err;
 	s->settings.event_mask = mask;
 	s->settings.wants = wants;
+	s->settings.filter_generation = generation;
 	err = tip_settings_write(s);
-	if (!err)
-		tip_detach_unwanted(s);
-	return err;
+	if (err) {
+		s->settings = old;
+		return err;
+	}
+	tip_prefilter_forget(s);
+	tip_detach_unwanted(s);
+	return 0;
 }
 
 int tip_sensor_set_workload_socket(struct tip_sensor *s, uint64_t dev, uint64_t ino)

@@ -168,6 +168,8 @@ static const struct {
 	[TIP_MAP_RULE_VALUES] = {sizeof(struct tip_rule_value_key), sizeof(struct tip_rule_match)},
 	[TIP_MAP_RULE_TEXTS] = {sizeof(struct tip_rule_text_key), sizeof(struct tip_rule_match)},
 	[TIP_MAP_RULE_NETS] = {sizeof(struct tip_rule_net_key), sizeof(struct tip_rule_match)},
+	[TIP_MAP_FILTERS] = {sizeof(__u32), sizeof(struct tip_filter)},
+	[TIP_MAP_FILTER_NAMES] = {sizeof(struct tip_filter_key), sizeof(struct tip_filter_match)},
 	[TIP_MAP_IDENTITY_NAMES] = {sizeof(__u32), sizeof(struct tip_identity_name)},
 	[TIP_MAP_UNIX_PEERS] = {sizeof(__u64), sizeof(struct tip_unix_peer)},
 	[TIP_MAP_ACCEPTED] = {sizeof(__u32), sizeof(struct tip_accepted)},

@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/mman.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "sensor/internal.h"
@@ -138,6 +141,51 @@ int tip_sensor_poll(struct tip_sensor *s)
 	}
 	pace(s, handled > 0, again);
 	return handled;
+}
+
+/* A record that is not finished holds up those behind it; not longer than that. */
+#define SETTLE_NS 1000000000ull
+
+/* How far a ring was written, or read. -1: it cannot be mapped. */
+static int ring_position(int fd, bool written, uint64_t *at)
+{
+	const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	/* The kernel's layout: a page for the reader, then one for the writer. */
+	const void *map = mmap(NULL, page, PROT_READ, MAP_SHARED, fd, written ? (off_t)page : 0);
+
+	if (map == MAP_FAILED)
+		return -1;
+	*at = __atomic_load_n((const uint64_t *)map, __ATOMIC_ACQUIRE);
+	munmap((void *)map, page);
+	return 0;
+}
+
+static bool ring_before(int fd, uint64_t mark)
+{
+	uint64_t at;
+
+	return ring_position(fd, false, &at) == 0 && at < mark;
+}
+
+void tip_sensor_settle(struct tip_sensor *s)
+{
+	const uint64_t until = tip_clock_monotonic() + SETTLE_NS;
+	uint64_t marks[2] = {0};
+
+	for (int i = 0; i < 2; i++)
+		if (ring_position(s->maps[TIP_MAP_LIFECYCLE + i], true, &marks[i]))
+			tip_warn("sensor", "cannot read a ring's position: %s", strerror(errno));
+	while (ring_before(s->maps[TIP_MAP_LIFECYCLE], marks[0]) ||
+	       ring_before(s->maps[TIP_MAP_ACTIVITY], marks[1])) {
+		if (tip_sensor_poll(s))
+			continue;
+		if (tip_clock_monotonic() > until) {
+			tip_warn("sensor", "a record is not finished: some events may be held "
+					   "against newer rules than those they were told for");
+			break;
+		}
+		sched_yield();
+	}
 }
 
 /* ---- snapshot ---- */

@@ -202,11 +202,22 @@ int tip_sensor_snapshot(struct tip_sensor *s, struct tip_error *err);
  */
 int tip_sensor_want(struct tip_sensor *s, uint64_t mask, struct tip_error *err);
 
+struct tip_prefilter;
+
 /*
- * Event types that some rule wants: bits 1 << TIP_EV_*, and what it wants to be gathered for them:
- * TIP_WANT_*. Scope and the rest stay. Programs that only other events needed are detached.
+ * Event types that some rule wants: bits 1 << TIP_EV_*, what it wants to be gathered for them:
+ * TIP_WANT_*, and what of them is told at all (NULL: everything). It is in force for every act that
+ * begins after the return. Scope and the rest stay. Programs that only other events needed are
+ * detached. 0 or -errno, with what was in force before.
  */
-int tip_sensor_set_mask(struct tip_sensor *s, uint64_t mask, uint32_t wants);
+int tip_sensor_set_mask(struct tip_sensor *s, uint64_t mask, uint32_t wants,
+			const struct tip_prefilter *filter);
+
+/*
+ * Handles every record that is in the rings now: what was told before the call, and whatever comes
+ * until that is through. ops.event is called as by tip_sensor_poll().
+ */
+void tip_sensor_settle(struct tip_sensor *s);
 
 /*
  * Which AF_UNIX socket is the Workload API, by its file's device and inode (stat), and that

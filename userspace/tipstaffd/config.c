@@ -72,6 +72,7 @@ static const struct key {
 	{"rules.files", K_PATHS, LIST(rules_files, nrules_files)},
 	{"rules.matching", K_MATCHING, AT(match_all)},
 	{"rules.priority", K_PRIORITY, AT(min_priority)},
+	{"rules.prefilter", K_BOOL, AT(prefilter)},
 	{"alerts.stdout", K_BOOL, AT(alerts_stdout)},
 	{"alerts.file", K_PATH, AT(alerts_file)},
 	{"alerts.format", K_FORMAT, AT(alerts_json)},
@@ -633,6 +634,7 @@ struct tip_config *tip_config_parse(const char *name, const char *text, size_t l
 	c->seal_tcti = "";
 	c->log_level = TIP_LOG_INFO;
 	c->enforcement = true;
+	c->prefilter = true;
 	c->alerts_stdout = true;
 	c->alerts_json = true;
 	c->syslog_socket = "/dev/log";

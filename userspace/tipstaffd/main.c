@@ -20,7 +20,7 @@
 static void usage(FILE *out)
 {
 	fprintf(out,
-		"usage: tipstaffd [--config FILE] [--check | --replace]\n"
+		"usage: tipstaffd [--config FILE] [--no-prefilter] [--check | --replace]\n"
 		"       tipstaffd --capabilities [--json]\n"
 		"\n"
 		"The Tipstaff node daemon. Runs in the foreground; stop it with SIGTERM. What it "
@@ -33,6 +33,8 @@ static void usage(FILE *out)
 		"runs:\n"
 		"                     its listeners and held connects are handed on, then it "
 		"ends\n"
+		"      --no-prefilter have the kernel tell all that happens, whatever the rules "
+		"need\n"
 		"      --capabilities print what this kernel can do, each thing tried once, then "
 		"exit\n"
 		"      --json         with --capabilities: as JSON\n"
@@ -84,15 +86,21 @@ static int program_main(int argc, char **argv)
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{"config", required_argument, NULL, 'c'}, {"check", no_argument, NULL, 'C'},
-		{"replace", no_argument, NULL, 'R'},      {"capabilities", no_argument, NULL, 'p'},
-		{"json", no_argument, NULL, 'j'},         {"version", no_argument, NULL, 'V'},
-		{"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0},
+		{"config", required_argument, NULL, 'c'},
+		{"check", no_argument, NULL, 'C'},
+		{"replace", no_argument, NULL, 'R'},
+		{"capabilities", no_argument, NULL, 'p'},
+		{"json", no_argument, NULL, 'j'},
+		{"version", no_argument, NULL, 'V'},
+		{"help", no_argument, NULL, 'h'},
+		{"no-prefilter", no_argument, NULL, 'F'},
+		{NULL, 0, NULL, 0},
 	};
 	const char *path = DEFAULT_CONFIG;
 	struct tip_config *config;
 	struct tip_error err;
 	bool check = false, replace = false, capabilities = false, json = false;
+	bool prefilter = true;
 	char text[1200];
 	int c, ret;
 
@@ -111,6 +119,7 @@ int main(int argc, char **argv)
 		case 'R': replace = true; break;
 		case 'p': capabilities = true; break;
 		case 'j': json = true; break;
+		case 'F': prefilter = false; break;
 		case 'V': printf("tipstaffd " TIP_VERSION "\n"); return 0;
 		case 'h': usage(stdout); return 0;
 		default: usage(stderr); return 2;
@@ -139,6 +148,7 @@ int main(int argc, char **argv)
 					"tipstaff.yaml(5) says what goes in\n");
 		return 1;
 	}
+	config->prefilter = config->prefilter && prefilter;
 	tip_log_init("keeper", config->log_level);
 	/* A daemon that runs does not go for one that cannot start. */
 	ret = check || replace ? tip_keeper_run(config, TIP_RUN_CHECK) : 0;

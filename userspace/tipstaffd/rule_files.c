@@ -8,7 +8,9 @@
 #include <openssl/evp.h>
 
 #include "base/file.h"
+#include "base/log.h"
 #include "base/mem.h"
+#include "sensor/prefilter.h"
 
 /*
  * Where rules come from: the configured files, then the sets that were added by CLI
@@ -132,6 +134,49 @@ static uint32_t wants_of(const struct tip_rules *r)
 	return wants;
 }
 
+/* What the kernel is to tell: all that rules of any of the two sets may match. NULL: no set. */
+static int tell(struct tip_keeper *k, const struct tip_rules *a, const struct tip_rules *b,
+		struct tip_error *err)
+{
+	const struct tip_rules *const sets[] = {a, b};
+	struct tip_arena *arena = tip_arena_new();
+	struct tip_prefilter *filter = NULL;
+	uint32_t wants = 0;
+	uint64_t mask = 0;
+	int ret = 0;
+
+	if (k->config->prefilter) {
+		filter = tip_arena_alloc(arena, sizeof(*filter));
+		tip_rules_prefilter(sets, TIP_ARRAY_SIZE(sets), arena, filter);
+	}
+	for (size_t i = 0; i < TIP_ARRAY_SIZE(sets); i++) {
+		mask |= sets[i] ? tip_rules_event_mask(sets[i]) : 0;
+		wants |= sets[i] ? wants_of(sets[i]) : 0;
+	}
+	ret = tip_sensor_set_mask(k->sensor, mask, wants, filter);
+	if (ret < 0)
+		tip_error_set(err, "cannot write the prefilter: %s", strerror(-ret));
+	tip_arena_free(arena);
+	return ret < 0 ? -1 : 0;
+}
+
+/*
+ * From one set to the next without a gap: the probes of both are attached, the kernel tells what
+ * either may match, and what it has told until then is held against the old set. What comes from
+ * there on is for the new one.
+ */
+static int change_over(struct tip_keeper *k, const struct tip_rules *fresh, struct tip_error *err)
+{
+	if (tip_sensor_want(k->sensor, tip_rules_event_mask(fresh), err) < 0)
+		return -1;
+	if (!k->rules.active)
+		return 0;
+	if (tell(k, k->rules.active, fresh, err) < 0)
+		return -1;
+	tip_sensor_settle(k->sensor);
+	return 0;
+}
+
 int tip_rules_install(struct tip_keeper *k, const struct tip_set *set, const char *without,
 		      struct tip_buf *notes, struct tip_error *err)
 {
@@ -139,6 +184,7 @@ int tip_rules_install(struct tip_keeper *k, const struct tip_set *set, const cha
 	struct tip_load_result result = {0};
 	struct tip_rules *fresh = NULL;
 	char *folder = sets_folder(k);
+	struct tip_error shrink = {0};
 	struct sources s = {0};
 	int ret = -1;
 
@@ -155,7 +201,7 @@ int tip_rules_install(struct tip_keeper *k, const struct tip_set *set, const cha
 		}
 		goto out;
 	}
-	if (k->sensor && tip_sensor_want(k->sensor, tip_rules_event_mask(fresh), err) < 0)
+	if (k->sensor && change_over(k, fresh, err) < 0)
 		goto out;
 	/*
 	 * Disk first: if it fails, nothing has changed. Then the rules that the kernel enforces,
@@ -175,9 +221,9 @@ int tip_rules_install(struct tip_keeper *k, const struct tip_set *set, const cha
 	k->rules.last = result;
 	result = (struct tip_load_result){0};
 	fresh = NULL;
-	if (k->sensor)
-		tip_sensor_set_mask(k->sensor, tip_rules_event_mask(k->rules.active),
-				    wants_of(k->rules.active));
+	/* If it fails more is told than the rules need. */
+	if (k->sensor && tell(k, k->rules.active, NULL, &shrink) < 0)
+		tip_warn("rules", "%s", shrink.text);
 	tip_hosts_ask(k);
 	if (set)
 		tip_sets_put(&k->rules.sets, set);
@@ -185,6 +231,9 @@ int tip_rules_install(struct tip_keeper *k, const struct tip_set *set, const cha
 		tip_sets_drop(&k->rules.sets, without);
 	ret = 0;
 out:
+	/* `fresh` was not taken over: the kernel need not tell what only it wants. */
+	if (fresh && k->sensor && k->rules.active && tell(k, k->rules.active, NULL, &shrink) < 0)
+		tip_warn("rules", "%s", shrink.text);
 	tip_rules_free(fresh);
 	tip_load_result_free(&result);
 	sources_free(&s);

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#ifndef TIP_BPF_FILTER_H
+#define TIP_BPF_FILTER_H
+
+/* The prefilter: may a rule match what has happened? See `struct tip_filter` in abi.h. */
+
+#include "lib/store.h"
+
+struct tip_open_rec {
+	struct tip_hdr hdr;
+	struct tip_ev_open ev;
+};
+
+/* Puts the name of s->opened into the record, as its first string. */
+static __always_inline void open_name(struct tip_scratch *s)
+{
+	struct tip_open_rec *rec = (void *)s->rec;
+	struct tip_opened *o = &s->opened;
+
+	text_begin(s, sizeof(*rec));
+	rec->ev.name_len = o->name ? text_str(s, (void *)o->name, o->name_user) : text_none(s);
+	o->named = 1;
+}
+
+/* See filter.bpf.c. `set`: of scratch memory; `generation`: settings.filter_generation, not 0. */
+int tip_filter_open(__u32 set, __u32 generation);
+
+#endif

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#ifndef TIPSTAFF_ABI_FILTER_H
+#define TIPSTAFF_ABI_FILTER_H
+
+/* The prefilter's part of abi.h: its group is TIP_ABI_POLICY. */
+
+/*
+ * What of an act the rules need at least, compiled by the keeper: an act that meets no clause
+ * matches no rule, and is not told. A clause is a bit. Small numbers of the act (its digits) each
+ * say which clauses they allow; names say which of a clause's slots they meet. What cannot be
+ * decided here counts as met. A generation is written whole beside the one in force, then
+ * settings.filter_generation is switched, then the old one is deleted.
+ */
+#define TIP_FILTER_CLAUSES 64
+#define TIP_FILTER_DIGITS  4
+#define TIP_FILTER_VALUES  64 /* of a digit */
+#define TIP_FILTER_SLOTS   3  /* conditions on names in a clause: all of them must be met */
+
+/* Kinds of acts, each with clauses of its own. */
+enum tip_filter_group { TIP_FILTER_OPEN, TIP_FILTER_GROUPS };
+
+/* The digits of an open. */
+#define TIP_FILTER_OPEN_HOW     0 /* TIP_OPEN_*, and the two below */
+#define TIP_FILTER_OPEN_FAILED  (1u << 3)
+#define TIP_FILTER_OPEN_ACCESS  4 /* bits from there on: O_ACCMODE */
+#define TIP_FILTER_OPEN_FLAGS   1 /* digits 1 to 3: bits of O_*, so many each ... */
+#define TIP_FILTER_FLAG_BITS    6
+#define TIP_FILTER_FLAGS_FIRST  6         /* ... from that one (O_CREAT) on */
+#define TIP_FILTER_EXEC_MODE    (1u << 5) /* in digit 3, where O_* has none: 0111 in the mode */
+#define TIP_FILTER_OPEN_HOW_MAX 8
+
+/* Value of `filters` (array): for each group, by the lowest bit of the generation. */
+struct tip_filter {
+	__u64 digits[TIP_FILTER_DIGITS][TIP_FILTER_VALUES]; /* clauses that the value allows */
+	__u64 unnamed[TIP_FILTER_SLOTS]; /* clauses without a condition in that slot */
+	__u64 negated[TIP_FILTER_SLOTS]; /* those that want none of the names there */
+	__u64 vague[TIP_FILTER_SLOTS];   /* those that a relative name alone cannot decide */
+	__u64 prefixes, suffixes;        /* clauses with names of that kind, whatever the slot */
+	__u64 nears;                     /* clauses with whole names */
+};
+#define TIP_FILTER_AT(generation, group) (TIP_FILTER_GROUPS * ((generation) & 1) + (group))
+
+/*
+ * Key of `filter_names`: the front of a name, or its end, backwards. A whole name has its NUL, and
+ * is there by its last component too, which is all that a relative name tells of it.
+ */
+#define TIP_FILTER_TEXT      192 /* longer names are told */
+#define TIP_FILTER_SUFFIX    64  /* longer ends are cut */
+#define TIP_FILTER_BACKWARDS (1u << 8)
+struct tip_filter_key {
+	__u32 prefixlen; /* bits: 64 + 8 * length */
+	__u32 generation;
+	__u32 table; /* TIP_FILTER_*, with TIP_FILTER_BACKWARDS for ends */
+	char text[TIP_FILTER_TEXT];
+};
+
+/* Which clauses have such a name in a slot. Shorter prefixes are flattened in. */
+struct tip_filter_match {
+	__u64 meets[TIP_FILTER_SLOTS];
+	__u64 near[TIP_FILTER_SLOTS]; /* of ends: it is the last component of such a name */
+};
+
+#endif

@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A second opinion on the rule language: what a condition means for an open, written from the language's description and not
+from the daemon's code. Conditions are trees:
+
+    ("and", a, b, ...)   ("or", a, b, ...)   ("not", a)   ("check", field, operator, [value, ...])
+
+`text()` writes one as the language has it, `holds()` evaluates it. A field that the event does not have is None, and makes
+every check of it false."""
+
+import errno
+import fnmatch
+import os
+import re
+
+ACCESS = {os.O_RDONLY: "O_RDONLY", os.O_WRONLY: "O_WRONLY", os.O_RDWR: "O_RDWR", 3: "O_RDWR"}
+FLAGS = [(os.O_CREAT, "O_CREAT"), (os.O_EXCL, "O_EXCL"), (os.O_TRUNC, "O_TRUNC"), (os.O_APPEND, "O_APPEND"),
+         (os.O_NONBLOCK, "O_NONBLOCK"), (os.O_SYNC, "O_SYNC"), (os.O_DIRECT, "O_DIRECT"), (os.O_DIRECTORY, "O_DIRECTORY"),
+         (os.O_CLOEXEC, "O_CLOEXEC"), (os.O_NOFOLLOW, "O_NOFOLLOW"), (os.O_TMPFILE, "O_TMPFILE"), (os.O_PATH, "O_PATH")]
+LISTS = ("in", "intersects", "pmatch")
+NUMBERS = ("fd.num", "evt.rawres")
+
+
+def normal(base, name):
+    """`name`, started from `base`, without ".", ".." and doubled slashes."""
+    parts = []
+    for part in (name if name.startswith("/") else f"{base}/{name}").split("/"):
+        if part == "..":
+            del parts[-1:]
+        elif part not in ("", "."):
+            parts.append(part)
+    return "/" + "/".join(parts)
+
+
+def fields(act):
+    """What the language sees of an open: {call, base, name, flags, result, process}."""
+    name, flags, result = normal(act["base"], act["name"]), act["flags"], act["result"]
+    access = flags & os.O_ACCMODE
+    return {
+        "evt.type": act["call"],
+        "evt.res": "SUCCESS" if result >= 0 else errno.errorcode[-result],
+        "evt.rawres": result,
+        "evt.failed": result < 0,
+        "evt.is_open_read": access in (os.O_RDONLY, os.O_RDWR),
+        "evt.is_open_write": access in (os.O_WRONLY, os.O_RDWR),
+        "evt.arg.flags": "|".join([ACCESS[access]] + [text for bits, text in FLAGS if flags & bits == bits]),
+        "evt.arg.name": act["name"],
+        "fd.num": max(result, -1),
+        "fd.name": name,
+        "fd.nameraw": act["name"],
+        "fd.directory": name.rpartition("/")[0] or "/",
+        "fd.filename": name.rpartition("/")[2],
+        "proc.name": act["process"],
+        "fd.sport": None,
+    }
+
+
+def below(path, tree):
+    tree = re.sub("/+", "/", tree)
+    return path.startswith("/") if tree == "/" else path == tree.rstrip("/") or path.startswith(tree.rstrip("/") + "/")
+
+
+TEXTS = {
+    "=": str.__eq__,
+    "!=": str.__ne__,
+    "in": str.__eq__,
+    "intersects": str.__eq__,
+    "contains": lambda v, c: c in v,
+    "icontains": lambda v, c: c.lower() in v.lower(),
+    "startswith": str.startswith,
+    "endswith": str.endswith,
+    "glob": fnmatch.fnmatchcase,
+    "iglob": lambda v, c: fnmatch.fnmatchcase(v.lower(), c.lower()),
+    "regex": lambda v, c: re.fullmatch(c, v, re.DOTALL) is not None,
+    "pmatch": below,
+}
+ORDERS = {"=": int.__eq__, "in": int.__eq__, "!=": int.__ne__, "<": int.__lt__, "<=": int.__le__, ">": int.__gt__, ">=": int.__ge__}
+
+
+def check(seen, field, operator, values):
+    value = seen[field]
+    if value is None:
+        return False
+    if operator == "exists":
+        return True
+    if isinstance(value, bool):
+        wanted = values[0] == "true"
+        return value != wanted if operator == "!=" else value == wanted
+    if isinstance(value, int):
+        return any(ORDERS[operator](value, int(v)) for v in values)
+    return any(TEXTS[operator](value, v) for v in values)
+
+
+def holds(tree, seen):
+    kind, *rest = tree
+    if kind == "and":
+        return all(holds(t, seen) for t in rest)
+    if kind == "or":
+        return any(holds(t, seen) for t in rest)
+    if kind == "not":
+        return not holds(rest[0], seen)
+    return check(seen, *rest)
+
+
+def text(tree):
+    kind, *rest = tree
+    if kind in ("and", "or"):
+        return "(" + f" {kind} ".join(text(t) for t in rest) + ")"
+    if kind == "not":
+        return f"not {text(rest[0])}"
+    field, operator, values = rest
+    if operator == "exists":
+        return f"{field} exists"
+    if operator in LISTS:
+        return f"{field} {operator} ({', '.join(quoted(v) for v in values)})"
+    return f"{field} {operator} {values[0] if field in NUMBERS else quoted(values[0])}"
+
+
+def quoted(value):
+    return f"'{value}'"
+
+
+class Maker:
+    """Conditions at random, about names that the acts have and others that are nearly the same."""
+
+    def __init__(self, random, words):
+        self.random, self.words = random, words
+
+    def check(self):
+        r = self.random
+        kind = r.randrange(10)
+        if kind < 5:
+            field = r.choice(("fd.name", "fd.name", "fd.nameraw", "fd.directory", "fd.filename", "evt.arg.name"))
+            operator = r.choice(("=", "!=", "contains", "icontains", "startswith", "endswith", "endswith", "glob", "iglob", "regex",
+                                 "in", "in", "intersects", "pmatch", "exists"))
+            if operator == "pmatch" and field == "evt.arg.name":
+                operator = "in"
+            return ("check", field, operator, [self.value(operator) for _ in range(r.randint(1, 6) if operator in LISTS else 1)])
+        if kind < 7:
+            return r.choice((
+                ("check", "evt.is_open_read", r.choice(("=", "!=")), [r.choice(("true", "false"))]),
+                ("check", "evt.is_open_write", "=", [r.choice(("true", "false"))]),
+                ("check", "evt.failed", "=", [r.choice(("true", "false"))]),
+                ("check", "fd.num", r.choice((">=", "=", "<", "!=", "<=", ">")), [r.choice(("0", "-1", "3"))]),
+                ("check", "evt.rawres", r.choice((">=", "=", "<", "!=")), [r.choice(("0", "-2", "-13"))])))
+        if kind < 8:
+            return ("check", "evt.arg.flags", "contains", [r.choice(("O_TRUNC", "O_CREAT", "O_RDONLY", "O_DIRECT", "O_RDWR|O_CREAT", "O_CLOEXEC"))])
+        if kind < 9:
+            operator = r.choice(("=", "!=", "startswith", "in"))
+            return ("check", "evt.res", operator, [r.choice(("SUCCESS", "ENOENT", "E", "EISDIR"))])
+        return r.choice((
+            ("check", "evt.type", "in", r.sample(("open", "openat", "openat2", "creat"), r.randint(1, 3))),
+            ("check", "proc.name", "=", [r.choice(("python3", "nobody"))]),
+            ("check", "fd.sport", "=", ["80"])))
+
+    def value(self, operator):
+        r = self.random
+        word = r.choice(self.words)
+        if operator in ("startswith", "contains", "icontains", "endswith"):
+            cut = r.randint(0, max(len(word) - 1, 0))
+            word = word[cut:] if operator == "endswith" else word[:len(word) - cut]
+            return (word.upper() if operator == "icontains" and r.randrange(2) else word) or "/"
+        if operator in ("glob", "iglob"):
+            at = r.randint(0, len(word))
+            return r.choice((word[:at] + "*", "*" + word[at:], word[:at] + "*" + word[at + 2:], word[:at] + "?" + word[at + 1:]))
+        if operator == "regex":
+            at = r.randint(0, len(word))
+            return re.sub(r"[.]", "[.]", word[:at]) + ".*"
+        return word
+
+    def tree(self, depth=3):
+        r = self.random
+        if not depth or r.randrange(4) == 0:
+            made = self.check()
+        else:
+            made = (r.choice(("and", "and", "and", "or")), *(self.tree(depth - 1) for _ in range(r.randint(2, 3))))
+        return ("not", made) if r.randrange(5) == 0 else made
+
+    def condition(self):
+        return ("and", ("check", "evt.type", "in", ["open", "openat", "openat2", "creat"]), self.tree())

@@ -1,0 +1,232 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The prefilter: what no rule can match never reaches the ring, and nothing else is missing."""
+
+import collections
+import json
+import os
+import random
+import textwrap
+
+import pytest
+
+import falco
+from conftest import UID
+from world import until
+
+RULES = """
+- rule: Fence
+  desc: all that was done before it has been told
+  condition: evt.type in (open, openat, openat2) and fd.name endswith .prefilter-fence
+  output: fence %fd.filename
+  priority: Notice
+- rule: Key
+  desc: a file that is read
+  condition: evt.type in (open, openat, openat2) and evt.is_open_read=true and fd.num>=0 and fd.name endswith .prefilter-key
+  output: key %fd.name %fd.nameraw
+  priority: Notice
+"""
+
+# Makes the opens that it is sent, and tells what came of each. Of its own it opens folders meanwhile, with O_PATH.
+OPENER = textwrap.dedent("""
+    import ctypes, json, os, sys
+    libc = ctypes.CDLL(None, use_errno=True)
+    NR = {"open": 2, "creat": 85, "openat": 257, "openat2": 437}
+    class How(ctypes.Structure):
+        _fields_ = [("flags", ctypes.c_uint64), ("mode", ctypes.c_uint64), ("resolve", ctypes.c_uint64)]
+    def act(call, folder, name, flags):
+        name, at = name.encode(), -100
+        if folder is not None:
+            at = folders[folder]
+        if call == "open":
+            args = (name, flags, 0o600)
+        elif call == "creat":
+            args = (name, 0o600)
+        elif call == "openat":
+            args = (at, name, flags, 0o600)
+        else:
+            how = How(flags, 0o600 if flags & os.O_CREAT else 0, 0)
+            args = (at, name, ctypes.byref(how), ctypes.sizeof(how))
+        fd = libc.syscall(NR[call], *args)
+        if fd < 0:
+            return -ctypes.get_errno()
+        os.close(fd)
+        return fd
+    folders = {}
+    print("ready", flush=True)
+    for line in sys.stdin:
+        todo = json.loads(line)
+        os.chdir(todo["cwd"])
+        for folder in todo["folders"]:
+            folders[folder] = folders.get(folder) or os.open(folder, os.O_PATH | os.O_DIRECTORY)
+        print(json.dumps([act(*a) for a in todo["acts"]]), flush=True)
+""")
+
+
+@pytest.fixture(scope="module")
+def daemon(world):
+    d = world.daemon(entries=[], rules=RULES)
+    d.settings["rules"]["matching"] = "all"
+    d.start()
+    return d
+
+
+@pytest.fixture(scope="module")
+def tree(world):
+    """Files for random names; a real path, since relative names start from what the kernel calls the folder."""
+    top = world.dir.resolve() / "tree"
+    for folder in ("etc/ssl", "home/.ssh", "a..b"):
+        (top / folder).mkdir(parents=True)
+    for name in ("etc/shadow", "etc/passwd", "etc/ssl/x.pem", "home/.ssh/id_rsa", "home/.bashrc", "a..b/x", "x"):
+        (top / name).write_text("x", encoding="ascii")
+    os.system(f"chmod -R a+rwX {top}")
+    return top
+
+
+class Opener:
+    def __init__(self, world, tree):
+        self.tree = tree
+        self.process = world.spawn(["/usr/bin/python3", "-c", OPENER], cgroup="opener", uid=UID["backend"], stdin="pipe")
+        assert self.process.line() == "ready"
+
+    def play(self, acts, cwd):
+        """Makes opens; each as the model sees it."""
+        folders = sorted({a[1] for a in acts if a[1]})
+        self.process.send(json.dumps({"cwd": cwd, "folders": folders, "acts": acts}))
+        results = json.loads(self.process.line(30.0))
+        return [{"call": call, "base": folder or cwd, "name": name, "result": result, "process": "python3",
+                 "flags": os.O_CREAT | os.O_WRONLY | os.O_TRUNC if call == "creat" else flags}
+                for (call, folder, name, flags), result in zip(acts, results)]
+
+
+def random_acts(r, tree, count):
+    names = ["etc/shadow", "etc/passwd", "etc/ssl/x.pem", "home/.ssh/id_rsa", "home/.bashrc", "a..b/x", "x", "none", "etc", "etc/none",
+             "etc/ssl/../shadow", "etc//passwd", "./x", "etc/./shadow", "../tree/x", "etc/", ".", "a..b/../x"]
+    acts = []
+    for _ in range(count):
+        name, folder = r.choice(names), None
+        call = r.choice(("open", "openat", "openat", "openat2", "creat"))
+        if r.randrange(2):
+            name = f"{tree}/{name}"
+        elif call in ("openat", "openat2") and r.randrange(2):
+            folder = str(tree / r.choice(("etc", "home", "a..b")))
+        if r.randrange(20) == 0:
+            name = f"{tree}/" + "long/" * 60 + "name"
+        flags = r.choice((os.O_RDONLY, os.O_RDONLY, os.O_WRONLY, os.O_RDWR))
+        for extra in (os.O_CLOEXEC, os.O_CREAT, os.O_TRUNC, os.O_APPEND):
+            flags |= extra if r.randrange(4) == 0 else 0
+        acts.append((call, folder, name, flags))
+    return acts
+
+
+def words(tree):
+    return [str(tree), f"{tree}/", f"{tree}/etc", f"{tree}/etc/shadow", f"{tree}/etc/passwd", f"{tree}/etc/ssl/x.pem", f"{tree}/home/.ssh",
+            f"{tree}/home/.ssh/id_rsa", f"{tree}/none", "/etc/shadow", "/etc", "etc/shadow", "shadow", "passwd", "x", "x.pem", ".pem",
+            "id_rsa", "/.ssh/id_rsa", "../", "..", "/", "a..b/x", f"{tree}/a..b", ".bashrc", "/none", "tree/x"]
+
+
+def load(world, daemon, conditions):
+    text = "".join(f"- rule: r{i}\n  desc: d\n  condition: >\n    {falco.text(c)}\n  output: x %evt.type %fd.nameraw %evt.arg.flags %evt.rawres\n"
+                   f"  priority: Debug\n" for i, c in enumerate(conditions))
+    daemon.cli("rules", "add", world.file("random.yaml", text=text, mode=0o644), "--name", "random")
+
+
+def play(daemon, opener, tree, acts, number):
+    """Makes opens, as the model sees them, and all alerts about them."""
+    mark, fence = daemon.alerts_mark(), f"{tree}/{number}.prefilter-fence"
+    done = opener.play([*acts, ("openat", None, fence, os.O_RDONLY)], str(tree))
+    daemon.wait_alert(lambda a: a["rule"] == "Fence" and a["output"].endswith(f" {number}.prefilter-fence"), mark, timeout=20.0)
+    # The last open is told by now; alerts of other rules than the fence's may still follow.
+    last = daemon.status()
+    assert last
+    return done, daemon.alerts(mark)
+
+
+def told(alerts):
+    return collections.Counter(
+        (a["rule"], f["evt.type"], f["fd.nameraw"], f["evt.arg.flags"], f["evt.rawres"])
+        for a in alerts for f in [a["output_fields"]] if a["rule"].startswith("r") and "O_PATH" not in f["evt.arg.flags"])
+
+
+def expected(conditions, acts):
+    want = collections.Counter()
+    for act in acts:
+        seen = falco.fields(act)
+        key = (act["call"], act["name"], seen["evt.arg.flags"], act["result"])
+        want.update((f"r{i}", *key) for i, c in enumerate(conditions) if falco.holds(c, seen))
+    return want
+
+
+SETS, RULES_A_SET, ACTS = 25, 20, 40
+
+
+def sweep(world, daemon, tree, seed):
+    """500 rules in sets, each held against acts of its own."""
+    r = random.Random(seed)
+    maker = falco.Maker(r, words(tree))
+    opener = Opener(world, tree)
+    matched = 0
+    for number in range(SETS):
+        conditions = [maker.condition() for _ in range(1 + r.randrange(2 * RULES_A_SET - 1))]
+        acts = random_acts(r, tree, ACTS)
+        load(world, daemon, conditions)
+        done, alerts = play(daemon, opener, tree, acts, number)
+        got, want = told(alerts), expected(conditions, done)
+        wrong = [f"{'missing' if want[k] > got[k] else 'too many'}: {k}\n    {falco.text(conditions[int(k[0][1:])])}"
+                 for k in (got - want) + (want - got)]
+        assert not wrong, f"seed {seed}, set {number}:\n" + "\n".join(wrong[:10])
+        matched += sum(want.values())
+    daemon.cli("rules", "remove", "random")
+    opener.process.close()
+    return matched
+
+
+def filtered(daemon):
+    return daemon.status()["events"]["filtered"]
+
+
+def test_what_no_rule_can_match_is_not_told(world, daemon, tree):
+    """Names by all the ways of writing them; those that cannot match stay in the kernel."""
+    opener = Opener(world, tree)
+    (tree / "a.prefilter-key").write_text("x", encoding="ascii")
+    (tree / "a.prefilter-key").chmod(0o644)
+    before = daemon.status()["events"]
+    names = ["a.prefilter-key", f"{tree}/a.prefilter-key", f"{tree}//a.prefilter-key", "./a.prefilter-key", "etc/../a.prefilter-key"]
+    acts = [("openat", None, n, os.O_RDONLY) for n in names]
+    acts += [("openat", None, f"{tree}/x", os.O_RDONLY)] * 1000
+    acts += [("openat", None, "none.prefilter-key", os.O_RDONLY), ("openat", None, "a.prefilter-key", os.O_WRONLY)]
+    _, alerts = play(daemon, opener, tree, acts, "first")
+    assert collections.Counter(a["output_fields"]["fd.nameraw"] for a in alerts if a["rule"] == "Key") == collections.Counter(names)
+    until("the counters to be read", lambda: filtered(daemon) - before["filtered"] >= 1002)
+    assert daemon.status()["events"]["activity_sent"] - before["activity_sent"] < 100
+    opener.process.close()
+
+
+def test_alerts_are_those_of_the_language(world, daemon, tree):
+    """Random rules, random opens: with the prefilter, without it, and by a second opinion on the language."""
+    seed = int(os.environ.get("TIP_TEST_SEED", random.randrange(1 << 32)))
+    print(f"TIP_TEST_SEED={seed}")
+    before = filtered(daemon)
+    assert sweep(world, daemon, tree, seed) > 0
+    until("the counters to be read", lambda: filtered(daemon) > before)
+    daemon.stop()
+    daemon.settings["rules"]["prefilter"] = False
+    try:
+        daemon.start()
+        assert sweep(world, daemon, tree, seed) > 0
+    finally:
+        daemon.stop()
+        daemon.settings["rules"]["prefilter"] = True
+        daemon.start()
+
+
+def test_without_the_prefilter_all_opens_are_told(world, daemon, tree):
+    opener = Opener(world, tree)
+    daemon.stop()
+    daemon.start("--no-prefilter")
+    try:
+        before = daemon.status()["events"]["activity_sent"]
+        play(daemon, opener, tree, [("openat", None, f"{tree}/x", os.O_RDONLY)] * 200, "all")
+        until("the opens to be told", lambda: daemon.status()["events"]["activity_sent"] - before >= 200)
+    finally:
+        daemon.restart()
+        opener.process.close()

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "detect/necessary.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+/* Rules to the clauses of the prefilter. */
+
+#define RULE_CLAUSES_MAX 16 /* of one rule in one group */
+
+static const struct {
+	tip_codes codes;
+	struct tip_dnf (*check)(struct tip_necessary *e, const struct tip_ast *n,
+				const struct tip_field_ref *ref, bool negated);
+} groups[TIP_FILTER_GROUPS] = {
+	[TIP_FILTER_OPEN] = {TIP_CODES_OPEN, tip_necessary_open},
+};
+
+/* ---- trying values ---- */
+
+bool tip_trial_begin(struct tip_trial *t, const struct tip_ast *n, const struct tip_field_ref *ref,
+		     struct tip_arena *arena)
+{
+	struct tip_cond_error err;
+
+	*t = (struct tip_trial){.test = {.op = n->op, .type = ref->type, .modifier = n->modifier}};
+	t->env.scratch = &t->scratch;
+	t->env.match = pcre2_match_context_create(NULL);
+	t->env.data = pcre2_match_data_create(1, NULL);
+	if (!t->env.match || !t->env.data)
+		abort();
+	t->ready = tip_test_compile(&t->test, n, arena, &err) == 0;
+	return t->ready;
+}
+
+bool tip_trial_holds(struct tip_trial *t, const struct tip_value *v)
+{
+	return tip_test_value(&t->test, v, &t->env);
+}
+
+void tip_trial_end(struct tip_trial *t)
+{
+	tip_test_free(&t->test);
+	pcre2_match_data_free(t->env.data);
+	pcre2_match_context_free(t->env.match);
+	tip_scratch_free(&t->scratch);
+}
+
+static bool holds_int(struct tip_trial *t, int64_t i, int64_t low, int64_t high, bool negated)
+{
+	struct tip_value v = {0};
+
+	if (i < low || i > high)
+		return false;
+	tip_value_int(&v, i);
+	return tip_trial_holds(t, &v) != negated;
+}
+
+bool tip_trial_between(struct tip_trial *t, int64_t low, int64_t high, bool negated)
+{
+	if (holds_int(t, low, low, high, negated) || holds_int(t, high, low, high, negated))
+		return true;
+	/* The answer changes only at the constants. */
+	for (size_t i = 0; i < t->test.nvalues; i++) {
+		const int64_t c = t->test.values[i].i;
+
+		if (holds_int(t, c, low, high, negated) ||
+		    (c > INT64_MIN && holds_int(t, c - 1, low, high, negated)) ||
+		    (c < INT64_MAX && holds_int(t, c + 1, low, high, negated)))
+			return true;
+	}
+	return false;
+}
+
+/* ---- conditions ---- */
+
+static struct tip_dnf check(struct tip_necessary *e, const struct tip_ast *n, bool negated)
+{
+	struct tip_field_ref ref = {0};
+	char why[160];
+
+	/* what transformers make of fields, and other fields: not here */
+	if (n->left || n->right)
+		return tip_dnf_true(e);
+	if (tip_field_find(n->name, n->arg, &ref, why, sizeof(why)) < 0)
+		return tip_dnf_true(e);
+	/* a field that an event does not have is unset there, and unset is false */
+	if (!ref.field->get || !(ref.field->codes & e->codes))
+		return negated ? tip_dnf_true(e) : tip_dnf_false();
+	return groups[e->group].check(e, n, &ref, negated);
+}
+
+static struct tip_dnf walk(struct tip_necessary *e, const struct tip_ast *n, bool negated)
+{
+	/* not (a and b) is (not a) or (not b) */
+	const bool conjunction = (n->kind == TIP_AST_AND) != negated;
+	struct tip_dnf all;
+
+	switch (n->kind) {
+	case TIP_AST_MACRO: return walk(e, n->kids[0], negated);
+	case TIP_AST_NOT: return walk(e, n->kids[0], !negated);
+	case TIP_AST_AND:
+	case TIP_AST_OR: break;
+	case TIP_AST_CHECK:
+	default: return check(e, n, negated);
+	}
+	all = conjunction ? tip_dnf_true(e) : tip_dnf_false();
+	for (size_t i = 0; i < n->nkids; i++) {
+		const struct tip_dnf kid = walk(e, n->kids[i], negated);
+
+		all = conjunction ? tip_dnf_and(e, &all, &kid) : tip_dnf_or(e, &all, &kid);
+	}
+	return all;
+}
+
+/* The clauses, and all that they point to, in another arena. */
+static void keep(struct tip_dnf *to, const struct tip_dnf *from, struct tip_arena *arena)
+{
+	to->count = from->count;
+	to->clauses = tip_arena_alloc(arena, (from->count + 1) * sizeof(*to->clauses));
+	for (size_t i = 0; i < to->count; i++) {
+		to->clauses[i] = from->clauses[i];
+		for (size_t k = 0; k < to->clauses[i].nslots; k++) {
+			struct tip_filter_slot *slot = &to->clauses[i].slots[k];
+			struct tip_filter_name *names =
+				tip_arena_alloc(arena, (slot->count + 1) * sizeof(*names));
+
+			for (size_t n = 0; n < slot->count; n++) {
+				names[n] = slot->names[n];
+				names[n].text =
+					tip_arena_strndup(arena, names[n].text, names[n].len);
+			}
+			slot->names = names;
+		}
+	}
+}
+
+void tip_necessary_rule(struct tip_rule *rule, const struct tip_ast *ast, struct tip_arena *arena)
+{
+	struct tip_necessary e = {.arena = tip_arena_new()};
+	struct tip_rule_needs *needs = tip_arena_alloc(arena, sizeof(*needs));
+
+	for (int g = 0; g < TIP_FILTER_GROUPS; g++) {
+		struct tip_dnf d;
+
+		e.group = g;
+		e.codes = groups[g].codes & rule->codes;
+		if (!e.codes)
+			continue;
+		d = walk(&e, ast, false);
+		tip_dnf_reduce(&e, &d, RULE_CLAUSES_MAX);
+		keep(&needs->groups[g], &d, arena);
+	}
+	rule->needs = needs;
+	tip_arena_free(e.arena);
+}
+
+void tip_rules_prefilter(const struct tip_rules *const *sets, size_t count, struct tip_arena *arena,
+			 struct tip_prefilter *out)
+{
+	struct tip_necessary e = {.arena = arena};
+
+	memset(out, 0, sizeof(*out));
+	for (int g = 0; g < TIP_FILTER_GROUPS; g++) {
+		struct tip_dnf all = {0};
+
+		for (size_t s = 0; s < count; s++) {
+			for (size_t i = 0; sets[s] && i < sets[s]->count; i++) {
+				const struct tip_rule *r = &sets[s]->rules[i];
+
+				if (!r->info.enabled)
+					continue;
+				all = tip_dnf_or(&e, &all, &r->needs->groups[g]);
+				tip_dnf_reduce(&e, &all, TIP_FILTER_CLAUSES);
+			}
+		}
+		out->groups[g].count = all.count;
+		for (size_t i = 0; i < all.count; i++)
+			out->groups[g].clauses[i] = all.clauses[i];
+	}
+}

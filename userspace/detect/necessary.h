@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef TIP_DETECT_NECESSARY_H
+#define TIP_DETECT_NECESSARY_H
+
+#include "detect/program.h"
+#include "sensor/prefilter.h"
+
+/*
+ * From a condition to what the kernel can decide of it: a disjunction of clauses that holds
+ * whenever the condition does. Where the kernel cannot tell, it says "perhaps", which is true;
+ * `not` of that is true as well.
+ */
+
+/* A disjunction. No clause: false. */
+struct tip_dnf {
+	struct tip_filter_clause *clauses;
+	size_t count;
+};
+
+/* Work on one condition, for one group of acts. */
+struct tip_necessary {
+	struct tip_arena *arena; /* what is made lives here */
+	enum tip_filter_group group;
+	tip_codes codes; /* events of the group */
+};
+
+struct tip_dnf tip_dnf_true(struct tip_necessary *e);
+struct tip_dnf tip_dnf_false(void);
+/* The digit must have one of the values in `set`. */
+struct tip_dnf tip_dnf_digit(struct tip_necessary *e, size_t digit, uint64_t set);
+/* The name must be one of these (`negated`: none). They live in the arena. */
+struct tip_dnf tip_dnf_names(struct tip_necessary *e, const struct tip_filter_name *names,
+			     size_t count, bool negated);
+struct tip_dnf tip_dnf_and(struct tip_necessary *e, const struct tip_dnf *a,
+			   const struct tip_dnf *b);
+struct tip_dnf tip_dnf_or(struct tip_necessary *e, const struct tip_dnf *a,
+			  const struct tip_dnf *b);
+/* Makes do with at most `max` clauses: they become weaker, never stronger. */
+void tip_dnf_reduce(struct tip_necessary *e, struct tip_dnf *d, size_t max);
+
+/* A check of a field that events of the group can have; with `negated`, of its opposite. */
+struct tip_dnf tip_necessary_open(struct tip_necessary *e, const struct tip_ast *n,
+				  const struct tip_field_ref *ref, bool negated);
+
+/*
+ * What a check says of values that are tried one by one, by the same code that matches events.
+ * Whether some value of what was tried makes it true, and whether some makes it false.
+ */
+struct tip_trial {
+	struct tip_test test;
+	struct tip_test_env env;
+	struct tip_scratch scratch;
+	bool ready;
+};
+bool tip_trial_begin(struct tip_trial *t, const struct tip_ast *n, const struct tip_field_ref *ref,
+		     struct tip_arena *arena);
+bool tip_trial_holds(struct tip_trial *t, const struct tip_value *v);
+void tip_trial_end(struct tip_trial *t);
+/* Can an integer in [low, high] make the check true (`negated`: false)? */
+bool tip_trial_between(struct tip_trial *t, int64_t low, int64_t high, bool negated);
+
+/* ---- rules (necessary.c) ---- */
+
+/* What a rule needs of the acts of each group: a disjunction. In the arena of its set. */
+struct tip_rule_needs {
+	struct tip_dnf groups[TIP_FILTER_GROUPS];
+};
+void tip_necessary_rule(struct tip_rule *rule, const struct tip_ast *ast, struct tip_arena *arena);
+
+#endif

@@ -1,0 +1,472 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "detect/necessary.h"
+
+/* What the kernel can decide of an open: see tip_filter_open() in bpf/sensor/filter.bpf.c. */
+
+#define ERRNO_MAX 4095
+
+/* ---- how it was opened, and whether it was ---- */
+
+/* Which values of the first digit belong to an open of that kind? -1: any. */
+static uint64_t how(int syscall, int failed, unsigned int accesses)
+{
+	uint64_t set = 0;
+
+	for (unsigned int v = 0; v < TIP_FILTER_VALUES; v++) {
+		const int call = v % TIP_FILTER_OPEN_HOW_MAX;
+		const int fail = (v & TIP_FILTER_OPEN_FAILED) != 0;
+
+		if ((syscall < 0 || call == syscall) && (failed < 0 || fail == failed) &&
+		    accesses >> (v >> TIP_FILTER_OPEN_ACCESS) & 1)
+			set |= 1ull << v;
+	}
+	return set;
+}
+
+#define ANY_ACCESS 0xfu
+
+static struct tip_dnf result(struct tip_necessary *e, bool success, bool failure)
+{
+	return tip_dnf_digit(e, TIP_FILTER_OPEN_HOW,
+			     (success ? how(-1, 0, ANY_ACCESS) : 0) |
+				     (failure ? how(-1, 1, ANY_ACCESS) : 0));
+}
+
+/* evt.type: names of system calls. */
+static struct tip_dnf check_type(struct tip_necessary *e, const struct tip_ast *n,
+				 const struct tip_field_ref *ref, bool negated)
+{
+	static const enum tip_code codes[] = {[TIP_OPEN_OPEN] = TIP_CODE_OPEN,
+					      [TIP_OPEN_OPENAT] = TIP_CODE_OPENAT,
+					      [TIP_OPEN_OPENAT2] = TIP_CODE_OPENAT2,
+					      [TIP_OPEN_CREAT] = TIP_CODE_CREAT,
+					      [TIP_OPEN_BY_HANDLE] = TIP_CODE_OPEN_BY_HANDLE_AT};
+	const bool equals = n->op == TIP_OP_EQ || n->op == TIP_OP_IN || n->op == TIP_OP_INTERSECTS;
+	tip_codes named = 0;
+	uint64_t set = 0;
+
+	if ((!equals && n->op != TIP_OP_NE) || n->modifier != TIP_MOD_ANY)
+		return tip_dnf_true(e);
+	for (size_t i = 0; i < n->nvalues; i++) {
+		const int number = tip_event_number(n->values[i].s);
+
+		if (number >= 0)
+			named |= tip_event_codes(number);
+	}
+	for (int i = 0; i < (int)TIP_ARRAY_SIZE(codes); i++)
+		if (((named & TIP_CODE_BIT(codes[i])) != 0) == (equals != negated))
+			set |= how(i, -1, ANY_ACCESS);
+	return tip_dnf_digit(e, TIP_FILTER_OPEN_HOW, set);
+}
+
+/* evt.is_open_read, evt.is_open_write. */
+static struct tip_dnf check_access(struct tip_necessary *e, const struct tip_ast *n,
+				   const struct tip_field_ref *ref, bool negated)
+{
+	const bool write = strcmp(ref->field->name, "evt.is_open_write") == 0;
+	unsigned int accesses = 0;
+	struct tip_trial t;
+
+	if (!tip_trial_begin(&t, n, ref, e->arena))
+		accesses = ANY_ACCESS;
+	for (unsigned int a = 0; a < 4 && t.ready; a++) {
+		const bool yes = a == O_RDWR || a == (write ? O_WRONLY : O_RDONLY);
+
+		accesses |= tip_trial_between(&t, yes, yes, negated) << a;
+	}
+	tip_trial_end(&t);
+	return tip_dnf_digit(e, TIP_FILTER_OPEN_HOW, how(-1, -1, accesses));
+}
+
+static uint64_t with_bit(unsigned int bit, bool on)
+{
+	uint64_t set = 0;
+
+	for (unsigned int v = 0; v < TIP_FILTER_VALUES; v++)
+		if ((v >> bit & 1) == on)
+			set |= 1ull << v;
+	return set;
+}
+
+/* One bit of O_*, which must be on or off. */
+static struct tip_dnf flag(struct tip_necessary *e, uint32_t bit, bool on)
+{
+	const int shift = __builtin_ctz(bit) - TIP_FILTER_FLAGS_FIRST;
+	const int digit = shift / TIP_FILTER_FLAG_BITS;
+
+	if (shift < 0 || digit >= TIP_FILTER_DIGITS - TIP_FILTER_OPEN_FLAGS)
+		return tip_dnf_true(e);
+	return tip_dnf_digit(e, TIP_FILTER_OPEN_FLAGS + (size_t)digit,
+			     with_bit((unsigned int)shift % TIP_FILTER_FLAG_BITS, on));
+}
+
+/* evt.is_open_create, evt.is_open_exec: only that they are true says something here. */
+static struct tip_dnf check_making(struct tip_necessary *e, const struct tip_ast *n,
+				   const struct tip_field_ref *ref, bool negated)
+{
+	const bool exec = strcmp(ref->field->name, "evt.is_open_exec") == 0;
+	struct tip_dnf creates = flag(e, O_CREAT, true), more;
+	bool yes, no;
+	struct tip_trial t;
+
+	yes = !tip_trial_begin(&t, n, ref, e->arena) || tip_trial_between(&t, 1, 1, negated);
+	no = !t.ready || tip_trial_between(&t, 0, 0, negated);
+	tip_trial_end(&t);
+	if (no || negated)
+		return tip_dnf_true(e);
+	if (!yes)
+		return tip_dnf_false();
+	more = flag(e, __O_TMPFILE & ~O_DIRECTORY, true);
+	creates = tip_dnf_or(e, &creates, &more);
+	if (!exec) {
+		more = result(e, true, false);
+		return tip_dnf_and(e, &creates, &more);
+	}
+	more = tip_dnf_digit(e, TIP_FILTER_DIGITS - 1,
+			     with_bit((unsigned int)__builtin_ctz(TIP_FILTER_EXEC_MODE), true));
+	return tip_dnf_and(e, &creates, &more);
+}
+
+/* evt.failed, fd.num, evt.rawres: integers that tell whether it succeeded. */
+static struct tip_dnf check_result(struct tip_necessary *e, const struct tip_ast *n,
+				   const struct tip_field_ref *ref, bool negated)
+{
+	const bool number = strcmp(ref->field->name, "fd.num") == 0;
+	const bool boolean = ref->type == TIP_T_BOOL;
+	bool success, failure;
+	struct tip_trial t;
+
+	if (!tip_trial_begin(&t, n, ref, e->arena)) {
+		tip_trial_end(&t);
+		return tip_dnf_true(e);
+	}
+	success = boolean ? tip_trial_between(&t, 0, 0, negated)
+			  : tip_trial_between(&t, 0, INT32_MAX, negated);
+	failure = boolean  ? tip_trial_between(&t, 1, 1, negated)
+		  : number ? tip_trial_between(&t, -1, -1, negated)
+			   : tip_trial_between(&t, -ERRNO_MAX, -1, negated);
+	tip_trial_end(&t);
+	return result(e, success, failure);
+}
+
+/* evt.res: "SUCCESS", or the name of an error. */
+static struct tip_dnf check_res(struct tip_necessary *e, const struct tip_ast *n,
+				const struct tip_field_ref *ref, bool negated)
+{
+	bool success = false, failure = false;
+	struct tip_value v = {0};
+	struct tip_trial t;
+
+	if (!tip_trial_begin(&t, n, ref, e->arena)) {
+		tip_trial_end(&t);
+		return tip_dnf_true(e);
+	}
+	tip_value_str(&v, tip_errno_name(0));
+	success = tip_trial_holds(&t, &v) != negated;
+	for (int i = 1; i <= ERRNO_MAX && !failure; i++) {
+		tip_value_str(&v, tip_errno_name(-i));
+		failure = tip_trial_holds(&t, &v) != negated;
+	}
+	tip_trial_end(&t);
+	return result(e, success, failure);
+}
+
+/* evt.num: events are counted from 1. Rules that shall never match say 0. */
+static struct tip_dnf check_num(struct tip_necessary *e, const struct tip_ast *n,
+				const struct tip_field_ref *ref, bool negated)
+{
+	struct tip_trial t;
+	bool can = !tip_trial_begin(&t, n, ref, e->arena) ||
+		   tip_trial_between(&t, 1, INT64_MAX, negated);
+
+	tip_trial_end(&t);
+	return can ? tip_dnf_true(e) : tip_dnf_false();
+}
+
+static uint32_t highest_bit(uint64_t bits)
+{
+	return (uint32_t)(1ull << (63 - __builtin_clzll(bits)));
+}
+
+/* evt.arg.flags contains O_...: the text is names with '|' between. */
+static struct tip_dnf check_flags(struct tip_necessary *e, const struct tip_ast *n, bool negated)
+{
+	const char *want = n->nvalues == 1 ? n->values[0].s : "";
+	struct tip_dnf all = negated ? tip_dnf_true(e) : tip_dnf_false();
+	unsigned int accesses = 0;
+	bool found = false;
+	size_t count;
+	const struct tip_flag *flags = tip_open_flags(&count);
+	struct tip_dnf d;
+
+	if (n->op != TIP_OP_CONTAINS || n->modifier != TIP_MOD_ANY || !*want || strchr(want, '|'))
+		return tip_dnf_true(e);
+	for (unsigned int a = 0; a < 4; a++)
+		if (strstr(tip_open_access(a), want))
+			accesses |= 1u << a;
+	if (accesses) {
+		found = true;
+		d = tip_dnf_digit(e, TIP_FILTER_OPEN_HOW,
+				  how(-1, -1, negated ? ~accesses & ANY_ACCESS : accesses));
+		all = negated ? tip_dnf_and(e, &all, &d) : tip_dnf_or(e, &all, &d);
+	}
+	for (size_t i = 0; i < count; i++) {
+		/* A flag of several bits is there only with all of them: of its absence one bit
+		 * says nothing. */
+		const bool single = !(flags[i].bits & (flags[i].bits - 1));
+
+		if (!strstr(flags[i].name, want))
+			continue;
+		found = true;
+		if (negated && !single)
+			continue;
+		d = flag(e, highest_bit(flags[i].bits), !negated);
+		all = negated ? tip_dnf_and(e, &all, &d) : tip_dnf_or(e, &all, &d);
+	}
+	return found ? all : tip_dnf_true(e);
+}
+
+static struct tip_dnf check_arg(struct tip_necessary *e, const struct tip_ast *n,
+				const struct tip_field_ref *ref, bool negated)
+{
+	if (ref->arg && strcmp(ref->arg, "flags") == 0)
+		return check_flags(e, n, negated);
+	return tip_dnf_true(e);
+}
+
+/* ---- names ---- */
+
+#define PATTERN "*?[\\"
+
+struct names {
+	struct tip_arena *arena;
+	struct tip_filter_name *list;
+	size_t count;
+	bool exact;   /* a name meets the check if and only if it is one of these */
+	bool unknown; /* there is a value of which nothing can be said */
+};
+
+static void add(struct names *s, const char *text, size_t len, enum tip_filter_how how_,
+		bool slash_before, bool slash_after)
+{
+	char *copy = tip_arena_alloc(s->arena, len + 3);
+	size_t n = 0;
+
+	if (slash_before)
+		copy[n++] = '/';
+	memcpy(copy + n, text, len);
+	n += len;
+	if (slash_after)
+		copy[n++] = '/';
+	/* Cut: others end so as well. */
+	if (how_ == TIP_FILTER_END && n > TIP_FILTER_SUFFIX)
+		s->exact = false;
+	s->list[s->count++] = (struct tip_filter_name){copy, n, how_};
+}
+
+/* A pattern is what it begins or ends with, and more. */
+static void add_pattern(struct names *s, const char *text, size_t len)
+{
+	const size_t front = strcspn(text, PATTERN);
+	size_t tail = len;
+
+	s->exact = false;
+	if (front) {
+		add(s, text, front, TIP_FILTER_PREFIX, false, false);
+		return;
+	}
+	/* With a bracket or a backslash the end of the text need not be that of the name. */
+	if (strpbrk(text, "[\\")) {
+		s->unknown = true;
+		return;
+	}
+	while (tail && !strchr("*?", text[tail - 1]))
+		tail--;
+	if (tail == len)
+		s->unknown = true;
+	else
+		add(s, text + tail, len - tail, TIP_FILTER_END, false, false);
+}
+
+/* A tree: the folder and what is below. */
+static void add_tree(struct names *s, const char *text, size_t len)
+{
+	while (len > 1 && text[len - 1] == '/')
+		len--;
+	if (strpbrk(text, PATTERN)) {
+		const size_t front = strcspn(text, PATTERN);
+
+		s->exact = false;
+		if (!front || text[0] != '/' || strstr(text, "//"))
+			s->unknown = true;
+		else
+			add(s, text, front, TIP_FILTER_PREFIX, false, false);
+		return;
+	}
+	if (len == 1 && text[0] == '/') {
+		add(s, text, 1, TIP_FILTER_PREFIX, false, false);
+		return;
+	}
+	if (text[0] != '/' || strstr(text, "//")) {
+		s->unknown = true;
+		return;
+	}
+	add(s, text, len, TIP_FILTER_WHOLE, false, false);
+	add(s, text, len, TIP_FILTER_PREFIX, false, true);
+}
+
+/*
+ * A raw name with "..", "//" or "/./" is told in any case, so what is compared has none of it. (The
+ * folder before a relative name may.)
+ */
+static bool only_in_odd_names(const char *text)
+{
+	return strstr(text, "..") || strstr(text, "//") || strstr(text, "/./");
+}
+
+/* The part of a pattern, a letter at a time, that has no pattern in it. */
+static bool pattern_only_in_odd_names(const char *text)
+{
+	char part[TIP_FILTER_TEXT];
+	size_t n;
+
+	if (strpbrk(text, "[\\"))
+		return false;
+	for (; *text; text += n + (text[n] != '\0')) {
+		n = strcspn(text, "*?");
+		if (n >= sizeof(part))
+			return false;
+		memcpy(part, text, n);
+		part[n] = '\0';
+		if (only_in_odd_names(part))
+			return true;
+	}
+	return false;
+}
+
+enum part { WHOLE, RAW, FOLDER, LAST };
+
+static void add_value(struct names *s, enum tip_op op, enum part part, const char *v, size_t len)
+{
+	switch (op) {
+	case TIP_OP_EQ:
+	case TIP_OP_NE:
+	case TIP_OP_IN:
+	case TIP_OP_INTERSECTS:
+		if (part == LAST) {
+			add(s, v, len, TIP_FILTER_END, true, false);
+		} else if (part != FOLDER) {
+			add(s, v, len, TIP_FILTER_WHOLE, false, false);
+		} else {
+			/* Folders below it too: not exact. */
+			s->exact = false;
+			add(s, v, len, TIP_FILTER_PREFIX, false, len && v[len - 1] != '/');
+		}
+		break;
+	case TIP_OP_STARTSWITH:
+		if (part == LAST || !len)
+			s->unknown = true;
+		else
+			add(s, v, len, TIP_FILTER_PREFIX, false, false);
+		s->exact = s->exact && part <= RAW;
+		break;
+	case TIP_OP_ENDSWITH:
+		if (part == FOLDER || !len)
+			s->unknown = true;
+		else
+			add(s, v, len, TIP_FILTER_END, false, false);
+		s->exact = s->exact && part <= RAW;
+		break;
+	case TIP_OP_PMATCH:
+		if (part == LAST)
+			s->unknown = true;
+		else
+			add_tree(s, v, len);
+		s->exact = s->exact && part <= RAW;
+		break;
+	case TIP_OP_GLOB:
+		s->exact = false;
+		if (part == RAW && pattern_only_in_odd_names(v))
+			break;
+		if (part <= RAW)
+			add_pattern(s, v, len);
+		else
+			s->unknown = true;
+		break;
+	case TIP_OP_CONTAINS:
+		s->exact = false;
+		s->unknown = s->unknown || part != RAW || !only_in_odd_names(v);
+		break;
+	default: s->unknown = true; break;
+	}
+}
+
+static enum part part_of(const char *field)
+{
+	static const char *const fields[] = {
+		[RAW] = "fd.nameraw", [FOLDER] = "fd.directory", [LAST] = "fd.filename"};
+
+	for (size_t i = RAW; i < TIP_ARRAY_SIZE(fields); i++)
+		if (strcmp(fields[i], field) == 0)
+			return (enum part)i;
+	return WHOLE;
+}
+
+static struct tip_dnf check_name(struct tip_necessary *e, const struct tip_ast *n,
+				 const struct tip_field_ref *ref, bool negated)
+{
+	const bool other = n->op == TIP_OP_NE;
+	const enum part part = part_of(ref->field->name);
+	struct names s = {.arena = e->arena, .exact = true};
+
+	if (n->op == TIP_OP_EXISTS)
+		return tip_dnf_true(e);
+	s.list = tip_arena_alloc(e->arena, (2 * n->nvalues + 1) * sizeof(*s.list));
+	for (size_t i = 0; i < n->nvalues; i++)
+		add_value(&s, n->op, part, n->values[i].s, n->values[i].len);
+	if (s.unknown)
+		return tip_dnf_true(e);
+	if (other != negated && (!s.exact || n->modifier != TIP_MOD_ANY))
+		return tip_dnf_true(e);
+	/* A part that a name without any folder lacks: then "not !=" is true. */
+	if (other && negated && part > RAW)
+		return tip_dnf_true(e);
+	return tip_dnf_names(e, s.list, s.count, other != negated);
+}
+
+struct tip_dnf tip_necessary_open(struct tip_necessary *e, const struct tip_ast *n,
+				  const struct tip_field_ref *ref, bool negated)
+{
+	static const struct {
+		const char *field;
+		struct tip_dnf (*check)(struct tip_necessary *e, const struct tip_ast *n,
+					const struct tip_field_ref *ref, bool negated);
+	} decided[] = {
+		{"evt.type", check_type},
+		{"syscall.type", check_type},
+		{"evt.is_open_read", check_access},
+		{"evt.is_open_write", check_access},
+		{"evt.is_open_create", check_making},
+		{"evt.is_open_exec", check_making},
+		{"evt.failed", check_result},
+		{"evt.rawres", check_result},
+		{"fd.num", check_result},
+		{"evt.res", check_res},
+		{"evt.num", check_num},
+		{"evt.arg", check_arg},
+		{"fd.name", check_name},
+		{"fd.nameraw", check_name},
+		{"fd.directory", check_name},
+		{"fd.filename", check_name},
+	};
+
+	for (size_t i = 0; i < TIP_ARRAY_SIZE(decided); i++)
+		if (strcmp(decided[i].field, ref->field->name) == 0)
+			return decided[i].check(e, n, ref, negated);
+	return tip_dnf_true(e);
+}
