@@ -45,11 +45,16 @@ for line in sys.stdin:
 NOBODY = "games"  # a user that every Debian has, and that is not the front's
 
 
-def settings(world):
+def listen(world):
+    """Is the syslog daemon from now on."""
     log = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     log.bind(str(world.dir / "log"))
-    log.settimeout(20)
+    log.settimeout(30)
     world.syslog = log
+
+
+def settings(world):
+    listen(world)
     folder = world.dir / "program"
     folder.mkdir()
     os.chmod(folder, 0o777)
@@ -63,6 +68,7 @@ def settings(world):
                 {"match": {"rule": "Another"}, "extra_output": "never"},
             ],
             "fields": {"cluster": "c1"},
+            "spool": {"sinks": ["syslog"]},
             "include": {"message": True},
         },
         "time_format_iso_8601": True,  # Falco's name for one
@@ -186,3 +192,25 @@ def test_other_configurations_are_refused(world, daemon):
     check("alerts: {timeout: 1ms}\n", "between 100 and")
     check("alerts: {format: text}\njson_output: true\n", "give one of them")
     check("priority: loud\n", "must be one of")
+
+
+def test_what_syslog_did_not_take_comes_after_a_restart(world, daemon, run):
+    """No syslog daemon, no Tipstaff daemon, then both again: nothing is missing, and in order."""
+    world.syslog.close()
+    (world.dir / "log").unlink()
+    before = sinks(daemon)["syslog"]["spooled"]  # it read nothing in the test before
+    for name in "pqr":
+        act(world, daemon, run, f"sinks-spool-{name}")
+    until("them to be on disk", lambda: (s := sinks(daemon)["syslog"])["spooled"] >= before + 3 and not s["waiting"], 20.0)
+    assert sinks(daemon)["syslog"]["dropped"] == 0
+    daemon.restart()
+    assert sinks(daemon)["syslog"]["spooled"] >= 3
+    listen(world)
+    act(world, daemon, run, "sinks-spool-s")
+    seen = []
+    while len(seen) < 4:
+        text = world.syslog.recv(65536).decode()
+        if "sinks-spool-" in text:
+            seen.append(json.loads(text[text.index("{"):])["output_fields"]["fd.name"][-1])
+    assert seen == list("pqrs")
+    until("the spool to be empty", lambda: sinks(daemon)["syslog"]["spooled"] == 0)

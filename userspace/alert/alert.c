@@ -77,19 +77,57 @@ static void keep_fixed(struct tip_alerts *a, const struct tip_alerts_config *con
 	tip_alert_members_sort(a->fixed, a->nfixed);
 }
 
-static struct tip_sink *add_sink(struct tip_alerts *a, const struct tip_alerts_config *config,
-				 const char *name, struct tip_out *out)
+/* The spool of a sink; NULL: it has none, or -1 in `*ret`. */
+static struct tip_spool *spool_of(const struct tip_alerts_config *config, const char *name,
+				  int *ret, struct tip_error *err)
 {
-	const struct tip_sink_config c = {
+	struct tip_spool *spool;
+	char *folder;
+
+	for (size_t i = 0; i < config->nspooled; i++) {
+		if (strcmp(config->spooled[i], name) != 0)
+			continue;
+		folder = tip_sprintf("%s/%s", config->spool, name);
+		spool = tip_spool_open(folder, config->spool_max, err);
+		*ret = spool ? 0 : -1;
+		free(folder);
+		return spool;
+	}
+	*ret = 0;
+	return NULL;
+}
+
+/* Takes `out`. 0, or -1 with `err`. */
+static int add_sink(struct tip_alerts *a, const struct tip_alerts_config *config, const char *name,
+		    struct tip_out *out, struct tip_error *err)
+{
+	struct tip_sink_config c = {
 		.queue = config->queue ? config->queue : QUEUE_DEFAULT,
 		.timeout_ns = config->timeout_ns ? config->timeout_ns : TIMEOUT_DEFAULT,
 		.buffered = config->buffered,
 	};
-	struct tip_sink *sink = tip_sink_new(name, out, &c);
+	int ret;
 
+	c.spool = spool_of(config, name, &ret, err);
+	if (ret < 0) {
+		out->ops->close(out, 0);
+		return -1;
+	}
 	a->sinks[a->nsinks].name = name;
-	a->sinks[a->nsinks++].sink = sink;
-	return sink;
+	a->sinks[a->nsinks++].sink = tip_sink_new(name, out, &c);
+	return 0;
+}
+
+static int add_file(struct tip_alerts *a, const struct tip_alerts_config *config,
+		    struct tip_error *err)
+{
+	int fd = tip_out_open_file(config->file, err);
+
+	if (fd < 0 || add_sink(a, config, "file", tip_out_fd(fd, true), err) < 0)
+		return -1;
+	a->path = tip_strdup(config->file);
+	a->file = a->sinks[a->nsinks - 1].sink;
+	return 0;
 }
 
 struct tip_alerts *tip_alerts_new(const struct tip_alerts_config *config, struct tip_error *err)
@@ -97,7 +135,6 @@ struct tip_alerts *tip_alerts_new(const struct tip_alerts_config *config, struct
 	const struct tip_alert_form *f = &config->form;
 	struct tip_alerts *a = tip_alloc(sizeof(*a));
 	struct utsname uts;
-	int fd;
 
 	if (config->hostname && *config->hostname)
 		a->hostname = tip_strdup(config->hostname);
@@ -111,22 +148,18 @@ struct tip_alerts *tip_alerts_new(const struct tip_alerts_config *config, struct
 	a->recent = tip_calloc(a->nrecent, sizeof(*a->recent));
 	a->next_id = 1;
 	a->by_rule = tip_map_new();
-	if (config->file && *config->file) {
-		fd = tip_out_open_file(config->file, err);
-		if (fd < 0) {
-			tip_alerts_free(a);
-			return NULL;
-		}
-		a->path = tip_strdup(config->file);
-		a->file = add_sink(a, config, "file", tip_out_fd(fd, true));
+	if ((config->file && *config->file && add_file(a, config, err) < 0) ||
+	    (config->stdout_enabled &&
+	     add_sink(a, config, "stdout", tip_out_fd(STDOUT_FILENO, false), err) < 0) ||
+	    (config->syslog && *config->syslog &&
+	     add_sink(a, config, "syslog", tip_out_syslog(config->syslog, config->facility), err) <
+		     0) ||
+	    (config->program &&
+	     add_sink(a, config, "program",
+		      tip_out_program(config->program, config->program_keep_alive), err) < 0)) {
+		tip_alerts_free(a);
+		return NULL;
 	}
-	if (config->stdout_enabled)
-		add_sink(a, config, "stdout", tip_out_fd(STDOUT_FILENO, false));
-	if (config->syslog && *config->syslog)
-		add_sink(a, config, "syslog", tip_out_syslog(config->syslog, config->facility));
-	if (config->program)
-		add_sink(a, config, "program",
-			 tip_out_program(config->program, config->program_keep_alive));
 	return a;
 }
 

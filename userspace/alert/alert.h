@@ -43,9 +43,14 @@ struct tip_alerts_config {
 			       */
 	bool buffered;        /* sinks write many alerts at once, or each second */
 	const char *hostname; /* NULL or "": the kernel's */
+
+	const char *const *spooled; /* names of sinks with a spool */
+	size_t nspooled;
+	const char *spool;  /* the folder that has one for each of them */
+	uint64_t spool_max; /* bytes of one */
 };
 
-/* NULL with `err` when the file cannot be opened. */
+/* NULL with `err` when the file or a spool cannot be opened. */
 struct tip_alerts *tip_alerts_new(const struct tip_alerts_config *config, struct tip_error *err);
 /* How many alerts wait in the fullest queue: a caller that has a backlog can wait for it. */
 size_t tip_alerts_waiting(struct tip_alerts *a);

@@ -21,7 +21,9 @@
 #define COMPANY     (64u << 10)        /* bytes for which a buffered line waits ... */
 #define COMPANY_NS  TIP_NSEC_PER_SEC   /* ... and for how long */
 #define AGAIN_MS    50                 /* until a way out that takes nothing now is asked again */
-#define JOIN_NS     (400ULL * 1000000) /* a thread that obeys has ended by then */
+#define RETRY_FIRST (TIP_NSEC_PER_SEC) /* until a sink that is behind is tried again ... */
+#define RETRY_LIMIT (30 * TIP_NSEC_PER_SEC) /* ... at most */
+#define JOIN_NS     (400ULL * 1000000)      /* a thread that obeys has ended by then */
 
 struct tip_sink {
 	char *name;
@@ -39,6 +41,7 @@ struct tip_sink {
 	bool stopping, finished;
 	uint64_t deadline_ns;
 	uint64_t written, dropped, timeouts;
+	struct tip_spool_stats on_disk; /* as the thread last saw it */
 
 	uint64_t full_ns; /* the caller's: when it last complained that the queue is full */
 
@@ -47,6 +50,9 @@ struct tip_sink {
 	struct tip_line *hand[HAND];
 	size_t nhand;
 	uint64_t complained_ns;
+	struct tip_spool *spool; /* NULL: none */
+	bool behind;             /* lines are in the spool: all others go behind them */
+	uint64_t retry_ns, backoff_ns;
 };
 
 static void wake(struct tip_sink *s)
@@ -91,6 +97,89 @@ static void put_down(struct tip_sink *s, size_t n)
 	memmove(s->hand, s->hand + n, s->nhand * sizeof(*s->hand));
 }
 
+static void back_off(struct tip_sink *s)
+{
+	s->backoff_ns = s->backoff_ns ? s->backoff_ns * 2 : RETRY_FIRST;
+	if (s->backoff_ns > RETRY_LIMIT)
+		s->backoff_ns = RETRY_LIMIT;
+	s->retry_ns = tip_clock_monotonic() + s->backoff_ns;
+}
+
+/* What the spool holds, for who asks from another thread. With the lock. */
+static void note_spool(struct tip_sink *s)
+{
+	if (s->spool)
+		tip_spool_stats(s->spool, &s->on_disk);
+}
+
+/* Puts a line into the spool, or counts it as lost. */
+static bool spool_line(struct tip_sink *s, const struct tip_line *line)
+{
+	int error = tip_spool_put(s->spool, line);
+
+	if (error)
+		complain(&s->complained_ns, s->name,
+			 error == ENOSPC ? "its spool is full" : strerror(error),
+			 "they are dropped and counted");
+	return !error;
+}
+
+/* Whatever is in the hand goes to the spool. */
+static void spool_hand(struct tip_sink *s)
+{
+	size_t n = s->nhand, bytes = 0, lost = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		bytes += s->hand[i]->len;
+		lost += !spool_line(s, s->hand[i]);
+	}
+	tip_spool_sync(s->spool);
+	s->behind = true;
+	pthread_mutex_lock(&s->lock);
+	s->bytes -= bytes;
+	s->dropped += lost;
+	s->held = 0;
+	note_spool(s);
+	pthread_mutex_unlock(&s->lock);
+	put_down(s, n);
+}
+
+/* One line of the spool. False: there is none, or it is not taken now. */
+static bool deliver_spooled(struct tip_sink *s, const struct tip_out_pace *pace)
+{
+	struct tip_line *line = tip_spool_next(s->spool);
+	size_t taken = 0;
+	int error = 0;
+
+	s->behind = line != NULL;
+	if (line) {
+		error = s->out->ops->deliver(s->out, &line, 1, &taken, pace);
+		/* What will never be taken would stop all that is behind it. */
+		if (!error || error == EMSGSIZE)
+			tip_spool_take(s->spool);
+		else
+			back_off(s);
+		tip_line_put(line);
+	}
+	pthread_mutex_lock(&s->lock);
+	s->written += taken;
+	s->dropped += error == EMSGSIZE;
+	note_spool(s);
+	pthread_mutex_unlock(&s->lock);
+	if (taken)
+		s->backoff_ns = 0;
+	return line && (!error || error == EMSGSIZE);
+}
+
+/* A handful of the spool, then there may be lines in the queue that have to go behind it. */
+static void catch_up(struct tip_sink *s)
+{
+	const struct tip_out_pace pace = {s->config.timeout_ns, too_late, s};
+
+	for (int i = 0; i < HAND && deliver_spooled(s, &pace); i++)
+		;
+}
+
 /* Hands over what is in the hand. False: nothing more can be done now. */
 static bool deliver(struct tip_sink *s)
 {
@@ -102,6 +191,8 @@ static bool deliver(struct tip_sink *s)
 
 	error = s->out->ops->deliver(s->out, s->hand, s->nhand, &taken, &pace);
 	lost = error && error != EAGAIN && error != ECANCELED;
+	if (s->spool && error != EMSGSIZE)
+		lost = false;
 	/* Also EAGAIN: a program that is not started again yet. */
 	timeout = error == EAGAIN && tip_clock_monotonic() - start >= s->config.timeout_ns;
 	for (size_t i = 0; i < taken + lost; i++)
@@ -114,6 +205,13 @@ static bool deliver(struct tip_sink *s)
 	s->held -= taken + lost;
 	pthread_mutex_unlock(&s->lock);
 	put_down(s, taken + lost);
+	if (error && s->spool && s->nhand) {
+		complain(&s->complained_ns, s->name,
+			 timeout ? "its reader is too slow" : strerror(error), "they are spooled");
+		spool_hand(s);
+		back_off(s);
+		return true;
+	}
 	if (lost)
 		complain(&s->complained_ns, s->name, strerror(error),
 			 "they are dropped and counted");
@@ -164,11 +262,24 @@ static void await_work(struct tip_sink *s, int ms)
 		s->out->ops->attend(s->out);
 }
 
+/* A sink that is behind is tried when it is time to. How long to wait, in ms; 0: not at all. */
+static int retry(struct tip_sink *s)
+{
+	uint64_t now = tip_clock_monotonic();
+
+	if (now >= s->retry_ns)
+		catch_up(s);
+	now = tip_clock_monotonic();
+	if (now >= s->retry_ns)
+		return 0;
+	return (int)((s->retry_ns - now) / 1000000) + 1;
+}
+
 /* One round. False: told to stop, and all is done that could be. */
 static bool work(struct tip_sink *s)
 {
 	int fd, wait = -1;
-	bool ended;
+	bool ended, busy;
 
 	pthread_mutex_lock(&s->lock);
 	fd = s->next_fd;
@@ -185,20 +296,48 @@ static bool work(struct tip_sink *s)
 		s->out->ops->set_fd(s->out, fd);
 	if (ended)
 		return false;
-	if (s->nhand)
+	busy = s->nhand > 0;
+	if (busy && s->behind)
+		spool_hand(s);
+	else if (busy)
 		wait = deliver(s) ? 0 : AGAIN_MS;
+	if (s->behind) {
+		wait = retry(s);
+		if (busy) /* there may be more in the queue than the hand holds */
+			wait = 0;
+	}
 	if (wait)
 		await_work(s, wait);
 	return true;
 }
 
+/* The end: what was not delivered waits on disk for the next daemon. */
+static void keep_rest(struct tip_sink *s)
+{
+	if (!s->spool)
+		return;
+	do {
+		if (s->nhand)
+			spool_hand(s);
+		pthread_mutex_lock(&s->lock);
+		s->deadline_ns = UINT64_MAX; /* take() is to give all */
+		take(s);
+		pthread_mutex_unlock(&s->lock);
+	} while (s->nhand);
+	tip_spool_close(s->spool);
+	s->spool = NULL;
+}
+
 static void *run(void *arg)
 {
 	struct tip_sink *s = arg;
+	uint64_t deadline;
 
 	while (work(s))
 		;
-	s->out->ops->close(s->out, s->deadline_ns);
+	deadline = s->deadline_ns;
+	keep_rest(s);
+	s->out->ops->close(s->out, deadline);
 	pthread_mutex_lock(&s->lock);
 	s->out = NULL;
 	s->finished = true;
@@ -225,6 +364,11 @@ struct tip_sink *tip_sink_new(const char *name, struct tip_out *out,
 	s->ring = tip_calloc(s->size, sizeof(*s->ring));
 	s->next_fd = -1;
 	s->out = out;
+	s->spool = config->spool;
+	if (s->spool) {
+		note_spool(s);
+		s->behind = s->on_disk.lines > 0;
+	}
 	s->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	pthread_mutex_init(&s->lock, NULL);
 	pthread_condattr_init(&clock);
@@ -300,7 +444,10 @@ void tip_sink_stats(struct tip_sink *s, struct tip_sink_stats *out)
 	*out = (struct tip_sink_stats){.written = s->written,
 				       .dropped = s->dropped,
 				       .timeouts = s->timeouts,
-				       .waiting = s->count + s->held};
+				       .waiting = s->count + s->held,
+				       .spooled = s->on_disk.lines,
+				       .spool_bytes = s->on_disk.bytes,
+				       .spool_damaged = s->on_disk.damaged};
 	pthread_mutex_unlock(&s->lock);
 }
 
@@ -338,6 +485,7 @@ void tip_sink_free(struct tip_sink *s)
 	if (s->out)
 		s->out->ops->close(s->out, 0);
 
+	tip_spool_close(s->spool); /* of a thread that hung */
 	left = s->count + s->nhand;
 	if (left)
 		tip_warn("alert", "%zu alerts that %s had not taken are lost", left, s->name);

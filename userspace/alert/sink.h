@@ -8,6 +8,7 @@
 
 #include "alert/line.h"
 #include "alert/out.h"
+#include "alert/spool.h"
 
 /*
  * A way out behind a bounded queue with a thread of its own. Nothing here ever blocks the caller: a
@@ -21,13 +22,20 @@ struct tip_sink_config {
 	size_t queue;        /* lines that may wait */
 	uint64_t timeout_ns; /* after which a way out that takes nothing is complained of */
 	bool buffered;       /* lines wait for company: 64 KiB of it, or one second */
+	/*
+	 * Where lines go that were not taken, and those that come behind them, until they are.
+	 * NULL: none, they are dropped. Taken over.
+	 */
+	struct tip_spool *spool;
 };
 
 struct tip_sink_stats {
-	uint64_t written;  /* lines that the way out took */
-	uint64_t dropped;  /* lines that are lost to it */
-	uint64_t timeouts; /* how often it took nothing for the timeout */
-	size_t waiting;    /* lines in the queue */
+	uint64_t written;                    /* lines that the way out took */
+	uint64_t dropped;                    /* lines that are lost to it */
+	uint64_t timeouts;                   /* how often it took nothing for the timeout */
+	size_t waiting;                      /* lines in the queue */
+	uint64_t spooled;                    /* lines in the spool */
+	uint64_t spool_bytes, spool_damaged; /* see struct tip_spool_stats */
 };
 
 /* `name` is for the log. Takes `out` over. */

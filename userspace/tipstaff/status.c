@@ -114,7 +114,8 @@ static void put_sinks(json_t *alerts)
 
 	out_field(WIDTH, "alerts", "%s", out_count(get_count(alerts, "total"), a, sizeof(a)));
 	json_array_foreach (json_object_get(alerts, "sinks"), i, sink) {
-		uint64_t lost = get_count(sink, "dropped"), waiting = get_count(sink, "waiting");
+		uint64_t lost = get_count(sink, "dropped"),
+			 waiting = get_count(sink, "waiting") + get_count(sink, "spooled");
 
 		out_field(WIDTH, "", "%s: %s taken%s%s%s%s%s", get_string(sink, "name", ""),
 			  out_count(get_count(sink, "written"), a, sizeof(a)), waiting ? ", " : "",

@@ -5,18 +5,15 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <syslog.h>
 
 #include "base/clock.h"
 #include "base/file.h"
-#include "policy/spiffe_id.h"
 #include "process/container.h"
 #include "tipstaffd/config_read.h"
 
 #define CONFIG_MAX   (1u << 20)
 #define PATTERNS_MAX 64
 #define SOCKETS_MAX  5
-#define JWT_TTL      300 /* seconds */
 
 enum kind {
 	K_STRING,   /* const char * */
@@ -46,6 +43,7 @@ enum kind {
 	K_SHARE, /* double, 0 to 1 */
 	K_RATE,  /* double */
 	K_ACTIONS,
+	K_SPOOLED,
 };
 
 /* Every key there is. docs/man/tipstaff.yaml.5 tells the same. */
@@ -93,6 +91,8 @@ static const struct key {
 	{"alerts.buffered", K_BOOL, AT(buffered)},
 	{"alerts.queue", K_NUMBER, AT(alert_queue), 0, 16, 1048576},
 	{"alerts.timeout", K_MS, AT(alert_timeout), 0, 100, 600000},
+	{"alerts.spool.sinks", K_SPOOLED, AT(spooled)},
+	{"alerts.spool.max_mib", K_NUMBER, AT(spool_mib), 0, 1, 65536},
 	{"drops.threshold", K_SHARE, AT(drops_threshold)},
 	{"drops.actions", K_ACTIONS, AT(drops_actions)},
 	{"drops.rate", K_RATE, AT(drops_rate)},
@@ -374,6 +374,7 @@ static int read_value(reading *r, const struct key *k, const struct tip_yaml *n)
 	case K_APPEND: return tip_config_read_append(r, n, k->path);
 	case K_FIELDS: return tip_config_read_fields(r, n, k->path);
 	case K_COMMAND: return tip_config_read_command(r, n, k->path);
+	case K_SPOOLED: return tip_config_read_spooled(r, n, k->path);
 	case K_ACTIONS: return tip_config_read_actions(r, n, k->path);
 	case K_SHARE: return tip_config_read_fraction(r, n, k->path, 0, 1, (double *)at);
 	case K_RATE: return tip_config_read_fraction(r, n, k->path, 0, 1000, (double *)at);
@@ -495,127 +496,6 @@ static int read_map(reading *r, const struct tip_yaml *map, const char *prefix)
 	return 0;
 }
 
-static bool name_ok(const char *s)
-{
-	size_t n = strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789-");
-
-	return n >= 1 && n <= 32 && s[n] == '\0';
-}
-
-/* Where a key stands, for errors about its meaning. */
-static const struct tip_yaml *value_at(const struct tip_yaml *root, const char *key)
-{
-	const struct tip_yaml *n = tip_yaml_get(root, key);
-
-	return n ? n : root;
-}
-
-static int check(reading *r, const struct tip_yaml *root)
-{
-	struct tip_config *c = r->c;
-	const struct tip_yaml *n;
-	struct tip_error err;
-
-	n = value_at(root, "trust_domain");
-	if (!c->trust_domain)
-		return tip_config_bad(r, root, "trust_domain",
-				      "is missing; give the name of your trust domain");
-	if (tip_trust_domain_check(c->trust_domain, &err) < 0)
-		return tip_config_bad(r, n, "trust_domain", err.text);
-	n = value_at(root, "instance");
-	if (!name_ok(c->instance))
-		return tip_config_bad(r, n, "instance", "must be 1 to 32 of [a-z0-9-]");
-	if (strlen(c->run_dir) > 80)
-		return tip_config_bad(
-			r, value_at(root, "run_dir"), "run_dir",
-			"is longer than 80 bytes: a UNIX socket's path would not fit");
-	n = value_at(root, "alerts");
-	if (c->program && !*c->program_user)
-		return tip_config_bad(
-			r, n, "alerts.program.user",
-			"is missing; give the program a user of its own: neither root "
-			"nor the front's");
-	if (strlen(c->syslog_socket) >= 108)
-		return tip_config_bad(
-			r, n, "alerts.syslog.socket",
-			"is longer than 107 bytes: a UNIX socket's path would not fit");
-	n = value_at(root, "limits");
-	if (c->max_relays_per_identity > c->max_relays)
-		return tip_config_bad(r, n, "limits.relays_per_identity",
-				      "must not be larger than relays");
-	if (c->max_held_per_identity > c->max_held_connects)
-		return tip_config_bad(r, n, "limits.held_connects_per_identity",
-				      "must not be larger than held_connects");
-	if (c->max_handshakes_per_identity > c->max_handshakes)
-		return tip_config_bad(r, n, "limits.handshakes_per_identity",
-				      "must not be larger than handshakes");
-	if (c->max_connections_per_identity > c->max_connections)
-		return tip_config_bad(r, n, "limits.connections_per_identity",
-				      "must not be larger than connections");
-	if (c->max_handshakes > c->max_relays)
-		return tip_config_bad(r, value_at(root, "limits"), "limits.handshakes",
-				      "must not be larger than relays");
-	if (c->ca_ttl < c->x509_ttl)
-		return tip_config_bad(r, value_at(root, "identity"), "identity.authority.ca_ttl",
-				      "must not be shorter than x509_ttl");
-	if (c->ca_ttl < c->jwt_ttl)
-		return tip_config_bad(r, value_at(root, "identity"), "identity.authority.ca_ttl",
-				      "must not be shorter than jwt_ttl");
-	return 0;
-}
-
-static bool given(const struct tip_yaml *root, const char *map, const char *key)
-{
-	const struct tip_yaml *n = tip_yaml_get(root, map);
-
-	return n && tip_yaml_get(n, key);
-}
-
-/* Defaults that lean on other keys. */
-static void complete(struct tip_config *c, const struct tip_yaml *root)
-{
-	static const char *every_name[] = {"*"};
-	static const char *docker[] = {"/run/docker.sock"};
-	static const char *podman[] = {"/run/podman/podman.sock"};
-	static const char *cri[] = {"/run/containerd/containerd.sock", "/run/crio/crio.sock",
-				    "/run/k3s/containerd/containerd.sock"};
-	bool whole_node = !c->nscope;
-
-	c->traffic = given(root, "traffic", "files");
-	if (!given(root, "traffic", "host_network"))
-		c->traffic_host = whole_node;
-	if (!given(root, "traffic", "namespaces")) {
-		c->traffic_namespaces = every_name;
-		c->ntraffic_namespaces = whole_node ? 1 : 0;
-	}
-	if (!given(root, "containers", "docker")) {
-		c->docker = docker;
-		c->ndocker = TIP_ARRAY_SIZE(docker);
-	}
-	if (!given(root, "containers", "podman")) {
-		c->podman = podman;
-		c->npodman = TIP_ARRAY_SIZE(podman);
-	}
-	if (!given(root, "containers", "cri")) {
-		c->cri = cri;
-		c->ncri = TIP_ARRAY_SIZE(cri);
-	}
-	/* Tokens of a short-lived authority are short-lived too. */
-	if (!c->jwt_ttl)
-		c->jwt_ttl = c->ca_ttl < JWT_TTL ? c->ca_ttl : JWT_TTL;
-	if (!given(root, "limits", "handshakes") && c->max_handshakes > c->max_relays)
-		c->max_handshakes = c->max_relays;
-	/* Nobody has more than half, unless somebody wants it so. */
-	if (!c->max_held_per_identity)
-		c->max_held_per_identity = (c->max_held_connects + 1) / 2;
-	if (!c->max_handshakes_per_identity)
-		c->max_handshakes_per_identity = (c->max_handshakes + 1) / 2;
-	if (!c->max_relays_per_identity)
-		c->max_relays_per_identity = (c->max_relays + 1) / 2;
-	if (!c->max_connections_per_identity)
-		c->max_connections_per_identity = (c->max_connections + 1) / 2;
-}
-
 struct tip_config *tip_config_parse(const char *name, const char *text, size_t len,
 				    struct tip_error *err)
 {
@@ -626,48 +506,7 @@ struct tip_config *tip_config_parse(const char *name, const char *text, size_t l
 
 	c->arena = tip_arena_new();
 	c->file = tip_arena_strdup(c->arena, name);
-	c->instance = "default";
-	c->run_dir = "/run/tipstaff";
-	c->state_dir = "/var/lib/tipstaff";
-	c->front_user = "";
-	c->alerts_file = "";
-	c->seal_tcti = "";
-	c->log_level = TIP_LOG_INFO;
-	c->enforcement = true;
-	c->prefilter = true;
-	c->alerts_stdout = true;
-	c->alerts_json = true;
-	c->syslog_socket = "/dev/log";
-	c->syslog_facility = LOG_DAEMON;
-	c->program_user = "";
-	c->program_keep_alive = true;
-	c->include_output = c->include_fields = c->include_tags = true;
-	c->alert_timeout = 2000;
-	c->alert_queue = 4096;
-	c->min_priority = TIP_PRIO_DEBUG;
-	c->drops_actions = TIP_DROPS_LOG | TIP_DROPS_ALERT;
-	c->drops_rate = 0.03333;
-	c->drops_burst = 1;
-	c->metrics_interval = 3600;
-	c->x509_ttl = 3600;
-	c->ca_ttl = 86400 * 30;
-	c->max_processes = 32768;
-	c->lifecycle_ring = 512u << 10;
-	c->activity_ring = 1u << 20;
-	c->max_connections = 4096;
-	c->max_connections_per_uid = 1024;
-	c->traffic_port = 15049;
-	c->traffic_veth_stop = true;
-	c->max_held_connects = 1024;
-	c->max_handshakes = 512;
-	c->max_relays = 4096;
-	c->max_redirects_per_identity = 16384;
-	c->max_redirects_per_namespace = 4096;
-	c->max_listeners_per_namespace = 2048;
-	c->relay_buffers_mib = 64;
-	c->digest_mib = 1024;
-	c->container_hold_ms = 1000;
-	c->max_containers = TIP_CONTAINERS_MAX;
+	tip_config_defaults(c);
 
 	if (tip_yaml_parse(c->arena, name, text, len, &docs, &ndocs, err) < 0)
 		goto fail;
@@ -677,8 +516,8 @@ struct tip_config *tip_config_parse(const char *name, const char *text, size_t l
 	}
 	if (read_map(&r, docs[0], "") < 0)
 		goto fail;
-	complete(c, docs[0]);
-	if (check(&r, docs[0]) < 0)
+	tip_config_complete(c, docs[0]);
+	if (tip_config_check(&r, docs[0]) < 0)
 		goto fail;
 	return c;
 fail:

@@ -76,6 +76,9 @@ struct tip_config {
 	size_t nappend;
 	const struct tip_alert_field *alert_fields; /* of every alert */
 	size_t nalert_fields;
+	const char **spooled; /* names of sinks with a spool */
+	size_t nspooled;
+	uint32_t spool_mib;
 	double drops_threshold; /* share of the events, 0: any */
 	uint32_t drops_actions; /* TIP_DROPS_* */
 	double drops_rate;      /* alerts a second ... */

@@ -227,6 +227,27 @@ int tip_config_read_facility(reading *r, const struct tip_yaml *n, const char *k
 	return tip_config_bad(r, n, key, "must be a facility of syslog: daemon, auth, local0, ...");
 }
 
+int tip_config_read_spooled(reading *r, const struct tip_yaml *n, const char *key)
+{
+	static const char *const sinks[] = {"stdout", "file", "syslog", "program"};
+	const char **list = texts(r, n, key, TIP_ARRAY_SIZE(sinks));
+
+	for (size_t i = 0; list && i < n->count; i++) {
+		size_t j = 0;
+
+		while (j < TIP_ARRAY_SIZE(sinks) && strcmp(list[i], sinks[j]) != 0)
+			j++;
+		if (j == TIP_ARRAY_SIZE(sinks))
+			return tip_config_bad(r, n->items[i], key,
+					      "there are stdout, file, syslog and program");
+	}
+	if (!list)
+		return -1;
+	r->c->spooled = list;
+	r->c->nspooled = n->count;
+	return 0;
+}
+
 /* ---- lost events --------------------------------------------------------------------------------
  */
 

@@ -20,10 +20,19 @@ int tip_config_bad(const struct tip_config_reading *r, const struct tip_yaml *n,
 int tip_config_want_scalar(const struct tip_config_reading *r, const struct tip_yaml *n,
 			   const char *key);
 
+/* config_check.c */
+void tip_config_defaults(struct tip_config *c);
+/* Defaults that lean on other keys. */
+void tip_config_complete(struct tip_config *c, const struct tip_yaml *root);
+/* What single keys cannot tell. 0, or -1 with the error said. */
+int tip_config_check(struct tip_config_reading *r, const struct tip_yaml *root);
+
 /* config_alerts.c: values that are more than one scalar. 0, or -1 with the error said. */
 int tip_config_read_append(struct tip_config_reading *r, const struct tip_yaml *n, const char *key);
 int tip_config_read_fields(struct tip_config_reading *r, const struct tip_yaml *n, const char *key);
 int tip_config_read_command(struct tip_config_reading *r, const struct tip_yaml *n,
+			    const char *key);
+int tip_config_read_spooled(struct tip_config_reading *r, const struct tip_yaml *n,
 			    const char *key);
 /* A number that may have a fraction, between `min` and `max`. */
 int tip_config_read_fraction(struct tip_config_reading *r, const struct tip_yaml *n,

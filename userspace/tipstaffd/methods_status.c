@@ -135,11 +135,15 @@ static json_t *alert_counts(struct tip_keeper *k)
 				    json_integer((json_int_t)s.by_priority[i]));
 	for (size_t i = 0; i < s.nsinks; i++)
 		json_array_append_new(
-			sinks, json_pack("{s:s, s:I, s:I, s:I, s:I}", "name", s.sinks[i].name,
-					 "written", (json_int_t)s.sinks[i].stats.written, "dropped",
-					 (json_int_t)s.sinks[i].stats.dropped, "timeouts",
-					 (json_int_t)s.sinks[i].stats.timeouts, "waiting",
-					 (json_int_t)s.sinks[i].stats.waiting));
+			sinks,
+			json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "name",
+				  s.sinks[i].name, "written", (json_int_t)s.sinks[i].stats.written,
+				  "dropped", (json_int_t)s.sinks[i].stats.dropped, "timeouts",
+				  (json_int_t)s.sinks[i].stats.timeouts, "waiting",
+				  (json_int_t)s.sinks[i].stats.waiting, "spooled",
+				  (json_int_t)s.sinks[i].stats.spooled, "spool_bytes",
+				  (json_int_t)s.sinks[i].stats.spool_bytes, "spool_damaged",
+				  (json_int_t)s.sinks[i].stats.spool_damaged));
 	return json_pack("{s:I, s:o, s:o}", "total", (json_int_t)s.total, "by_priority", by,
 			 "sinks", sinks);
 }

@@ -59,6 +59,7 @@ int tip_stream_open(struct tip_keeper *k, struct tip_error *err)
 	const struct tip_config *c = k->config;
 	char uid[16], gid[16];
 	const char **argv = c->program ? program_argv(k, uid, gid, sizeof(uid)) : NULL;
+	char *spool = tip_sprintf("%s/spool", c->state_dir);
 	const struct tip_alerts_config ac = {
 		.stdout_enabled = c->alerts_stdout,
 		.file = c->alerts_file,
@@ -78,9 +79,14 @@ int tip_stream_open(struct tip_keeper *k, struct tip_error *err)
 		.timeout_ns = c->alert_timeout * 1000000ULL,
 		.buffered = c->buffered,
 		.hostname = k->hostname,
+		.spooled = c->spooled,
+		.nspooled = c->nspooled,
+		.spool = spool,
+		.spool_max = (uint64_t)c->spool_mib << 20,
 	};
 
 	k->alerts = tip_alerts_new(&ac, err);
+	free(spool);
 	free(argv);
 	return k->alerts ? 0 : -1;
 }
