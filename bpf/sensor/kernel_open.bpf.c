@@ -74,7 +74,7 @@ static __always_inline void tell(struct tip_acting *a, __s64 ret, struct file *f
 	s->opened.killed = 0;
 	s->opened.rule = 0;
 	if (!open_filter(s, st) && !open_judged(st, ret)) {
-		count(TIP_CTR_FILTERED);
+		count(TIP_CTR_PREFILTERED);
 		goto out;
 	}
 	who_find(&who, c.task);

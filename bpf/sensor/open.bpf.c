@@ -29,7 +29,7 @@ int BPF_PROG(tip_sys_open, struct pt_regs *regs, long ret)
 	s->opened.ret = c.ret;
 	s->opened.flags = call_flags(&c);
 	if (!open_filter(s, st) && !open_judged(st, c.ret)) {
-		count(TIP_CTR_FILTERED);
+		count(TIP_CTR_PREFILTERED);
 		return 0;
 	}
 	s->opened.file = c.ret >= 0 ? (unsigned long)task_file(c.task, c.ret) : 0;

@@ -144,7 +144,7 @@ static __always_inline void open_tell(struct tip_scratch *s, const struct tip_se
 	struct file *file = (void *)o->file;
 
 	if (!o->killed && !o->wanted) {
-		count(TIP_CTR_FILTERED);
+		count(open_wanted(st) ? TIP_CTR_PREFILTERED : TIP_CTR_FILTERED);
 		return;
 	}
 

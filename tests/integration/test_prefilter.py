@@ -181,7 +181,7 @@ def sweep(world, daemon, tree, seed):
 
 
 def filtered(daemon):
-    return daemon.status()["events"]["filtered"]
+    return daemon.status()["events"]["prefiltered"]
 
 
 def test_what_no_rule_can_match_is_not_told(world, daemon, tree):
@@ -196,7 +196,7 @@ def test_what_no_rule_can_match_is_not_told(world, daemon, tree):
     acts += [("openat", None, "none.prefilter-key", os.O_RDONLY), ("openat", None, "a.prefilter-key", os.O_WRONLY)]
     _, alerts = play(daemon, opener, tree, acts, "first")
     assert collections.Counter(a["output_fields"]["fd.nameraw"] for a in alerts if a["rule"] == "Key") == collections.Counter(names)
-    until("the counters to be read", lambda: filtered(daemon) - before["filtered"] >= 1002)
+    until("the counters to be read", lambda: filtered(daemon) - before["prefiltered"] >= 1002)
     assert daemon.status()["events"]["activity_sent"] - before["activity_sent"] < 100
     opener.process.close()
 
