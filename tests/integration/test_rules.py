@@ -9,7 +9,7 @@ import pytest
 
 from conftest import UID, spiffe
 from tiers import capabilities
-from world import CliError
+from world import CliError, until
 
 RULE_FILES = Path(__file__).resolve().parents[1] / "rules"
 
@@ -65,6 +65,28 @@ def test_configured_rule_works_and_is_listed(world, daemon, run):
     rule = next(r for r in daemon.json("rules", "list")["rules"] if r["name"] == "Configured")
     assert rule["file"] == str(daemon.rules_file) and rule["line"] == 2
     assert rule["set"] is None and rule["enabled"] and rule["priority"] == "Warning"
+
+
+def test_rate_limit_holds_back_and_counts(world, daemon, run):
+    limited = ADDED.replace("- rule: Added", "- rule: Limited") + "  rate_limit: {per_second: 0.001, max_burst: 2}\n"
+    add(world, daemon, "limited", limited)
+    mark = daemon.alerts_mark()
+    for _ in range(5):
+        touch(world, daemon, run, "rules-added")
+
+    def of():
+        return next(r for r in daemon.json("rules", "list")["rules"] if r["name"] == "Limited")
+    until("five matches", lambda: of()["matched"] == 5)
+    assert of()["suppressed"] == 3
+    assert of()["rate_limit"] == {"per_second": 0.001, "max_burst": 2}
+    assert daemon.status()["rules"]["suppressed"] == 3
+    assert len([a for a in daemon.alerts(mark) if a["rule"] == "Limited"]) == 2
+    # A reload does not open the gate again.
+    daemon.cli("rules", "reload")
+    touch(world, daemon, run, "rules-added")
+    until("one more", lambda: of()["matched"] == 6)
+    assert of()["suppressed"] == 4
+    daemon.cli("rules", "remove", "limited")
 
 
 def test_add_works_at_once_and_remove_too(world, daemon, run):

@@ -355,10 +355,10 @@ static void count_rule(struct tip_alerts *a, const char *name)
 }
 
 void tip_alert_rule(struct tip_alerts *a, const struct tip_rule *rule, struct tip_matcher *m,
-		    const struct tip_match_input *in, const char *action_done)
+		    const struct tip_match_input *in, const char *action_done, uint64_t untold)
 {
 	const struct tip_rule_info *info = tip_rule_info(rule);
-	struct tip_alert_member extra[2 + EXTRA_MOST];
+	struct tip_alert_member extra[3 + EXTRA_MOST];
 	struct tip_alert alert = {
 		.rule = info->name,
 		.source = info->source,
@@ -367,7 +367,7 @@ void tip_alert_rule(struct tip_alerts *a, const struct tip_rule *rule, struct ti
 		.ntags = info->ntags,
 		.time_ns = in->time_ns,
 	};
-	char action[40];
+	char action[40], more[24];
 	size_t n = 0;
 
 	count_rule(a, info->name);
@@ -380,6 +380,11 @@ void tip_alert_rule(struct tip_alerts *a, const struct tip_rule *rule, struct ti
 	}
 	if (action_done && in->ev && in->ev->hdr->ret == -EPERM)
 		extra[n++] = (struct tip_alert_member){"\"evt.res\"", "\"EPERM\""};
+	/* a string, as in our own alerts */
+	if (untold) {
+		snprintf(more, sizeof(more), "\"%llu\"", (unsigned long long)untold);
+		extra[n++] = (struct tip_alert_member){"\"tipstaff.untold\"", more};
+	}
 	publish(a, &alert, extra, n);
 }
 

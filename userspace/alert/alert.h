@@ -61,10 +61,13 @@ void tip_alerts_free(struct tip_alerts *a);
  * stays in use. */
 int tip_alerts_reopen(struct tip_alerts *a, struct tip_error *err);
 
-/* A rule matched. `action_done`: NULL, or what enforcement did ("killed", "denied"): output
- * field tipstaff.action, and evt.res where the act was refused. */
+/*
+ * A rule matched. `action_done`: NULL, or what enforcement did ("killed", "denied"): output field
+ * tipstaff.action, and evt.res where the act was refused. `untold`: so many alerts of that rule
+ * before this one were held back; output field tipstaff.untold, unless 0.
+ */
 void tip_alert_rule(struct tip_alerts *a, const struct tip_rule *rule, struct tip_matcher *m,
-		    const struct tip_match_input *in, const char *action_done);
+		    const struct tip_match_input *in, const char *action_done, uint64_t untold);
 
 /*
  * One of our own alerts (source "tipstaff"; the list is docs/alerts.md). `fields` are name/value

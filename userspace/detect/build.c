@@ -53,6 +53,7 @@ static void fill_info(struct tip_rules *set, struct tip_rule *r, const struct ti
 		.line = d->place.node->line,
 		.priority = d->priority,
 		.action = d->action,
+		.rate_limit = d->rate_limit,
 		.enabled = d->enabled,
 		.event_mask = tip_codes_to_events(r->codes),
 		.index = (uint32_t)(r - set->rules),

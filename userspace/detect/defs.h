@@ -64,6 +64,7 @@ struct tip_rule_def {
 	enum tip_priority priority;
 	enum tip_action action;
 	struct tip_def_place action_place;
+	struct tip_rate_limit rate_limit;
 	const char **tags;
 	size_t ntags;
 	struct tip_exception_def *exceptions;

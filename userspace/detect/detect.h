@@ -32,6 +32,13 @@ int tip_priority_parse(const char *name, enum tip_priority *out);
 /* What a rule asks for beside the alert (our key `action`, which Falco ignores with a warning). */
 enum tip_action { TIP_ACTION_NONE, TIP_ACTION_KILL, TIP_ACTION_DENY };
 
+/* How often a rule may alert (our key `rate_limit`): a bucket of tokens. */
+struct tip_rate_limit {
+	double per_second;  /* tokens that come back; 0: no limit */
+	uint32_t max_burst; /* tokens that it holds at most, at least 1 */
+};
+#define TIP_RATE_MAX 1000000 /* of both */
+
 struct tip_rules; /* a compiled, immutable set */
 struct tip_rule;  /* one rule of a set */
 
@@ -122,6 +129,7 @@ struct tip_rule_info {
 	int line;
 	enum tip_priority priority;
 	enum tip_action action;
+	struct tip_rate_limit rate_limit;
 	const char *const *tags; /* sorted */
 	size_t ntags;
 	bool enabled;
@@ -228,6 +236,31 @@ int tip_rules_match(const struct tip_rules *r, struct tip_matcher *m,
 void tip_rule_render(const struct tip_rule *rule, struct tip_matcher *m,
 		     const struct tip_match_input *in, struct tip_buf *text,
 		     struct tip_buf *fields);
+
+/* ---- rate limits ---------------------------------------------------------------- */
+
+/* What became of one rule's matches since the daemon started. */
+struct tip_rate {
+	double tokens;
+	uint64_t seen_ns; /* when `tokens` was right */
+	bool begun;
+	uint64_t matched;
+	uint64_t suppressed; /* of those: alerts that its limit held back */
+	uint64_t untold;     /* of those: the rule's next alert will tell */
+};
+
+/*
+ * The rule matched at `now_ns` (any clock that only goes forward). True: alert, and say that
+ * `*untold` before it were held back.
+ */
+bool tip_rate_take(struct tip_rate *r, const struct tip_rate_limit *limit, uint64_t now_ns,
+		   uint64_t *untold);
+/*
+ * Rates for `fresh`, by tip_rule_info.index: a rule that `old` (NULL: none) has under the same name
+ * goes on with its numbers. `rates` are those of `old`, and are freed. The caller frees.
+ */
+struct tip_rate *tip_rates_carry(const struct tip_rules *fresh, const struct tip_rules *old,
+				 struct tip_rate *rates);
 
 /* ---- the field catalogue ---------------------------------------------------------- */
 

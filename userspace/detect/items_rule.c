@@ -23,6 +23,7 @@ static const struct tip_key keys[] = {
 	{.name = "capture", .replace = true},
 	{.name = "capture_duration", .replace = true},
 	{.name = "action", .replace = true},
+	{.name = "rate_limit", .replace = true},
 	{.name = "source"},
 	{.name = "append"},
 	{.name = "override"},
@@ -89,6 +90,37 @@ static int set_action(struct tip_loader *l, struct tip_rule_def *r, const struct
 	return 0;
 }
 
+/* {per_second: NUMBER, max_burst: NUMBER}; what a second brings back, one at least, is the burst.
+ */
+static int set_rate_limit(struct tip_loader *l, struct tip_rule_def *r, const struct tip_yaml *n)
+{
+	const struct tip_yaml *rate = NULL, *burst = NULL;
+	double per_second = 0;
+	int64_t max_burst = 1;
+	char *end = NULL;
+
+	if (n->kind == TIP_YAML_MAPPING) {
+		rate = tip_yaml_get(n, "per_second");
+		burst = tip_yaml_get(n, "max_burst");
+	}
+	if (!rate || rate->kind != TIP_YAML_SCALAR || n->count != (burst ? 2 : 1))
+		return tip_load_say(l, YAML_ERR, n,
+				    "rate_limit must be {per_second: NUMBER, max_burst: NUMBER}");
+	per_second = strtod(rate->text, &end);
+	if (end == rate->text || *end || !(per_second > 0 && per_second <= TIP_RATE_MAX))
+		return tip_load_say(l, YAML_ERR, rate,
+				    "per_second must be a number above 0, at most %d",
+				    TIP_RATE_MAX);
+	if (per_second > 1)
+		max_burst = (int64_t)per_second;
+	if (burst &&
+	    (tip_yaml_int(burst, &max_burst) < 0 || max_burst < 1 || max_burst > TIP_RATE_MAX))
+		return tip_load_say(l, YAML_ERR, burst, "max_burst must be from 1 to %d",
+				    TIP_RATE_MAX);
+	r->rate_limit = (struct tip_rate_limit){per_second, (uint32_t)max_burst};
+	return 0;
+}
+
 static int set_tags(struct tip_loader *l, struct tip_rule_def *r, const struct tip_yaml *item,
 		    bool append)
 {
@@ -136,6 +168,9 @@ static int set_keys(struct tip_loader *l, struct tip_rule_def *r, const struct t
 		return -1;
 	n = tip_yaml_get(item, "action");
 	if (n && set_action(l, r, n) < 0)
+		return -1;
+	n = tip_yaml_get(item, "rate_limit");
+	if (n && set_rate_limit(l, r, n) < 0)
 		return -1;
 	if (set_bool(l, item, "enabled", &r->enabled) < 0 ||
 	    set_bool(l, item, "warn_evttypes", &r->warn_evttypes) < 0 ||
@@ -203,6 +238,7 @@ static void clear_rule(struct tip_rule_def *r)
 	r->nexceptions = 0;
 	r->ntags = 0;
 	r->action = TIP_ACTION_NONE;
+	r->rate_limit = (struct tip_rate_limit){0};
 	r->source_name = "syscall";
 	r->enabled = true;
 	r->warn_evttypes = true;

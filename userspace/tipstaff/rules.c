@@ -25,10 +25,23 @@ static void put_rule_row(struct out_table *t, json_t *r)
 	out_cell(t, style, "%s", get_string(r, "name", "?"));
 	out_cell(t, style, "%s", get_string(r, "priority", "?"));
 	out_cell(t, style, "%s", !enabled ? "off" : action_of(r));
+	out_cell(t, style, "%lld", get_int(r, "matched"));
 	if (set)
 		out_cell(t, OUT_DIM, "set %s:%lld", set, get_int(r, "line"));
 	else
 		out_cell(t, OUT_DIM, "%s:%lld", get_string(r, "file", "?"), get_int(r, "line"));
+}
+
+static void put_rate_limit(const json_t *limit, long long suppressed)
+{
+	double per_second;
+	json_int_t burst;
+
+	if (json_unpack((json_t *)limit, "{s:F, s:I}", "per_second", &per_second, "max_burst",
+			&burst) < 0)
+		return;
+	out_field(9, "limit", "%g a second, at most %lld at once; %lld held back", per_second,
+		  (long long)burst, suppressed);
 }
 
 static void put_rule_long(json_t *r)
@@ -51,6 +64,8 @@ static void put_rule_long(json_t *r)
 	out_field(9, "action", "%s%s", action, get_bool(r, "enabled") ? "" : " (off)");
 	if (strcmp(action, action_of(r)) != 0)
 		out_field(9, "here", "%s", action_of(r));
+	out_field(9, "matched", "%lld", get_int(r, "matched"));
+	put_rate_limit(json_object_get(r, "rate_limit"), get_int(r, "suppressed"));
 	if (tags.len)
 		out_field(9, "tags", "%s", tags.data);
 	out_field(9, "from", "%s%s:%lld", set ? "set " : "", set ? set : get_string(r, "file", "?"),
@@ -78,7 +93,7 @@ static int do_list(const struct cli_args *args)
 		}
 		goto out;
 	}
-	t = out_table_new("RULE,PRIORITY,ACTION,FROM");
+	t = out_table_new("RULE,PRIORITY,ACTION,MATCHED,FROM");
 	json_array_foreach (list, i, r)
 		put_rule_row(t, r);
 	out_table_end(t, "no rules are loaded");

@@ -69,6 +69,8 @@ static const struct key {
 	{"scope.cgroups", K_CGROUPS, LIST(scope, nscope)},
 	{"rules.files", K_PATHS, LIST(rules_files, nrules_files)},
 	{"rules.matching", K_MATCHING, AT(match_all)},
+	{"rules.rate_limit.per_second", K_RATE, AT(rate_limit.per_second)},
+	{"rules.rate_limit.max_burst", K_NUMBER, AT(rate_limit.max_burst), 0, 1, TIP_RATE_MAX},
 	{"rules.priority", K_PRIORITY, AT(min_priority)},
 	{"rules.prefilter", K_BOOL, AT(prefilter)},
 	{"alerts.stdout", K_BOOL, AT(alerts_stdout)},

@@ -32,6 +32,7 @@ void tip_config_defaults(struct tip_config *c)
 	c->include_output = c->include_fields = c->include_tags = true;
 	c->alert_timeout = 2000;
 	c->alert_queue = 4096;
+	c->rate_limit.max_burst = 10;
 	c->spool_mib = 64;
 	c->min_priority = TIP_PRIO_DEBUG;
 	c->drops_actions = TIP_DROPS_LOG | TIP_DROPS_ALERT;

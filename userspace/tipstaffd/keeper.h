@@ -33,6 +33,7 @@
 /* rule_files.c */
 struct tip_keeper_rules {
 	struct tip_rules *active;
+	struct tip_rate *rates; /* of them, by tip_rule_info.index */
 	struct tip_sets sets;
 	size_t nfiles;       /* configured files of the active set */
 	char **files;        /* their names ... */

@@ -16,6 +16,7 @@ static const char *action_name(enum tip_action a)
 static json_t *rule_json(const struct tip_keeper *k, const struct tip_rule *rule, bool details)
 {
 	const struct tip_rule_info *r = tip_rule_info(rule);
+	const struct tip_rate *rate = &k->rules.rates[r->index];
 	json_t *tags = json_array(), *object;
 	struct tip_buf b = {0};
 
@@ -28,6 +29,14 @@ static json_t *rule_json(const struct tip_keeper *k, const struct tip_rule *rule
 			   action_name(r->action), "does",
 			   action_name(tip_guard_does(k->guard, rule)), "file", r->file, "line",
 			   r->line, "set", tip_set_of(r->file));
+	json_object_set_new(object, "matched", json_integer((json_int_t)rate->matched));
+	json_object_set_new(object, "suppressed", json_integer((json_int_t)rate->suppressed));
+	json_object_set_new(object, "rate_limit",
+			    r->rate_limit.per_second > 0
+				    ? json_pack("{s:f, s:I}", "per_second",
+						r->rate_limit.per_second, "max_burst",
+						(json_int_t)r->rate_limit.max_burst)
+				    : json_null());
 	if (details) {
 		tip_rule_details_json(rule, &b);
 		json_object_set_new(object, "details", json_loadb(b.data, b.len, 0, NULL));

@@ -151,12 +151,15 @@ static json_t *alert_counts(struct tip_keeper *k)
 static json_t *rule_counts(const struct tip_keeper *k)
 {
 	size_t count = tip_rules_count(k->rules.active), enabled = 0;
+	uint64_t suppressed = 0;
 
-	for (size_t i = 0; i < count; i++)
+	for (size_t i = 0; i < count; i++) {
 		enabled += tip_rule_info(tip_rules_get(k->rules.active, i))->enabled;
-	return json_pack("{s:I, s:I, s:I, s:I}", "files", (json_int_t)k->rules.nfiles, "sets",
-			 (json_int_t)k->rules.sets.count, "count", (json_int_t)count, "enabled",
-			 (json_int_t)enabled);
+		suppressed += k->rules.rates[i].suppressed;
+	}
+	return json_pack("{s:I, s:I, s:I, s:I, s:I}", "suppressed", (json_int_t)suppressed, "files",
+			 (json_int_t)k->rules.nfiles, "sets", (json_int_t)k->rules.sets.count,
+			 "count", (json_int_t)count, "enabled", (json_int_t)enabled);
 }
 
 static json_t *identity_counts(const struct tip_keeper *k)

@@ -60,6 +60,23 @@ static const struct tip_rule *enforced_of(const struct tip_keeper *k, const stru
 	return tip_rules_get(k->rules.active, index);
 }
 
+/* What enforcement did is always told. */
+static void tell(struct tip_keeper *k, const struct tip_rule *rule,
+		 const struct tip_match_input *in, const char *action_done)
+{
+	static const struct tip_rate_limit none;
+	const struct tip_rule_info *info = tip_rule_info(rule);
+	const struct tip_rate_limit *limit = &info->rate_limit;
+	uint64_t untold;
+
+	if (action_done)
+		limit = &none;
+	else if (limit->per_second <= 0)
+		limit = &k->config->rate_limit;
+	if (tip_rate_take(&k->rules.rates[info->index], limit, in->ev->hdr->time_ns, &untold))
+		tip_alert_rule(k->alerts, rule, k->matcher, in, action_done, untold);
+}
+
 static void on_hit(void *ctx, const struct tip_rule *rule, const struct tip_match_input *in)
 {
 	struct hit *h = ctx;
@@ -70,7 +87,7 @@ static void on_hit(void *ctx, const struct tip_rule *rule, const struct tip_matc
 	if (h->refused && tip_guard_does(h->k->guard, rule) != TIP_ACTION_NONE)
 		return;
 	h->reported = h->reported || killed;
-	tip_alert_rule(h->k->alerts, rule, h->k->matcher, in, killed ? "killed" : NULL);
+	tell(h->k, rule, in, killed ? "killed" : NULL);
 }
 
 static void evaluate(struct tip_keeper *k, const struct tip_event *ev, struct tip_process *p)
@@ -93,8 +110,8 @@ static void evaluate(struct tip_keeper *k, const struct tip_event *ev, struct ti
 	 * there is the event of the system call that failed. */
 	if (ev->hdr->flags & TIP_EVF_DENIED) {
 		if (h.killer)
-			tip_alert_rule(k->alerts, h.killer, k->matcher, &in,
-				       ev->hdr->flags & TIP_EVF_KILLED ? "killed" : "denied");
+			tell(k, h.killer, &in,
+			     ev->hdr->flags & TIP_EVF_KILLED ? "killed" : "denied");
 		return;
 	}
 	tip_rules_match(k->rules.active, k->matcher, &in, k->config->match_all, on_hit, &h);
@@ -104,7 +121,7 @@ static void evaluate(struct tip_keeper *k, const struct tip_event *ev, struct ti
 	 * has not seen yet.
 	 */
 	if (h.killer && !h.reported)
-		tip_alert_rule(k->alerts, h.killer, k->matcher, &in, "killed");
+		tell(k, h.killer, &in, "killed");
 }
 
 /*

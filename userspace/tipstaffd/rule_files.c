@@ -212,6 +212,7 @@ int tip_rules_install(struct tip_keeper *k, const struct tip_set *set, const cha
 		goto out;
 	if (k->guard && tip_guard_apply_rules(k->guard, fresh, notes, err) < 0)
 		goto out;
+	k->rules.rates = tip_rates_carry(fresh, k->rules.active, k->rules.rates);
 	tip_rules_free(k->rules.active);
 	k->rules.active = fresh;
 	keep_digests(k, &s);
@@ -255,6 +256,7 @@ void tip_rules_files_free(struct tip_keeper *k)
 	tip_sets_free(&k->rules.sets);
 	tip_strings_free(k->rules.files, k->rules.nfiles);
 	free(k->rules.sha256);
+	free(k->rules.rates);
 	tip_rules_free(k->rules.active);
 	tip_load_result_free(&k->rules.last);
 }

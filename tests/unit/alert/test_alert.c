@@ -53,8 +53,8 @@ static void rule_as_json(void **state)
 	struct tip_alerts *a = start(&c);
 	struct tip_alerts_stats st;
 
-	tip_alert_rule(a, &rule, NULL, &in, NULL);
-	tip_alert_rule(a, &rule, NULL, &in, "killed");
+	tip_alert_rule(a, &rule, NULL, &in, NULL, 0);
+	tip_alert_rule(a, &rule, NULL, &in, "killed", 0);
 	tip_alerts_stats(a, &st);
 	assert_int_equal(st.total, 2);
 	assert_int_equal(st.by_priority[TIP_PRIO_NOTICE], 2);
@@ -78,7 +78,7 @@ static void rule_as_text(void **state)
 	struct tip_alerts_config c = {.json = false};
 	struct tip_alerts *a = start(&c);
 
-	tip_alert_rule(a, &rule, NULL, &in, "killed");
+	tip_alert_rule(a, &rule, NULL, &in, "killed", 0);
 	tip_alerts_free(a);
 	assert_string_equal(content(), "00:00:00.123456789: Notice a shell by=cat\n");
 }
@@ -129,7 +129,7 @@ static void switches(void **state)
 		.nfields = 2};
 	struct tip_alerts *a = start(&c);
 
-	tip_alert_rule(a, &rule, NULL, &in, NULL);
+	tip_alert_rule(a, &rule, NULL, &in, NULL, 0);
 	tip_alerts_free(a);
 	assert_string_equal(
 		content(), "{\"hostname\":\"n1\",\"message\":\"a shell by=cat\",\"output_fields\":{"
@@ -140,12 +140,12 @@ static void switches(void **state)
 			   "\"time\":\"2026-01-01T00:00:00.123456789Z\"}\n");
 	c = (struct tip_alerts_config){.json = true, .form = {.no_fields = true}};
 	a = start(&c);
-	tip_alert_rule(a, &rule, NULL, &in, NULL);
+	tip_alert_rule(a, &rule, NULL, &in, NULL, 0);
 	tip_alerts_free(a);
 	assert_null(strstr(content(), "output_fields"));
 	c = (struct tip_alerts_config){.form = {.iso8601 = true}};
 	a = start(&c);
-	tip_alert_rule(a, &rule, NULL, &in, NULL);
+	tip_alert_rule(a, &rule, NULL, &in, NULL, 0);
 	tip_alerts_free(a);
 	assert_string_equal(content(),
 			    "2026-01-01T00:00:00.123456789+0000: Notice a shell by=cat\n");
