@@ -5,6 +5,8 @@ import json
 import os
 import secrets
 import socket
+import subprocess
+import sys
 import threading
 import time
 from concurrent import futures
@@ -151,16 +153,15 @@ def read_varint(data, at):
             return n, at
 
 
-class Cri:
+class CriServer:
     """containerd, as the CRI shows it: pods of one container each."""
 
     PREFIX = "/runtime.v1.RuntimeService/"
 
-    def __init__(self, path, name="containerd"):
+    def __init__(self, path):
         import grpc
 
         self.grpc = grpc
-        self.name = name
         self.containers = {}  # id -> (sandbox id, ContainerStatusResponse)
         self.sandboxes = {}  # id -> PodSandboxStatusResponse
         self.asked = []
@@ -175,30 +176,12 @@ class Cri:
         self.server.start()
         os.chmod(path, 0o660)
 
-    def know(self, cid, sandbox, privileged=False):
-        """A pod with a container, and its sandbox."""
-        info = {"config": {"image": {"image": "sha256:" + "12" * 32},
-                           "linux": {"security_context": {"privileged": privileged}}}}
-        applied = {"spec": {"containers": [{"name": "sidecar"}, {"name": "web", "livenessProbe": {"exec": {"command": ["/bin/true", "live"]}}}]}}
-        self.containers[cid] = sandbox, message(
-            (1, message(
-                (1, cid), (2, message((1, "web"))), (5, 1767323046000000001), (8, message((1, "docker.io/shop/web:1.2"))),
-                (9, "docker.io/shop/web@sha256:" + "ef" * 32), (12, {"app": "web"}),
-                (14, [message((1, "/data"), (2, "/srv/data"), (3, True), (5, 1))]))),
-            (2, {"info": json.dumps(info)}))
-        self.sandboxes[sandbox] = message(
-            (1, message(
-                (1, sandbox), (2, message((1, "web-7d9"), (2, "uid-1"), (3, "shop"))), (4, 1767323045000000000),
-                (5, message((1, "10.1.2.3"))), (6, message((1, message((2, message((1, 2), (2, 0), (3, 2))))))),
-                (7, {"tier": "front"}), (8, {"kubectl.kubernetes.io/last-applied-configuration": json.dumps(applied)}))),
-            (2, {"info": json.dumps({"image": "registry.k8s.io/pause:3.9", "cniResult": {"Interfaces": {"eth0": {"Mac": "x"}}}})}))
-
     def answer(self, method, request, context):
         method = method.removeprefix(self.PREFIX)
         cid = text_field(text_field(request, 1), 1).decode() if method == "ListContainers" else text_field(request, 1).decode()
-        self.asked.append((method, cid))
+        self.asked.append([method, cid])
         if method == "Version":
-            return message((1, "0.1.0"), (2, self.name))
+            return message((1, "0.1.0"), (2, "containerd"))
         if method == "ListContainers":
             found = self.containers.get(cid)
             return message((1, [message((1, cid), (2, found[0]))])) if found else b""
@@ -207,5 +190,68 @@ class Cri:
             context.abort(self.grpc.StatusCode.NOT_FOUND, f"{cid}: not found")
         return found
 
+    def serve(self):
+        """Does what it is told on standard input, a line of JSON each, and says so."""
+        print(json.dumps("ready"), flush=True)
+        for line in sys.stdin:
+            order = json.loads(line)
+            if "container" in order:
+                self.containers[order["container"]] = order["sandbox"], bytes.fromhex(order["status"])
+            elif "sandbox" in order:
+                self.sandboxes[order["sandbox"]] = bytes.fromhex(order["status"])
+            print(json.dumps(self.asked), flush=True)
+
+
+def container_status(cid, privileged=False):
+    info = {"config": {"image": {"image": "sha256:" + "12" * 32}, "linux": {"security_context": {"privileged": privileged}}}}
+    return message(
+        (1, message(
+            (1, cid), (2, message((1, "web"))), (5, 1767323046000000001), (8, message((1, "docker.io/shop/web:1.2"))),
+            (9, "docker.io/shop/web@sha256:" + "ef" * 32), (12, {"app": "web"}),
+            (14, [message((1, "/data"), (2, "/srv/data"), (3, True), (5, 1))]))),
+        (2, {"info": json.dumps(info)}))
+
+
+def sandbox_status(sandbox):
+    applied = {"spec": {"containers": [{"name": "sidecar"},
+                                       {"name": "web", "livenessProbe": {"exec": {"command": ["/bin/true", "live"]}}}]}}
+    info = {"image": "registry.k8s.io/pause:3.9", "cniResult": {"Interfaces": {"eth0": {"Mac": "x"}}}}
+    return message(
+        (1, message(
+            (1, sandbox), (2, message((1, "web-7d9"), (2, "uid-1"), (3, "shop"))), (4, 1767323045000000000),
+            (5, message((1, "10.1.2.3"))), (6, message((1, message((2, message((1, 2), (2, 0), (3, 2))))))),
+            (7, {"tier": "front"}), (8, {"kubectl.kubernetes.io/last-applied-configuration": json.dumps(applied)}))),
+        (2, {"info": json.dumps(info)}))
+
+
+class Cri:
+    """A CriServer in a process of its own: grpcio's threads do not live with tests that fork."""
+
+    def __init__(self, path):
+        self.process = subprocess.Popen([sys.executable, __file__, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        text=True)
+        assert json.loads(self.process.stdout.readline()) == "ready"
+
+    def tell(self, **order):
+        self.process.stdin.write(json.dumps(order) + "\n")
+        self.process.stdin.flush()
+        return json.loads(self.process.stdout.readline())
+
+    def know(self, cid, sandbox, privileged=False, status=None):
+        """A pod with a container, and its sandbox. `status`: other bytes than a container's status."""
+        self.tell(container=cid, sandbox=sandbox, status=(status or container_status(cid, privileged)).hex())
+        self.tell(sandbox=sandbox, status=sandbox_status(sandbox).hex())
+
+    def asked(self):
+        """[method, id] of each question so far."""
+        return self.tell()
+
     def close(self):
-        self.server.stop(None)
+        self.process.stdin.close()
+        self.process.terminate()
+        self.process.wait(10)
+        self.process.stdout.close()
+
+
+if __name__ == "__main__":
+    CriServer(sys.argv[1]).serve()

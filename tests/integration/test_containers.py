@@ -2,12 +2,13 @@
 """What a container runtime knows is in the first alert of a container; no answer, however bad, stops anything."""
 
 import os
+import pathlib
 import threading
 
 import pytest
 
 from conftest import UID
-from runtimes import Cri, Docker, container, new_id
+from runtimes import Cri, Docker, container, container_status, new_id
 from world import until
 
 RULES = """
@@ -192,16 +193,14 @@ def test_what_the_cri_does_not_know(start, cri, daemon):
     cid = new_id()
     seen = start(cid, name="pod-4/crio-{}.scope")
     assert (seen["container.type"], seen["container.name"], seen["k8s.pod.name"]) == ("cri-o", None, None)
-    assert ("PodSandboxStatus", cid) in cri.asked
+    assert ["PodSandboxStatus", cid] in cri.asked()
 
 
 def test_a_bad_answer_of_the_cri_is_none(start, cri, daemon):
     front = daemon.front_pid()
-    for kind in ("garbage", "another", "huge"):
-        cid, sandbox, other = new_id(), new_id(), new_id()
-        cri.know(cid, sandbox)
-        cri.know(other, sandbox)
-        cri.containers[cid] = sandbox, {"garbage": b"\xff" * 50, "another": cri.containers[other][1], "huge": b"\0" * 400000}[kind]
+    for bad in (b"\xff" * 50, container_status(new_id()), b"\0" * 400000):
+        cid = new_id()
+        cri.know(cid, new_id(), status=bad)
         assert start(cid, name="pod-5/cri-containerd-{}.scope")["container.name"] is None
     assert daemon.front_pid() == front
 
@@ -275,6 +274,56 @@ def test_a_cgroup_that_a_user_made_is_nobodys_container(world, start, docker):
     assert seen["container.name"] is None
     assert docker.times_asked(cid) == 0
     assert start(cid)["container.name"] == "web-1", "the real one is told as before"
+
+
+V1 = pathlib.Path("/sys/fs/cgroup/pids")
+
+
+@pytest.mark.skipif(not (V1 / "cgroup.procs").exists(), reason="no cgroup v1 hierarchy is mounted")
+def test_a_container_that_is_in_cgroup_v1_only(world, daemon, docker, start):
+    cid = new_id()
+    docker.know(cid)
+    box = V1 / world.name / "docker" / cid
+    box.mkdir(parents=True)
+    try:
+        # As a runtime does: into the cgroup, then the program, which is there for a while: v1 is read from /proc.
+        true = world.file("true", pathlib.Path("/bin/sleep"))
+        seen = start("", "/bin/sh", "-c", f"echo $$ > {box}/cgroup.procs; exec {true} 2", name="v1")
+        assert (seen["container.id"], seen["container.name"]) == (cid[:12], "web-1")
+        assert start("", name="v1")["container.id"] == "host"
+        os.chown(box.parent, UID["rogue"], -1)
+        other = new_id()
+        docker.know(other)
+        (box.parent / other).mkdir()
+        seen = start("", "/bin/sh", "-c", f"echo $$ > {box.parent}/{other}/cgroup.procs; exec {true} 2", name="v1")
+        assert (seen["container.id"], seen["container.name"]) == (other[:12], None)
+    finally:
+        for folder in (*box.parent.iterdir(), box.parent, box.parent.parent):
+            if folder.is_dir():
+                until(f"{folder} is empty", lambda f=folder: removed(f))
+
+
+def removed(folder):
+    try:
+        folder.rmdir()
+    except OSError:
+        return False
+    return True
+
+
+def test_what_is_counted(start, docker, daemon):
+    before = daemon.status()["containers"]
+    cid = new_id()
+    docker.know(cid)
+    start(cid)
+    start(new_id())
+
+    def counted():
+        now = daemon.status()["containers"]
+        return now["asked"] >= before["asked"] + 2 and now["unknown"] > before["unknown"] and now["known"] and now["count"]
+
+    until("two questions and an unknown answer are counted", counted)
+    assert "containers" in daemon.cli("status")
 
 
 def test_a_silent_runtime_delays_alerts_once(world):

@@ -42,7 +42,8 @@ static void container_id(struct tip_extract *x, const struct tip_field_ref *ref,
 	else if (full && p->container_id[0])
 		tip_value_str(out, p->container_id);
 	else if (p->container_id[0])
-		clipped(x, p->container_id, 12, out);
+		/* a name (lxc) is no id to be cut */
+		clipped(x, p->container_id, strlen(p->container_id) < 64 ? 64 : 12, out);
 }
 
 /* `b`: characters that are shown of it, 0: all. */

@@ -56,21 +56,20 @@ struct tip_containers *tip_cgroups_containers(struct tip_cgroups *c)
 	return c->containers;
 }
 
-/*
- * Did root make that cgroup? Only who may write to the folder above can. A user's own part of the
- * tree (user@1000.service, and whatever a runtime has given away) is his, and so are the names in
- * it.
- */
-static bool made_by_root(void *ctx, const char *path)
+bool tip_cgroup_by_root(int fd, const char *path)
 {
-	const struct tip_cgroups *c = ctx;
 	const char *slash = strrchr(path, '/');
 	char above[PATH_MAX];
 	struct stat st;
 
 	snprintf(above, sizeof(above), ".%.*s", slash ? (int)(slash - path) : 0, path);
-	return fstatat(c->fd, above, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_uid == 0 &&
+	return fstatat(fd, above, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_uid == 0 &&
 	       !(st.st_mode & (S_IWGRP | S_IWOTH));
+}
+
+static bool made_by_root(void *ctx, const char *path)
+{
+	return tip_cgroup_by_root(((const struct tip_cgroups *)ctx)->fd, path);
 }
 
 /* The kernel marks the name of a folder that is gone; one that is merely called so still exists. */

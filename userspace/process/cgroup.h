@@ -28,6 +28,13 @@ struct tip_cgroups *tip_cgroups_new(const char *mount);
 void tip_cgroups_free(struct tip_cgroups *c);
 struct tip_containers *tip_cgroups_containers(struct tip_cgroups *c);
 
+/*
+ * Did root make the cgroup `path` of the hierarchy that is open as `fd`? Only who may write to the
+ * folder above can. A user's own part of the tree (user@1000.service, and whatever a runtime has
+ * given away) is his, and so are the names in it.
+ */
+bool tip_cgroup_by_root(int fd, const char *path);
+
 /* A reference to the cgroup, never NULL; give it back with tip_cgroup_put(). */
 struct tip_cgroup *tip_cgroup_get(struct tip_cgroups *c, uint64_t id);
 void tip_cgroup_put(struct tip_cgroups *c, struct tip_cgroup *g);

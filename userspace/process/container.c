@@ -43,6 +43,12 @@ static bool is_id(const char *s)
 	return true;
 }
 
+/* Not a name in an id's place. */
+static bool has_id(const struct tip_container *k)
+{
+	return strlen(k->id) == ID_LEN && is_id(k->id);
+}
+
 static bool known_prefix(const char *name, size_t len, struct tip_container_name *out)
 {
 	static const char cri[] = ":cri-containerd:";
@@ -84,18 +90,70 @@ static bool component_id(const char *name, size_t len, struct tip_container_name
 	return true;
 }
 
+static bool starts(const char *name, size_t len, const char *with)
+{
+	return len > strlen(with) && memcmp(name, with, strlen(with)) == 0;
+}
+
+static bool ends(const char *name, size_t len, const char *with)
+{
+	return len > strlen(with) && memcmp(name + len - strlen(with), with, strlen(with)) == 0;
+}
+
+/*
+ * Those that have a name for an id: lxc, libvirt's and BOSH's (bpm). `before`: the component above.
+ * No runtime is asked about them.
+ */
+static bool component_name(const char *before, size_t before_len, const char *name, size_t len,
+			   struct tip_container_name *out)
+{
+	static const char lxc[] = "lxc.payload.", machine[] = "machine-lxc\\x2d", bpm[] = "bpm-";
+	static const char libvirt[] = ".libvirt-lxc", scope[] = ".scope";
+
+	if ((before_len == 3 && memcmp(before, "lxc", 3) == 0) ||
+	    (before_len == 11 && memcmp(before, lxc, 11) == 0)) {
+		out->type = "lxc";
+	} else if (starts(name, len, lxc)) {
+		out->type = "lxc";
+		name += strlen(lxc);
+		len -= strlen(lxc);
+	} else if (starts(name, len, machine) && ends(name, len, scope)) {
+		out->type = "libvirt-lxc";
+		name += strlen(machine);
+		len -= strlen(machine) + strlen(scope);
+	} else if (ends(name, len, libvirt)) {
+		out->type = "libvirt-lxc";
+		len -= strlen(libvirt);
+	} else if (starts(name, len, bpm)) {
+		out->type = "bpm";
+		name += strlen(bpm);
+		len -= strlen(bpm);
+		len -= ends(name, len, scope) ? strlen(scope) : 0;
+	} else {
+		return false;
+	}
+	len = len < ID_LEN ? len : ID_LEN;
+	memcpy(out->id, name, len);
+	out->id[len] = '\0';
+	return len > 0;
+}
+
 bool tip_container_name_parse(const char *path, struct tip_container_name *out)
 {
-	const char *at = path;
+	const char *at = path, *before = path;
+	size_t before_len = 0;
 
 	*out = (struct tip_container_name){.runtime = TIP_RUNTIME_ANY};
 	while (*at) {
 		size_t len = strcspn(at, "/");
 
-		if (component_id(at, len, out)) {
+		if (component_id(at, len, out) ||
+		    component_name(before, before_len, at, len, out)) {
 			out->end = (size_t)(at - path) + len;
 			return true;
 		}
+		before = at;
+		before_len = len;
 		at += len;
 		at += strspn(at, "/");
 	}
@@ -222,13 +280,19 @@ struct tip_container *tip_containers_get(struct tip_containers *c, const char *p
 		k->runtime = name.runtime;
 		k->type = name.type;
 		k->trusted = !trusted || trusted(ctx, k->path);
-		if (!k->trusted) {
+		if (!k->trusted || !has_id(k))
 			k->state = TIP_CONTAINER_UNKNOWN;
-			c->untrusted++;
-		}
+		c->untrusted += !k->trusted;
 		tip_map_put(c->by_path, path, name.end, k);
 	}
 	k->refs++;
+	return k;
+}
+
+struct tip_container *tip_container_ref(struct tip_container *k)
+{
+	if (k)
+		k->refs++;
 	return k;
 }
 
@@ -249,7 +313,7 @@ void tip_containers_put(struct tip_containers *c, struct tip_container *k)
 
 bool tip_containers_want(struct tip_containers *c, struct tip_container *k, uint64_t now_ns)
 {
-	if (!k->trusted || counted(k) ||
+	if (!k->trusted || counted(k) || !has_id(k) ||
 	    (k->state == TIP_CONTAINER_UNKNOWN && now_ns < k->retry_ns))
 		return false;
 	if (c->asked >= c->max_known) {

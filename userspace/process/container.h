@@ -72,6 +72,8 @@ void tip_containers_limit(struct tip_containers *c, size_t max_known);
  */
 struct tip_container *tip_containers_get(struct tip_containers *c, const char *path,
 					 bool (*trusted)(void *ctx, const char *path), void *ctx);
+/* One more reference to it, NULL is fine. */
+struct tip_container *tip_container_ref(struct tip_container *k);
 void tip_containers_put(struct tip_containers *c, struct tip_container *k);
 /* True when somebody is to be asked about it now: the state is ASKED then. */
 bool tip_containers_want(struct tip_containers *c, struct tip_container *k, uint64_t now_ns);

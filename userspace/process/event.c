@@ -136,6 +136,7 @@ static struct proc_entry *on_exec(struct tip_process_table *t, const struct tip_
 	if (h->flags & TIP_EVF_SNAPSHOT)
 		e->p.flags = TIP_PROC_PREEXISTING;
 	take_exec(t, e, ev);
+	tip_proc_set_v1(t, e, old, true);
 	exec_lineage(t, e, old, h);
 	if (stale) {
 		tip_proc_end(t, e, h->time_ns, live);
@@ -184,6 +185,7 @@ static void take_fork(struct tip_process_table *t, struct proc_entry *e,
 	e->parent_exec_id = h->exec_id;
 	tip_proc_set_comm(e, h->comm, sizeof(h->comm));
 	tip_proc_set_cgroup(t, e, f->child_cgroup_id);
+	tip_proc_set_v1(t, e, parent, false);
 }
 
 /* The answer that a parent waited for when it forked is the child's history too. */

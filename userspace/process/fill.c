@@ -93,6 +93,7 @@ struct proc_entry *tip_proc_fill(struct tip_process_table *t, const struct tip_p
 	e->p.flags = TIP_PROC_PREEXISTING;
 	e->p.exec_time_ns = key->start_ns;
 	take_kernel_state(t, e, &k);
+	tip_proc_set_v1(t, e, NULL, true);
 	memset(&t->scratch, 0, sizeof(t->scratch));
 	tip_proc_fill_strings(t, e);
 	if (*t->scratch.comm)

@@ -178,6 +178,34 @@ void tip_proc_set_comm(struct proc_entry *e, const char *comm, size_t size)
 	memcpy(e->comm, comm, n);
 }
 
+static void use_container(struct tip_process_table *t, struct proc_entry *e,
+			  struct tip_container *c)
+{
+	e->p.container = c;
+	e->p.container_id = c ? c->id : "";
+	if (c && t->ops.container &&
+	    tip_containers_want(tip_cgroups_containers(t->cgroups), c, e->state_ns))
+		t->ops.container(t->ops.ctx, c);
+}
+
+void tip_proc_set_v1(struct tip_process_table *t, struct proc_entry *e,
+		     const struct proc_entry *from, bool look)
+{
+	struct tip_containers *all = tip_cgroups_containers(t->cgroups);
+	struct tip_container *c = NULL;
+	bool gone = true;
+
+	if (!t->v1 || (e->cgroup && e->cgroup->container))
+		return;
+	if (look)
+		c = tip_cgroup_v1_get(t->v1, all, e->p.key.tgid, &gone);
+	if (gone && from)
+		c = tip_container_ref(from->v1);
+	tip_containers_put(all, e->v1);
+	e->v1 = c;
+	use_container(t, e, c);
+}
+
 void tip_proc_set_cgroup(struct tip_process_table *t, struct proc_entry *e, uint64_t id)
 {
 	struct tip_cgroup *g;
@@ -189,11 +217,7 @@ void tip_proc_set_cgroup(struct tip_process_table *t, struct proc_entry *e, uint
 	e->cgroup = g;
 	e->p.cgroup_id = id;
 	e->p.cgroup = g->path;
-	e->p.container = g->container;
-	e->p.container_id = g->container ? g->container->id : "";
-	if (g->container && t->ops.container &&
-	    tip_containers_want(tip_cgroups_containers(t->cgroups), g->container, e->state_ns))
-		t->ops.container(t->ops.ctx, g->container);
+	use_container(t, e, g->container ? g->container : e->v1);
 }
 
 /* ---- entries ------------------------------------------------------------------- */
@@ -227,6 +251,7 @@ static void entry_free(struct tip_process_table *t, struct proc_entry *e)
 	tip_proc_unlink(e);
 	strings_put(e->strings);
 	tip_cgroup_put(t->cgroups, e->cgroup);
+	tip_containers_put(tip_cgroups_containers(t->cgroups), e->v1);
 	free(e);
 	t->freed++;
 }
@@ -277,6 +302,7 @@ struct tip_process_table *tip_process_table_new(size_t max, const char *cgroup2,
 	if (ops)
 		t->ops = *ops;
 	t->cgroups = tip_cgroups_new(cgroup2 ? cgroup2 : "");
+	t->v1 = tip_cgroup_v1_open("/proc/self/mountinfo");
 	index_grow(t);
 	tip_proc_names_load(t);
 	return t;
@@ -292,6 +318,7 @@ void tip_process_table_free(struct tip_process_table *t)
 	while (t->ended.first)
 		entry_free(t, t->ended.first);
 	tip_cgroups_free(t->cgroups);
+	tip_cgroup_v1_close(t->v1);
 	tip_proc_names_free(t);
 	free(t->by_exec);
 	free(t->by_pid);

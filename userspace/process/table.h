@@ -6,6 +6,7 @@
 
 #include "base/map.h"
 #include "process/cgroup.h"
+#include "process/cgroup_v1.h"
 #include "process/process.h"
 #include "process/procfs.h"
 
@@ -34,6 +35,7 @@ struct proc_entry {
 	char comm[16];
 	struct proc_strings *strings;
 	struct tip_cgroup *cgroup;
+	struct tip_container *v1; /* where only cgroup v1 tells: a reference */
 	uint64_t state_ns; /* when epoch, credentials and cgroup were taken: older events do not
 			      change them */
 	uint64_t parent_exec_id;
@@ -68,6 +70,7 @@ struct tip_process_table {
 	struct tip_sensor *sensor;
 	struct tip_process_ops ops;
 	struct tip_cgroups *cgroups;
+	struct tip_cgroup_v1 *v1; /* NULL: there is cgroup2 only */
 
 	struct proc_entry **by_exec, **by_pid; /* nbuckets each, a power of two */
 	size_t nbuckets;
@@ -105,6 +108,12 @@ struct proc_texts {
 void tip_proc_set_strings(struct proc_entry *e, const struct proc_texts *t);
 void tip_proc_share_strings(struct proc_entry *e, const struct proc_entry *with);
 void tip_proc_set_comm(struct proc_entry *e, const char *comm, size_t size);
+/*
+ * Looks for the container in cgroup v1, if cgroup2 tells of none; of a process that is gone already
+ * it is the container of `from` (may be NULL), the image before it or its parent.
+ */
+void tip_proc_set_v1(struct tip_process_table *t, struct proc_entry *e,
+		     const struct proc_entry *from, bool look);
 void tip_proc_set_cgroup(struct tip_process_table *t, struct proc_entry *e, uint64_t id);
 
 /* ---- fill.c: what the kernel and /proc know */

@@ -171,6 +171,20 @@ static void put_digests(json_t *s)
 		  out_count(remembered, c, sizeof(c)), out_count(refused, (char[32]){0}, 32));
 }
 
+static void put_containers(json_t *s)
+{
+	json_t *c = json_object_get(s, "containers");
+	uint64_t count = get_count(c, "count");
+	char a[32], b[32], d[32], e[32];
+
+	if (count == 0)
+		return;
+	out_field(WIDTH, "containers", "%s, %s with what a runtime knows, %s unknown, %s late",
+		  out_count(count, a, sizeof(a)), out_count(get_count(c, "known"), b, sizeof(b)),
+		  out_count(get_count(c, "unknown"), d, sizeof(d)),
+		  out_count(get_count(c, "late"), e, sizeof(e)));
+}
+
 /* Who was turned away by which limit, those with the most first. */
 static void put_limits(json_t *s)
 {
@@ -286,6 +300,7 @@ static int do_status(const struct cli_args *args)
 	out_heading("Work");
 	put_work(s);
 	put_digests(s);
+	put_containers(s);
 	out_heading("Turned away by limits");
 	put_limits(s);
 	out_heading("Kernel side");

@@ -369,6 +369,7 @@ bool tip_relays_message(struct tip_keeper *k, const struct tip_link_msg *m);
 /* containers.c: what runtimes say about containers */
 /* One is seen for the first time. */
 void tip_containers_seen(struct tip_keeper *k, const struct tip_container *c);
+json_t *tip_containers_json(struct tip_keeper *k);
 void tip_containers_feed(
 	struct tip_keeper *k); /* a new front: runtimes, and what is not answered */
 /* True when the message was for here. */

@@ -227,6 +227,7 @@ TIP_METHOD(tip_method_status)
 	json_object_set_new(o, "accounts", tip_accounts_json(k));
 	json_object_set_new(o, "processes", process_counts(k));
 	json_object_set_new(o, "identity", identity_counts(k));
+	json_object_set_new(o, "containers", tip_containers_json(k));
 	json_object_set_new(o, "digests", tip_digests_counts(k));
 	json_object_set_new(o, "relays", tip_relays_stats(k));
 	json_object_set_new(o, "limits", tip_quota_json(k));

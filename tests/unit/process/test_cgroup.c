@@ -70,9 +70,28 @@ static void container_ids(void **state)
 		"/docker-0123456789ABCDEF0123456789ABCDEF0123456789ABCDEF0123456789ABCDEF",
 		"/" ID ".slice",
 		"/.scope",
+		"/lxc",
+		"/lxc.payload.",
+		"/bpm-",
+		"/.libvirt-lxc",
+	};
+	static const struct {
+		const char *path, *id;
+	} named[] = {
+		{"/lxc/web", "web"},
+		{"/lxc/web/below", "web"},
+		{"/lxc.payload/web", "web"},
+		{"/lxc.payload.web/init.scope", "web"},
+		{"/machine/web.libvirt-lxc", "web"},
+		{"/machine.slice/machine-lxc\\x2d123\\x2dweb.scope", "123\\x2dweb"},
+		{"/system.slice/bpm-web.scope", "web"},
 	};
 	char out[65];
 
+	for (size_t i = 0; i < sizeof(named) / sizeof(*named); i++) {
+		assert_true(tip_container_id_from_cgroup(named[i].path, out));
+		assert_string_equal(out, named[i].id);
+	}
 	for (size_t i = 0; i < sizeof(with) / sizeof(*with); i++) {
 		assert_true(tip_container_id_from_cgroup(with[i], out));
 		assert_string_equal(out, ID);
