@@ -229,6 +229,35 @@ def test_every_construct_loads_and_is_explained(world):
     assert done.returncode == 1 and "No such rule" in done.stderr
 
 
+def enabled(daemon):
+    return {r["name"]: r["enabled"] for r in daemon.json("rules", "list")["rules"]}
+
+
+def test_rules_are_switched_by_name_and_tag(world, daemon, run):
+    add(world, daemon, "added", ADDED)
+    assert daemon.json("rules", "disable", "Conf*")["rules"] == ["Configured"]
+    assert enabled(daemon) == {"Configured": False, "Added": True}
+    # What is off stays off when files are read again, and over a restart; the other rule still works.
+    daemon.cli("rules", "reload")
+    assert enabled(daemon) == {"Configured": False, "Added": True}
+    mark = touch(world, daemon, run, "rules-configured")
+    touch(world, daemon, run, "rules-added")
+    daemon.wait_alert("Added", mark)
+    assert not [a for a in daemon.alerts(mark) if a["rule"] == "Configured"]
+    daemon.restart()
+    assert enabled(daemon) == {"Configured": False, "Added": True}
+    # By tag; the last word counts.
+    assert daemon.json("rules", "enable", "two", "--tag")["rules"] == ["Configured"]
+    mark = touch(world, daemon, run, "rules-configured")
+    daemon.wait_alert("Configured", mark)
+    assert daemon.json("rules", "disable", "Conf*", "--ephemeral")["rules"] == ["Configured"]
+    daemon.restart()
+    assert enabled(daemon)["Configured"]
+    with pytest.raises(CliError, match="Nowhere"):
+        daemon.cli("rules", "disable", "Nowhere*")
+    daemon.cli("rules", "remove", "added")
+
+
 def test_explain_of_the_running_set(world, daemon):
     rule = daemon.json("rules", "explain", "Configured")
     assert rule["details"]["condition_compiled"] == "(evt.type in (open, openat) and fd.name endswith /rules-configured)"

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <fnmatch.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -162,6 +163,36 @@ static void warn_unused(struct tip_loader *l)
 	}
 }
 
+static bool fits(const struct tip_rule_switch *s, const char *name, const char *const *tags,
+		 size_t ntags)
+{
+	if (s->rule)
+		return fnmatch(s->rule, name, 0) == 0;
+	for (size_t i = 0; i < ntags; i++)
+		if (strcmp(tags[i], s->tag) == 0)
+			return true;
+	return false;
+}
+
+bool tip_rule_switch_fits(const struct tip_rule_switch *s, const struct tip_rule *rule)
+{
+	return fits(s, rule->info.name, rule->info.tags, rule->info.ntags);
+}
+
+static void switch_rules(struct tip_loader *l)
+{
+	for (size_t i = 0; i < l->options->nswitches; i++) {
+		const struct tip_rule_switch *s = &l->options->switches[i];
+
+		for (size_t r = 0; r < l->defs->nrules; r++) {
+			struct tip_rule_def *d = l->defs->rule_order[r];
+
+			if (fits(s, d->name, d->tags, d->ntags))
+				d->enabled = s->enable;
+		}
+	}
+}
+
 struct tip_rules *tip_load_build(struct tip_loader *l, bool last)
 {
 	struct tip_rules *set = tip_alloc(sizeof(*set));
@@ -174,6 +205,8 @@ struct tip_rules *tip_load_build(struct tip_loader *l, bool last)
 	set->test_numbers = tip_map_new();
 	set->rules = tip_calloc(d->nrules + 1, sizeof(*set->rules));
 	tip_defs_restart(d);
+	if (last)
+		switch_rules(l);
 	for (size_t i = 0; i < d->nmacros; i++) {
 		if (tip_resolve_macro(d, d->macro_order[i], &err) == 0)
 			continue;

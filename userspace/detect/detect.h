@@ -99,12 +99,21 @@ struct tip_rule_append {
 	int line, column;
 };
 
+/* Turns rules on or off when all files are read; of several that fit, the last decides. */
+struct tip_rule_switch {
+	bool enable;
+	const char *rule; /* a pattern for names, as of fnmatch(3); NULL: `tag` */
+	const char *tag;
+};
+
 /* What is asked of a set beside its rules. All of it is copied. */
 struct tip_rules_options {
 	enum tip_priority min_priority; /* a lesser rule is not loaded, unless it has an action */
 	const struct tip_rule_append *append;
 	size_t nappend;
 	bool base64; /* bytes in outputs as base64 */
+	const struct tip_rule_switch *switches;
+	size_t nswitches;
 };
 
 /*
@@ -137,6 +146,8 @@ struct tip_rule_info {
 	uint32_t index;      /* position in the set; what the kernel reports as `rule` */
 };
 const struct tip_rule_info *tip_rule_info(const struct tip_rule *rule);
+/* Does the switch mean this rule? */
+bool tip_rule_switch_fits(const struct tip_rule_switch *s, const struct tip_rule *rule);
 /*
  * Appends what the rule was compiled to as a JSON object: the condition with macros and lists
  * expanded, its fields, operators, events and so on, by the names of `falco -L`.

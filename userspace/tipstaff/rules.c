@@ -143,6 +143,78 @@ static int do_reload(const struct cli_args *args)
 	return CLI_OK;
 }
 
+/* ---- enable, disable ---------------------------------------------------------------------- */
+
+static int do_switch(const struct cli_args *args, bool enable)
+{
+	json_t *result = cli_call("rules.switch",
+				  json_pack("{s:b, s:s, s:b}", "enable", enable,
+					    cli_given(args, "tag") ? "tag" : "rule", args->argv[0],
+					    "ephemeral", cli_given(args, "ephemeral")));
+	json_t *names = json_object_get(result, "rules"), *name;
+	size_t i;
+
+	if (!result)
+		return CLI_FAIL;
+	if (cli.json) {
+		out_json(result);
+	} else {
+		out_print("%s %zu rule%s\n", enable ? "enabled" : "disabled",
+			  json_array_size(names), json_array_size(names) == 1 ? "" : "s");
+		json_array_foreach (names, i, name) {
+			out_print("  %s ", out_sign(OUT_DOT));
+			out_puts_safe(json_string_value(name));
+			out_print("\n");
+		}
+		cli_set_remarks(result);
+	}
+	json_decref(result);
+	return CLI_OK;
+}
+
+static int do_enable(const struct cli_args *args)
+{
+	return do_switch(args, true);
+}
+
+static int do_disable(const struct cli_args *args)
+{
+	return do_switch(args, false);
+}
+
+static const struct cli_option switch_options[] = {
+	{"tag", 't', NULL, "all rules with that tag, instead of a name", CLI_COMPLETE_NONE},
+	{"ephemeral", 'e', NULL, "forget it when the daemon ends", CLI_COMPLETE_NONE},
+	{.name = NULL},
+};
+
+#define SWITCH_MORE                                                                                \
+	"NAME may be a pattern ('Read *'). It holds whatever the files say, for rules to come "    \
+	"too,\nuntil the same name is switched again, and survives restarts unless --ephemeral "   \
+	"is given."
+
+static const struct cli_command cmd_enable = {
+	.name = "enable",
+	.operands = "NAME",
+	.help = "turn rules on, by name or tag",
+	.more = SWITCH_MORE,
+	.min = 1,
+	.max = 1,
+	.options = switch_options,
+	.run = do_enable,
+};
+
+static const struct cli_command cmd_disable = {
+	.name = "disable",
+	.operands = "NAME",
+	.help = "turn rules off, by name or tag",
+	.more = SWITCH_MORE,
+	.min = 1,
+	.max = 1,
+	.options = switch_options,
+	.run = do_disable,
+};
+
 static const struct cli_option list_options[] = {
 	{"long", 'l', NULL, "with condition, output and tags", CLI_COMPLETE_NONE},
 	{.name = NULL},
@@ -187,8 +259,9 @@ static const struct cli_command cmd_reload = {
 };
 
 static const struct cli_command *const subs[] = {
-	&cmd_list,           &cmd_add,           &cmd_remove,       &cmd_reload,
-	&cmd_rules_validate, &cmd_rules_explain, &cmd_rules_fields, NULL,
+	&cmd_list,         &cmd_add,     &cmd_remove,         &cmd_reload,
+	&cmd_enable,       &cmd_disable, &cmd_rules_validate, &cmd_rules_explain,
+	&cmd_rules_fields, NULL,
 };
 
 const struct cli_command cmd_rules = {

@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "process/container.h"
 #include "tipstaffd/config_read.h"
+#include "tipstaffd/switches.h"
 
 #define CONFIG_MAX   (1u << 20)
 #define PATTERNS_MAX 64
@@ -36,6 +37,7 @@ enum kind {
 	K_SEAL,     /* enum tip_seal_mode */
 	K_MS,       /* uint32_t of milliseconds, from a duration */
 	K_PRIORITY, /* enum tip_priority */
+	K_SWITCHES, /* rules on and off */
 	K_APPEND,   /* these of config_alerts.c */
 	K_FIELDS,
 	K_COMMAND,
@@ -68,6 +70,7 @@ static const struct key {
 	{"front.user", K_STRING, AT(front_user)},
 	{"scope.cgroups", K_CGROUPS, LIST(scope, nscope)},
 	{"rules.files", K_PATHS, LIST(rules_files, nrules_files)},
+	{"rules.select", K_SWITCHES, AT(switches)},
 	{"rules.matching", K_MATCHING, AT(match_all)},
 	{"rules.rate_limit.per_second", K_RATE, AT(rate_limit.per_second)},
 	{"rules.rate_limit.max_burst", K_NUMBER, AT(rate_limit.max_burst), 0, 1, TIP_RATE_MAX},
@@ -307,35 +310,6 @@ static int read_name(const reading *r, const struct key *k, const struct tip_yam
 			    wanted);
 }
 
-static int read_require(reading *r, const struct tip_yaml *n)
-{
-	struct tip_config *c = r->c;
-
-	if (n->kind != TIP_YAML_SEQUENCE)
-		return tip_config_bad(r, n, "require",
-				      "a list of capabilities is wanted here: [btf, tp_btf]");
-	for (size_t i = 0; i < n->count; i++) {
-		const struct tip_yaml *item = n->items[i];
-		enum tip_capability cap;
-
-		if (tip_config_want_scalar(r, item, "require") < 0)
-			return -1;
-		for (cap = 0; cap < TIP_CAP_MAX; cap++)
-			if (strcmp(tip_capability_name(cap), item->text) == 0)
-				break;
-		if (cap == TIP_CAP_MAX)
-			return tip_error_at(
-				r->err, c->file, item->line, item->column,
-				"require: there is no capability \"%s\"; `tipstaff status` "
-				"lists them",
-				item->text);
-		if (c->nrequire == TIP_CAP_MAX)
-			return tip_config_bad(r, item, "require", "too many");
-		c->require[c->nrequire++] = cap;
-	}
-	return 0;
-}
-
 _Static_assert(TIP_ARRAY_SIZE(keys) <= 4 * 64, "struct tip_config_reading counts them in bits");
 
 static const char *const seal_names[] = {
@@ -372,8 +346,11 @@ static int read_value(reading *r, const struct key *k, const struct tip_yaml *n)
 	    k->kind == K_SOCKETS)
 		return read_list(r, k, n);
 	switch (k->kind) {
-	case K_REQUIRE: return read_require(r, n);
+	case K_REQUIRE: return tip_config_read_require(r, n);
 	case K_APPEND: return tip_config_read_append(r, n, k->path);
+	case K_SWITCHES:
+		return tip_switches_read(r->c->arena, r->c->file, n, &r->c->switches,
+					 &r->c->nswitches, r->err);
 	case K_FIELDS: return tip_config_read_fields(r, n, k->path);
 	case K_COMMAND: return tip_config_read_command(r, n, k->path);
 	case K_SPOOLED: return tip_config_read_spooled(r, n, k->path);
@@ -486,6 +463,13 @@ static int read_map(reading *r, const struct tip_yaml *map, const char *prefix)
 					    map->keys[i]->column,
 					    "unknown key \"%s\"; there are: %s", path,
 					    siblings(c->arena, prefix));
+		/* Falco's own place for them */
+		if (strcmp(path, "rules") == 0 && map->items[i]->kind == TIP_YAML_SEQUENCE) {
+			if (tip_switches_read(c->arena, c->file, map->items[i], &c->switches,
+					      &c->nswitches, r->err) < 0)
+				return -1;
+			continue;
+		}
 		if (keys[k].path[len] == '.') {
 			if (read_map(r, map->items[i], tip_arena_sprintf(c->arena, "%s.", path)) <
 			    0)

@@ -70,9 +70,11 @@ struct tip_config {
 	bool include_output, include_message, include_fields, include_tags; /* in JSON */
 	bool time_iso8601;
 	bool buffered;
-	bool base64;            /* bytes in outputs */
-	uint32_t alert_timeout; /* ms */
-	uint32_t alert_queue;   /* alerts that may wait for one sink */
+	bool base64;                            /* bytes in outputs */
+	uint32_t alert_timeout;                 /* ms */
+	uint32_t alert_queue;                   /* alerts that may wait for one sink */
+	const struct tip_rule_switch *switches; /* rules on and off, in order */
+	size_t nswitches;
 	const struct tip_rule_append *append;
 	size_t nappend;
 	const struct tip_alert_field *alert_fields; /* of every alert */

@@ -27,6 +27,9 @@ void tip_config_complete(struct tip_config *c, const struct tip_yaml *root);
 /* What single keys cannot tell. 0, or -1 with the error said. */
 int tip_config_check(struct tip_config_reading *r, const struct tip_yaml *root);
 
+/* config_require.c */
+int tip_config_read_require(struct tip_config_reading *r, const struct tip_yaml *n);
+
 /* config_alerts.c: values that are more than one scalar. 0, or -1 with the error said. */
 int tip_config_read_append(struct tip_config_reading *r, const struct tip_yaml *n, const char *key);
 int tip_config_read_fields(struct tip_config_reading *r, const struct tip_yaml *n, const char *key);

@@ -23,6 +23,7 @@
 #include "tipstaffd/config.h"
 #include "tipstaffd/fdstore.h"
 #include "tipstaffd/sets.h"
+#include "tipstaffd/switches.h"
 #include "traffic/decide.h"
 
 /*
@@ -35,10 +36,11 @@ struct tip_keeper_rules {
 	struct tip_rules *active;
 	struct tip_rate *rates; /* of them, by tip_rule_info.index */
 	struct tip_sets sets;
-	size_t nfiles;       /* configured files of the active set */
-	char **files;        /* their names ... */
-	char (*sha256)[65];  /* ... and digests, in hex */
-	bool uses_spiffe;    /* some rule reads spiffe.*: events of a pending exec wait */
+	struct tip_switches switches; /* of the CLI */
+	size_t nfiles;                /* configured files of the active set */
+	char **files;                 /* their names ... */
+	char (*sha256)[65];           /* ... and digests, in hex */
+	bool uses_spiffe;             /* some rule reads spiffe.*: events of a pending exec wait */
 	bool uses_container; /* some rule reads what only a runtime knows: events wait for it */
 	struct tip_load_result last; /* warnings of the last successful load */
 };
@@ -269,7 +271,11 @@ json_t *tip_accounts_json(struct tip_keeper *k); /* for `status` */
  */
 int tip_rules_install(struct tip_keeper *k, const struct tip_set *set, const char *without,
 		      struct tip_buf *notes, struct tip_error *err);
-int tip_rules_restore_sets(struct tip_keeper *k, struct tip_error *err); /* state_dir/rules.d */
+/* The sets of state_dir/rules.d, and what was switched on and off. Before the first load. */
+int tip_rules_restore_sets(struct tip_keeper *k, struct tip_error *err);
+/* Turns rules on or off; as tip_rules_install(). */
+int tip_rules_switch(struct tip_keeper *k, const struct tip_rule_switch *is, bool ephemeral,
+		     struct tip_buf *notes, struct tip_error *err);
 void tip_rules_files_free(struct tip_keeper *k);
 
 /* traffic_files.c */
@@ -402,6 +408,7 @@ TIP_METHOD(tip_method_processes);
 TIP_METHOD(tip_method_connections); /* methods_connections.c */
 TIP_METHOD(tip_method_rules_list);  /* methods_rules.c */
 TIP_METHOD(tip_method_rules_explain);
+TIP_METHOD(tip_method_rules_switch);
 TIP_METHOD(tip_method_rules_add);
 TIP_METHOD(tip_method_rules_remove);
 TIP_METHOD(tip_method_rules_reload);

@@ -119,6 +119,7 @@ const struct tip_control_method *tip_methods(size_t *count)
 		{"alerts.follow", alerts_follow},
 		{"rules.list", tip_method_rules_list},
 		{"rules.explain", tip_method_rules_explain},
+		{"rules.switch", tip_method_rules_switch},
 		{"rules.add", tip_method_rules_add},
 		{"rules.remove", tip_method_rules_remove},
 		{"rules.reload", tip_method_rules_reload},

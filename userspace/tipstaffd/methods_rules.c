@@ -167,6 +167,71 @@ TIP_METHOD(tip_method_rules_add)
 	return result;
 }
 
+/* Which rules are on, by their index. */
+static bool *rules_on(const struct tip_keeper *k)
+{
+	size_t count = tip_rules_count(k->rules.active);
+	bool *on = tip_calloc(count + 1, sizeof(*on));
+
+	for (size_t i = 0; i < count; i++)
+		on[i] = tip_rule_info(tip_rules_get(k->rules.active, i))->enabled;
+	return on;
+}
+
+static bool any_fits(const struct tip_keeper *k, const struct tip_rule_switch *is)
+{
+	for (size_t i = 0; i < tip_rules_count(k->rules.active); i++)
+		if (tip_rule_switch_fits(is, tip_rules_get(k->rules.active, i)))
+			return true;
+	return false;
+}
+
+TIP_METHOD(tip_method_rules_switch)
+{
+	struct tip_keeper *k = ctx;
+	struct tip_rule_switch is = {0};
+	size_t count = tip_rules_count(k->rules.active);
+	struct tip_buf notes = {0};
+	json_t *changed, *result;
+	int enable, ephemeral = 0;
+	bool *on;
+
+	if (json_unpack(params, "{s:b, s?s, s?s, s?b}", "enable", &enable, "rule", &is.rule, "tag",
+			&is.tag, "ephemeral", &ephemeral) < 0 ||
+	    !is.rule == !is.tag || !*(is.rule ? is.rule : is.tag)) {
+		tip_error_set(err, "rules.switch wants enable, and rule or tag");
+		return NULL;
+	}
+	is.enable = enable;
+	if (!any_fits(k, &is)) {
+		*hint = "`tipstaff rules list -l` shows names and tags";
+		tip_error_set(err, "no rule has the %s \"%s\"", is.rule ? "name" : "tag",
+			      is.rule ? is.rule : is.tag);
+		return NULL;
+	}
+	on = rules_on(k);
+	if (tip_rules_switch(k, &is, ephemeral, &notes, err) < 0) {
+		*hint = "nothing has changed: the rules that ran before still run";
+		tip_buf_free(&notes);
+		free(on);
+		return NULL;
+	}
+	changed = json_array();
+	/* files may have changed meanwhile, and the rules with them */
+	for (size_t i = 0; i < tip_rules_count(k->rules.active); i++) {
+		const struct tip_rule *rule = tip_rules_get(k->rules.active, i);
+
+		if (tip_rule_switch_fits(&is, rule) &&
+		    (i >= count || on[i] != tip_rule_info(rule)->enabled))
+			json_array_append_new(changed, json_string(tip_rule_info(rule)->name));
+	}
+	free(on);
+	say_reloaded(k, client, enable ? "enabled" : "disabled", NULL);
+	result = json_pack("{s:o, s:o}", "rules", changed, "notes", tip_json_lines(&notes));
+	tip_buf_free(&notes);
+	return result;
+}
+
 TIP_METHOD(tip_method_rules_remove)
 {
 	struct tip_keeper *k = ctx;

@@ -177,10 +177,25 @@ static int change_over(struct tip_keeper *k, const struct tip_rules *fresh, stru
 	return 0;
 }
 
+/* Those of the configuration, then those of the CLI; to be freed. */
+static struct tip_rule_switch *all_switches(const struct tip_keeper *k, size_t *count)
+{
+	size_t n = k->config->nswitches;
+	struct tip_rule_switch *all = tip_calloc(n + k->rules.switches.count + 1, sizeof(*all));
+
+	for (size_t i = 0; i < n; i++)
+		all[i] = k->config->switches[i];
+	for (size_t i = 0; i < k->rules.switches.count; i++)
+		all[n++] = k->rules.switches.list[i].is;
+	*count = n;
+	return all;
+}
+
 int tip_rules_install(struct tip_keeper *k, const struct tip_set *set, const char *without,
 		      struct tip_buf *notes, struct tip_error *err)
 {
-	const struct tip_rules_options options = tip_stream_rules_options(k);
+	struct tip_rules_options options = tip_stream_rules_options(k);
+	struct tip_rule_switch *switches = all_switches(k, &options.nswitches);
 	struct tip_load_result result = {0};
 	struct tip_rules *fresh = NULL;
 	char *folder = sets_folder(k);
@@ -188,6 +203,7 @@ int tip_rules_install(struct tip_keeper *k, const struct tip_set *set, const cha
 	struct sources s = {0};
 	int ret = -1;
 
+	options.switches = switches;
 	if (gather(k, set, without, &s, err) < 0)
 		goto out;
 	fresh = tip_rules_load_with(s.list, s.count, &options, &result);
@@ -238,15 +254,53 @@ out:
 	tip_rules_free(fresh);
 	tip_load_result_free(&result);
 	sources_free(&s);
+	free(switches);
 	free(folder);
+	return ret;
+}
+
+static char *switches_file(const struct tip_keeper *k)
+{
+	return tip_sprintf("%s/rules.select", k->config->state_dir);
+}
+
+int tip_rules_switch(struct tip_keeper *k, const struct tip_rule_switch *is, bool ephemeral,
+		     struct tip_buf *notes, struct tip_error *err)
+{
+	struct tip_switches before = k->rules.switches, after;
+	char *path = switches_file(k);
+	struct tip_error ignored;
+	int ret = -1;
+
+	if (tip_switches_with(&before, is, ephemeral, &after, err) < 0)
+		goto out;
+	if (tip_switches_keep(&after, path, err) < 0) {
+		tip_switches_free(&after);
+		goto out;
+	}
+	k->rules.switches = after;
+	ret = tip_rules_install(k, NULL, NULL, notes, err);
+	if (ret < 0) {
+		/* the disk shall not ask for what was refused */
+		tip_switches_keep(&before, path, &ignored);
+		k->rules.switches = before;
+		tip_switches_free(&after);
+	} else {
+		tip_switches_free(&before);
+	}
+out:
+	free(path);
 	return ret;
 }
 
 int tip_rules_restore_sets(struct tip_keeper *k, struct tip_error *err)
 {
-	char *folder = sets_folder(k);
+	char *folder = sets_folder(k), *file = switches_file(k);
 	int ret = tip_sets_restore(&k->rules.sets, folder, RULE_FILE_MAX, err);
 
+	if (ret == 0)
+		ret = tip_switches_restore(&k->rules.switches, file, err);
+	free(file);
 	free(folder);
 	return ret;
 }
@@ -254,6 +308,7 @@ int tip_rules_restore_sets(struct tip_keeper *k, struct tip_error *err)
 void tip_rules_files_free(struct tip_keeper *k)
 {
 	tip_sets_free(&k->rules.sets);
+	tip_switches_free(&k->rules.switches);
 	tip_strings_free(k->rules.files, k->rules.nfiles);
 	free(k->rules.sha256);
 	free(k->rules.rates);

@@ -237,6 +237,40 @@ static void never(void **state)
 	}
 }
 
+/* Rules on and off, whatever the file says. */
+static void switches(void **state)
+{
+	static const char text[] = HEAD "  condition: evt.type=open\n  tags: [a]\n"
+					"- rule: Read it\n  desc: d\n  priority: INFO\n"
+					"  output: x\n  condition: evt.type=open\n"
+					"  enabled: false\n  tags: [b]\n";
+	static const struct {
+		struct tip_rule_switch list[2];
+		bool first, second;
+	} rows[] = {
+		{{{.rule = "nothing"}, {.rule = "nor this"}}, true, false},
+		{{{.rule = "*"}, {.rule = "nor this"}}, false, false},
+		{{{.enable = true, .rule = "*"}, {.rule = "r"}}, false, true},
+		{{{.rule = "r"}, {.enable = true, .rule = "*"}}, true, true},
+		{{{.enable = true, .tag = "b"}, {.tag = "a"}}, false, true},
+		{{{.enable = true, .rule = "Read *"}, {.tag = "c"}}, true, true},
+	};
+
+	for (size_t i = 0; i < TIP_ARRAY_SIZE(rows); i++) {
+		const struct tip_rules_options options = {
+			.min_priority = TIP_PRIO_DEBUG, .switches = rows[i].list, .nswitches = 2};
+		struct tip_rule_source s = {"t.yaml", text, strlen(text)};
+		struct tip_load_result res;
+		struct tip_rules *r = tip_rules_load_with(&s, 1, &options, &res);
+
+		assert_non_null(r);
+		assert_int_equal(tip_rule_info(tip_rules_get(r, 0))->enabled, rows[i].first);
+		assert_int_equal(tip_rule_info(tip_rules_get(r, 1))->enabled, rows[i].second);
+		tip_rules_free(r);
+		tip_load_result_free(&res);
+	}
+}
+
 static void snippets(void **state)
 {
 	struct tip_load_result res;
@@ -311,7 +345,7 @@ int main(void)
 		cmocka_unit_test(items),       cmocka_unit_test(exceptions),
 		cmocka_unit_test(expressions), cmocka_unit_test(snippets),
 		cmocka_unit_test(advice),      cmocka_unit_test(never),
-		cmocka_unit_test(plugins),
+		cmocka_unit_test(switches),    cmocka_unit_test(plugins),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -88,35 +88,37 @@ static void traffic_defaults_follow_other_keys(void **state)
 static void every_key_arrives(void **state)
 {
 	struct tip_error err;
-	struct tip_config *c = parse("trust_domain: td.test\n"
-				     "instance: a-1\n"
-				     "run_dir: /r\n"
-				     "state_dir: /s\n"
-				     "enforcement: off\n"
-				     "sensing: kernel\n"
-				     "digest: user\n"
-				     "log: {level: debug}\n"
-				     "front: {user: daemon}\n"
-				     "scope: {cgroups: [/a, /b/c]}\n"
-				     "rules: {files: [/x, /y], matching: all}\n"
-				     "alerts: {stdout: false, file: /f, format: text}\n"
-				     "identity:\n"
-				     "  authority: {x509_ttl: 90s, jwt_ttl: 1m, ca_ttl: 2h}\n"
-				     "  entries: [/e]\n"
-				     "traffic: {files: [/t, /u], port: 1234}\n"
-				     "require: [btf, lsm]\n"
-				     "limits:\n"
-				     "  processes: 2048\n"
-				     "  lifecycle_ring_kib: 128\n"
-				     "  activity_ring_kib: 256\n"
-				     "  connections: 10\n"
-				     "  connections_per_uid: 5\n"
-				     "  held_connects: 11\n"
-				     "  handshakes: 12\n"
-				     "  relays: 14\n"
-				     "  relays_per_identity: 13\n"
-				     "  relay_buffers_mib: 15\n",
-				     &err);
+	struct tip_config *c =
+		parse("trust_domain: td.test\n"
+		      "instance: a-1\n"
+		      "run_dir: /r\n"
+		      "state_dir: /s\n"
+		      "enforcement: off\n"
+		      "sensing: kernel\n"
+		      "digest: user\n"
+		      "log: {level: debug}\n"
+		      "front: {user: daemon}\n"
+		      "scope: {cgroups: [/a, /b/c]}\n"
+		      "rules: {files: [/x, /y], matching: all,\n"
+		      "  select: [{disable: {rule: 'Read *'}}, {enable: {tag: t}}]}\n"
+		      "alerts: {stdout: false, file: /f, format: text}\n"
+		      "identity:\n"
+		      "  authority: {x509_ttl: 90s, jwt_ttl: 1m, ca_ttl: 2h}\n"
+		      "  entries: [/e]\n"
+		      "traffic: {files: [/t, /u], port: 1234}\n"
+		      "require: [btf, lsm]\n"
+		      "limits:\n"
+		      "  processes: 2048\n"
+		      "  lifecycle_ring_kib: 128\n"
+		      "  activity_ring_kib: 256\n"
+		      "  connections: 10\n"
+		      "  connections_per_uid: 5\n"
+		      "  held_connects: 11\n"
+		      "  handshakes: 12\n"
+		      "  relays: 14\n"
+		      "  relays_per_identity: 13\n"
+		      "  relay_buffers_mib: 15\n",
+		      &err);
 
 	assert_non_null(c);
 	assert_string_equal(c->instance, "a-1");
@@ -131,6 +133,11 @@ static void every_key_arrives(void **state)
 	assert_string_equal(c->scope[1], "/b/c");
 	assert_int_equal(c->nrules_files, 2);
 	assert_string_equal(c->rules_files[0], "/x");
+	assert_int_equal(c->nswitches, 2);
+	assert_false(c->switches[0].enable);
+	assert_string_equal(c->switches[0].rule, "Read *");
+	assert_true(c->switches[1].enable);
+	assert_string_equal(c->switches[1].tag, "t");
 	assert_true(c->match_all);
 	assert_false(c->alerts_stdout || c->alerts_json);
 	assert_string_equal(c->alerts_file, "/f");
@@ -179,6 +186,14 @@ static void mistakes_are_told_with_their_place(void **state)
 		{"trust_domain: a\nrules: {files: /x}\n", 2, 16, "a list is wanted"},
 		{"trust_domain: a\nrules: {files: [x]}\n", 2, 17, "absolute"},
 		{"trust_domain: a\nrules: {matching: some}\n", 2, 19, "\"first\" or \"all\""},
+		{"trust_domain: a\nrules: {select: x}\n", 2, 17, "enable or disable"},
+		{"trust_domain: a\nrules: {select: [{stop: {rule: x}}]}\n", 2, 18,
+		 "enable or disable"},
+		{"trust_domain: a\nrules: {select: [{enable: {rule: x, tag: y}}]}\n", 2, 18,
+		 "rule or tag"},
+		{"trust_domain: a\nrules: {select: [{enable: {name: x}}]}\n", 2, 28, "rule or tag"},
+		{"trust_domain: a\nrules: {select: [{enable: {rule: ''}}]}\n", 2, 34,
+		 "rule or tag"},
 		{"trust_domain: a\nscope: {cgroups: [/a/../b]}\n", 2, 19, "/../"},
 		{"trust_domain: a\nrequire: [warp]\n", 2, 11, "no capability \"warp\""},
 		{"trust_domain: a\nlimits: {processes: 3}\n", 2, 21, "between 1024"},
