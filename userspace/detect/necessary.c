@@ -81,8 +81,11 @@ static struct tip_dnf check(struct tip_necessary *e, const struct tip_ast *n, bo
 	struct tip_field_ref ref = {0};
 	char why[160];
 
-	/* what transformers make of fields, and other fields: not here */
-	if (n->left || n->right)
+	/*
+	 * What transformers make of fields, and other fields: not here. To differ from one of
+	 * several values ('!= anyof') is next to nothing, and no list of names says it.
+	 */
+	if (n->left || n->right || (n->modified && n->op == TIP_OP_NE))
 		return tip_dnf_true(e);
 	if (tip_field_find(n->name, n->arg, &ref, why, sizeof(why)) < 0)
 		return tip_dnf_true(e);

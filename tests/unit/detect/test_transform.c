@@ -208,6 +208,66 @@ static void refusals(void **state)
 	}
 }
 
+/* With few values and with as many as make a set of them. */
+static void modifiers(void **state)
+{
+	static const struct row rows[] = {
+		{"proc.name = anyof (cat, dog)", true},
+		{"proc.name = oneof (cat, dog)", true},
+		{"proc.name = oneof (cat, cat)", false},
+		{"proc.name = allof (cat, cat)", true},
+		{"proc.name = allof (cat, dog)", false},
+		{"proc.name = anyof ()", false},
+		{"proc.name = allof ()", false},
+		{"proc.name = anyof (a, b, c, d, e, f, cat)", true},
+		{"proc.name = oneof (a, b, c, d, e, f, cat)", true},
+		{"proc.name = oneof (a, cat, c, d, e, f, cat)", false},
+		{"proc.name = allof (a, b, c, d, e, f, cat)", false},
+		{"proc.name != anyof (cat, dog)", true},
+		{"proc.name != anyof (cat, cat)", false},
+		{"proc.name != oneof (cat, dog)", true},
+		{"proc.name != oneof (a, dog)", false},
+		{"proc.name != allof (cat, dog)", false},
+		{"proc.name != allof (a, dog)", true},
+		{"proc.name != allof (a, b, c, d, e, f, cat)", false},
+		{"proc.name != allof (a, b, c, d, e, f, g)", true},
+		{"proc.name != anyof (a, b, c, d, e, f, cat)", true},
+		{"evt.type != anyof (open, openat)", true},
+		{"evt.type != allof (open, openat)", false},
+		{"evt.type = oneof (open, openat)", true},
+		{"evt.type = allof (open, openat)", false},
+		{"proc.pid = oneof (104, 1)", true},
+		{"proc.pid = allof (104, 1)", false},
+		{"proc.pid != allof (3, 1)", true},
+		{"fd.name startswith oneof (/etc, /etc/sh)", false},
+		{"fd.name startswith oneof (/etc, /usr)", true},
+		{"fd.name startswith allof (/etc, /etc/sh)", true},
+		{"fd.name startswith anyof (/usr, /etc/sh)", true},
+		{"fd.name endswith allof (w, ow, dow, adow, hadow, shadow)", true},
+		{"fd.name endswith allof (w, ow, dow, adow, hadow, x)", false},
+		{"fd.name endswith oneof (w, a, b, c, d, e, f)", true},
+		{"fd.name endswith oneof (w, ow, b, c, d, e, f)", false},
+		{"fd.name contains allof (etc, shadow, e, t, c, s, h)", true},
+		{"fd.name contains allof (etc, shadow, e, t, c, s, z)", false},
+		{"fd.name contains oneof (z, y, x, q, etc, j, k)", true},
+		{"fd.name contains oneof (z, y, x, q, etc, shadow, k)", false},
+		{"fd.name contains anyof (z, y, x, q, j, shadow, k)", true},
+		{"fd.name icontains oneof (ETC, SHADOW)", false},
+		{"fd.name glob oneof (/etc/*, /usr/*)", true},
+		{"fd.name regex allof ('/etc/.*', '.*w')", true},
+		{"not fd.name startswith oneof (/etc, /usr)", false},
+		/* a word may be a value */
+		{"proc.name = oneof", false},
+		{"proc.name = oneof or proc.name = cat", true},
+		{"proc.name = anyof and proc.name = cat", false},
+	};
+	struct world w;
+
+	world_init(&w);
+	world_open(&w, TIP_OPEN_OPENAT, "", "/etc/shadow", O_RDONLY, 3);
+	run_rows(rows, TIP_ARRAY_SIZE(rows), &w);
+}
+
 static void hit(void *ctx, const struct tip_rule *rule, const struct tip_match_input *in)
 {
 	*(const struct tip_rule **)ctx = rule;
@@ -301,7 +361,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(values),   cmocka_unit_test(right_side), cmocka_unit_test(options),
-		cmocka_unit_test(refusals), cmocka_unit_test(outputs),    cmocka_unit_test(depth),
+		cmocka_unit_test(refusals), cmocka_unit_test(modifiers),  cmocka_unit_test(outputs),
+		cmocka_unit_test(depth),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
