@@ -64,7 +64,8 @@ OPENER = textwrap.dedent("""
 
 @pytest.fixture(scope="module")
 def daemon(world):
-    d = world.daemon(entries=[], rules=RULES)
+    # Room for all that happens while the machine is busy with something else.
+    d = world.daemon(entries=[], rules=RULES, limits={"activity_ring_kib": 8192})
     d.settings["rules"]["matching"] = "all"
     d.start()
     return d
@@ -230,3 +231,54 @@ def test_without_the_prefilter_all_opens_are_told(world, daemon, tree):
     finally:
         daemon.restart()
         opener.process.close()
+
+
+# Opens the names that it is given in turns until it is told to stop; then how often it did each. As fast as a ring can take that
+# nobody reads for some seconds.
+STORM = textwrap.dedent("""
+    import os, sys, threading
+    names, done = sys.argv[1:], threading.Event()
+    threading.Thread(target=lambda: (sys.stdin.readline(), done.set()), daemon=True).start()
+    print("ready", flush=True)
+    rounds = 0
+    while not done.is_set():
+        for name in names:
+            os.close(os.open(name, os.O_RDONLY))
+        rounds += 1
+        done.wait(0.004)
+    print(rounds, flush=True)
+""")
+
+
+def test_reloads_lose_nothing(world, daemon, tree):
+    """200 reloads under load that alternate two sets: what both of them match is told once, each time that it was done."""
+    for name in ("both-a.reload", "both-b.reload", "left.reload", "right.reload"):
+        (tree / name).write_text("x", encoding="ascii")
+        (tree / name).chmod(0o644)
+    both = f"fd.name endswith /both-a.reload or fd.name = {tree}/both-b.reload"
+    sets = [f"""
+- rule: Reloaded
+  desc: what both sets want, and what only this one does
+  condition: evt.type in (open, openat) and evt.is_open_read=true and ({both} or fd.name endswith /{own}.reload)
+  output: reloaded %fd.filename
+  priority: Debug
+""" for own in ("left", "right")]
+    files = [world.file(f"set-{i}.yaml", text=text, mode=0o644) for i, text in enumerate(sets)]
+    daemon.cli("rules", "add", files[0], "--name", "alternating")
+    mark = daemon.alerts_mark()
+    storm = world.spawn(["/usr/bin/python3", "-c", STORM, *(str(tree / n) for n in ("both-a.reload", "both-b.reload", "left.reload",
+                         "right.reload"))], cgroup="opener", uid=UID["backend"], stdin="pipe")
+    assert storm.line() == "ready"
+    for i in range(1, 201):
+        daemon.cli("rules", "add", files[i % 2], "--name", "alternating")
+    storm.send("stop")
+    rounds = int(storm.line(30.0))
+    assert rounds > 200
+    opener = Opener(world, tree)
+    play(daemon, opener, tree, [], "reloads")
+    seen = collections.Counter(a["output_fields"]["fd.filename"] for a in daemon.alerts(mark) if a["rule"] == "Reloaded")
+    daemon.cli("rules", "remove", "alternating")
+    opener.process.close()
+    events = daemon.status()["events"]
+    assert (seen["both-a.reload"], seen["both-b.reload"]) == (rounds, rounds), events
+    assert 0 < seen["left.reload"] < rounds and 0 < seen["right.reload"] < rounds, seen

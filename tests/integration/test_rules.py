@@ -261,6 +261,7 @@ def test_rules_are_switched_by_name_and_tag(world, daemon, run):
 def test_explain_of_the_running_set(world, daemon):
     rule = daemon.json("rules", "explain", "Configured")
     assert rule["details"]["condition_compiled"] == "(evt.type in (open, openat) and fd.name endswith /rules-configured)"
+    assert rule["details"]["kernel"] == ["open by open/openat, whose name ends with /rules-configured"]
     listed, = [r for r in daemon.json("rules", "list")["rules"] if r["name"] == "Configured"]
     assert listed == rule
     assert "endswith /rules-configured" in daemon.cli("rules", "explain", "Configured", check=False).stdout

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "detect/details.h"
 #include "detect/lexer.h"
+#include "detect/necessary.h"
 #include "detect/transform.h"
 
 /* What a rule came to be when it was loaded: what `rules explain` and `rules list --json` tell. */
@@ -201,5 +202,7 @@ void tip_rule_details_json(const struct tip_rule *rule, struct tip_buf *out)
 	tip_buf_adds(out, ",\"plugins\":[],");
 	add_string(out, "output_compiled", rule->info.output);
 	add_names(out, "output_fields", &d->output_fields);
+	tip_buf_adds(out, ",\"kernel\":");
+	tip_rule_kernel_json(rule, out);
 	tip_buf_addc(out, '}');
 }

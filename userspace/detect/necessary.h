@@ -65,6 +65,8 @@ bool tip_trial_between(struct tip_trial *t, int64_t low, int64_t high, bool nega
 struct tip_rule_needs {
 	struct tip_dnf groups[TIP_FILTER_GROUPS];
 };
+/* Appends what the kernel decides for the rule, in words, as a JSON array of alternatives. */
+void tip_rule_kernel_json(const struct tip_rule *rule, struct tip_buf *out);
 void tip_necessary_rule(struct tip_rule *rule, const struct tip_ast *ast, struct tip_arena *arena);
 
 #endif

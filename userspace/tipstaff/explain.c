@@ -36,6 +36,17 @@ static void put_events(json_t *list)
 		put_names("events", list);
 }
 
+/* What of it the kernel decides; all that passes is held against the whole condition. */
+static void put_kernel(json_t *list)
+{
+	json_t *item;
+	size_t i;
+
+	json_array_foreach (list, i, item)
+		out_field(WIDTH, i ? "" : "kernel", "%s%s", i ? "or " : "tells of an ",
+			  json_string_value(item));
+}
+
 static void put_rule(json_t *r)
 {
 	json_t *d = json_object_get(r, "details");
@@ -51,6 +62,7 @@ static void put_rule(json_t *r)
 		out_field(WIDTH, "action", "%s", get_string(r, "action", ""));
 	out_field(WIDTH, "condition", "%s", get_string(d, "condition_compiled", ""));
 	put_events(json_object_get(d, "events"));
+	put_kernel(json_object_get(d, "kernel"));
 	put_names("fields", json_object_get(d, "condition_fields"));
 	put_names("operators", json_object_get(d, "condition_operators"));
 	put_names("macros", json_object_get(d, "macros"));
