@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fields: each with the value that a real act gives it."""
 
+import hashlib
 import os
 import pathlib
 import time
@@ -307,6 +308,35 @@ def test_resolving_needs_no_rights(world, daemon):
     # Who cannot become nobody does not ask at all.
     p = world.spawn([world.build / "tipstaffd", "--resolve", "localhost"], cgroup="x", uid=UID["rogue"])
     assert p.wait(60) == 1 and "cannot become nobody" in p.text() and "127.0.0.1" not in p.text()
+
+
+HASHED = """
+- rule: Hashed
+  desc: what the executable is, by its content
+  condition: evt.type in (open, openat) and fd.name endswith /fields-hash
+  output: hashed %proc.exe.sha256
+  priority: Notice
+"""
+
+
+def test_what_the_executable_hashes_to(world, daemon):
+    """Where the kernel does not hash, the daemon reads the file when the first event asks; the next ones know."""
+    path, program = world.file("fields-hash", text="x"), os.path.realpath("/usr/bin/python3")
+    with open(program, "rb") as f:
+        want = hashlib.sha256(f.read()).hexdigest()
+    daemon.cli("rules", "add", world.file("hashed.yaml", text=HASHED, mode=0o644))
+    mark = daemon.alerts_mark()
+    code = f"import os, sys\nfor _ in sys.stdin: os.close(os.open({str(path)!r}, os.O_RDONLY))\n"
+    p = world.spawn([program, "-c", code], cgroup="x", stdin="pipe")
+
+    def known():
+        p.send("again")
+        return [a for a in daemon.alerts(mark) if a["rule"] == "Hashed" and a["output_fields"]["proc.exe.sha256"] == want]
+
+    until("the digest to be known", known)
+    assert {a["output_fields"]["proc.exe.sha256"] for a in daemon.alerts(mark) if a["rule"] == "Hashed"} <= {want, None}
+    p.close()
+    daemon.cli("rules", "remove", "hashed")
 
 
 # ---- the catalogue -----------------------------------------------------------

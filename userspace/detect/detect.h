@@ -209,6 +209,15 @@ void tip_rules_prefilter(const struct tip_rules *const *sets, size_t count, stru
 
 /* ---- matching ---------------------------------------------------------------- */
 
+/* What only other rooms know, asked when a rule reads it. */
+struct tip_match_ops {
+	/* SHA-256 of the executable in hexadecimal, NULL: not known (yet). Valid for the event. */
+	const char *(*digest)(void *ctx, const struct tip_process *p);
+	/* Who is at the other end of the event's connection, NULL: nobody knows. Likewise. */
+	const char *(*peer)(void *ctx, const struct tip_event *ev, const struct tip_process *p);
+	void *ctx;
+};
+
 /* One event with its surroundings: all that a field extractor may look at. */
 struct tip_match_input {
 	const struct tip_event *ev;
@@ -217,6 +226,7 @@ struct tip_match_input {
 	uint64_t evt_num;
 	uint64_t time_ns; /* wall clock, ns since the epoch */
 	const char *hostname;
+	const struct tip_match_ops *ops; /* NULL: nobody is asked */
 };
 
 struct tip_hosts;

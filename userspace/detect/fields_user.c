@@ -93,6 +93,26 @@ static void spiffe(struct tip_extract *x, const struct tip_field_ref *ref, struc
 		tip_value_fmt(x, out, "%.*s", (int)(slash - host), host);
 }
 
+/* What the executable hashes to, if somebody knows. */
+static void exe_digest(struct tip_extract *x, const struct tip_field_ref *ref,
+		       struct tip_value *out)
+{
+	const struct tip_match_ops *ops = x->in->ops;
+	const char *text = ops && x->in->proc ? ops->digest(ops->ctx, x->in->proc) : NULL;
+
+	if (text)
+		tip_value_str(out, text);
+}
+
+static void peer_id(struct tip_extract *x, const struct tip_field_ref *ref, struct tip_value *out)
+{
+	const struct tip_match_ops *ops = x->in->ops;
+	const char *id = ops && x->in->proc ? ops->peer(ops->ctx, x->in->ev, x->in->proc) : NULL;
+
+	if (id)
+		tip_value_str(out, id);
+}
+
 #define ALL TIP_CODES_ALL
 
 static const struct tip_field fields[] = {
@@ -117,6 +137,15 @@ static const struct tip_field fields[] = {
 		  "trust domain of spiffe.id"),
 	TIP_FIELD("spiffe.path", TIP_T_STRING, 0, ALL, spiffe, SPIFFE_PATH, 0,
 		  "path of spiffe.id, with its leading slash"),
+	TIP_FIELD("proc.exe.sha256", TIP_T_STRING, 0, ALL, exe_digest, 0, 0,
+		  "SHA-256 of the executable in hexadecimal, while a rule reads it. Known at the "
+		  "exec where the kernel hashes; elsewhere the daemon reads the file, and it is "
+		  "unset until it has"),
+	TIP_FIELD("fd.peer.spiffe.id", TIP_T_STRING, 0,
+		  TIP_CODE_BIT(TIP_CODE_CONNECT) | TIP_CODE_BIT(TIP_CODE_ACCEPT), peer_id, 0, 0,
+		  "SPIFFE ID of the other end of a connection that is relayed with mTLS, while it "
+		  "lasts; of an accept unset while clients with different IDs are served on that "
+		  "port"),
 	TIP_FIELD("spiffe.parent.id", TIP_T_STRING, 0, ALL, spiffe, SPIFFE_PARENT, 0,
 		  "SPIFFE ID of the parent process, unset when it has none"),
 };

@@ -390,6 +390,27 @@ const struct tip_flow *tip_intercept_flow(const struct tip_intercept *ic, uint64
 	return f ? &f->pub : NULL;
 }
 
+const struct tip_flow *tip_intercept_redirected(const struct tip_intercept *ic, uint64_t netns,
+						uint32_t saddr, uint16_t sport)
+{
+	const struct tip_flow_key key = {
+		.netns = netns,
+		.saddr = saddr,
+		.daddr = htonl(INADDR_LOOPBACK),
+		.sport = sport,
+		.dport = ic->port,
+	};
+	const struct tip_flow_entry *f, *newest = NULL;
+
+	/* The index has only those that are not accepted yet. Of two, the older one has closed. */
+	TAILQ_FOREACH(f, &ic->flows, link)
+	{
+		if (!f->pub.inbound && memcmp(&f->key, &key, sizeof(key)) == 0)
+			newest = f;
+	}
+	return newest ? &newest->pub : NULL;
+}
+
 const struct tip_flow *tip_intercept_next(const struct tip_intercept *ic, uint64_t after)
 {
 	const struct tip_flow_entry *f = tip_flow_after(ic, after);

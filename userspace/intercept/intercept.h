@@ -186,6 +186,9 @@ void tip_intercept_ended(struct tip_intercept *ic, uint64_t id, int err);
 void tip_intercept_front_gone(struct tip_intercept *ic);
 
 const struct tip_flow *tip_intercept_flow(const struct tip_intercept *ic, uint64_t id);
+/* The outbound flow of the connection that leaves from there to the worker, NULL: there is none. */
+const struct tip_flow *tip_intercept_redirected(const struct tip_intercept *ic, uint64_t netns,
+						uint32_t saddr, uint16_t sport);
 /* The flow after the one with this ID, in order of age; 0 begins, NULL ends. */
 const struct tip_flow *tip_intercept_next(const struct tip_intercept *ic, uint64_t after);
 

@@ -40,7 +40,7 @@ static void on_done(void *ctx, uint64_t exec_id, const char *sha256, const char 
 	if (!sha256[0])
 		tip_warn("digest", "no digest of %s (pid %u): %s",
 			 p ? p->exe_path : "an executable", p ? p->key.tgid : 0, why);
-	if (p)
+	if (p && k->digests.wanted)
 		tip_front_send_exec(k, p);
 }
 
@@ -77,7 +77,19 @@ void tip_digests_entries(struct tip_keeper *k)
 
 uint64_t tip_digests_limit(const struct tip_keeper *k)
 {
-	return k->digests.wanted ? limit(k) : 0;
+	return k->digests.wanted || k->digests.by_rules ? limit(k) : 0;
+}
+
+void tip_digests_rules(struct tip_keeper *k)
+{
+	bool by_rules = tip_rules_use_field(k->rules.active, "proc.exe.sha256");
+
+	if (by_rules == k->digests.by_rules)
+		return;
+	k->digests.by_rules = by_rules;
+	if (k->sensor &&
+	    tip_sensor_entries_changed(k->sensor, !k->digests.wanted, tip_digests_limit(k)))
+		tip_warn("digest", "cannot tell the kernel that rules ask for digests");
 }
 
 void tip_digests_gone(struct tip_keeper *k, uint64_t exec_id)
@@ -145,14 +157,13 @@ static bool ask_kernel(struct tip_keeper *k, uint64_t exec_id, char sha256[TIP_D
 	return true;
 }
 
-const char *tip_digests_of(struct tip_keeper *k, const struct tip_process *p)
+/* As tip_digests_of(), whoever asks: "" if it has none, NULL while it is hashed. */
+static const char *find_digest(struct tip_keeper *k, const struct tip_process *p)
 {
 	struct known *known;
 	const char *why = "";
 	int fd;
 
-	if (!k->digests.wanted)
-		return "";
 	known = tip_map_getu(k->digests.known, p->exec_id);
 	if (known)
 		return known->answered ? known->sha256 : NULL;
@@ -173,6 +184,22 @@ const char *tip_digests_of(struct tip_keeper *k, const struct tip_process *p)
 	return known->answered ? known->sha256 : NULL;
 }
 
+const char *tip_digests_of(struct tip_keeper *k, const struct tip_process *p)
+{
+	return k->digests.wanted ? find_digest(k, p) : "";
+}
+
+const char *tip_digests_for_rule(struct tip_keeper *k, const struct tip_process *p)
+{
+	const char *sha256;
+
+	/* of an exec that is over nobody would forget the answer */
+	if (p->exit_time_ns)
+		return NULL;
+	sha256 = find_digest(k, p);
+	return sha256 && *sha256 ? sha256 : NULL;
+}
+
 json_t *tip_digests_tier(const struct tip_keeper *k)
 {
 	const bool kernel = tip_sensor_hashes(k->sensor);
@@ -180,7 +207,7 @@ json_t *tip_digests_tier(const struct tip_keeper *k)
 							       : k->caps[TIP_CAP_IMA].detail;
 	char detail[256];
 
-	if (!k->digests.wanted)
+	if (!k->digests.wanted && !k->digests.by_rules)
 		snprintf(detail, sizeof(detail),
 			 "no entry selects by unix:sha256: nothing is hashed");
 	else if (kernel)

@@ -75,6 +75,7 @@ struct tip_keeper_digests {
 	struct tip_digester *digester;
 	struct tip_map *known; /* exec id -> what is known */
 	bool wanted;           /* some entry selects by digest */
+	bool by_rules;         /* some rule reads proc.exe.sha256 */
 	uint64_t by_kernel;    /* how many answers came from there */
 };
 
@@ -322,7 +323,7 @@ json_t *tip_cache_status(const struct tip_keeper *k);
 int tip_digests_open(struct tip_keeper *k, struct tip_error *err);
 void tip_digests_close(struct tip_keeper *k);
 void tip_digests_entries(struct tip_keeper *k); /* other entries are in force */
-/* Bytes of the largest executable that is hashed, 0: no entry asks. */
+/* Bytes of the largest executable that is hashed, 0: nobody asks. */
 uint64_t tip_digests_limit(const struct tip_keeper *k);
 void tip_digests_gone(struct tip_keeper *k, uint64_t exec_id);
 /* For `status`: the tier, and how many digests came from where. New references. */
@@ -333,6 +334,9 @@ json_t *tip_digests_counts(struct tip_keeper *k);
  * has none. NULL: not yet; then tip_front_send_exec() is called again by itself.
  */
 const char *tip_digests_of(struct tip_keeper *k, const struct tip_process *p);
+void tip_digests_rules(struct tip_keeper *k); /* other rules are active */
+/* The same for rules that read it; NULL: it has none, or none yet. */
+const char *tip_digests_for_rule(struct tip_keeper *k, const struct tip_process *p);
 
 /* front_process.c */
 int tip_front_find_user(struct tip_keeper *k, struct tip_error *err);
@@ -362,6 +366,9 @@ void tip_relays_tick(struct tip_keeper *k);
 /* What an event means for the namespaces that are served. */
 void tip_relays_event(struct tip_keeper *k, const struct tip_event *ev,
 		      const struct tip_process *p);
+/* The SPIFFE ID at the other end of a connect() or accept() that is relayed, NULL: not known. */
+const char *tip_relays_peer(struct tip_keeper *k, const struct tip_event *ev,
+			    const struct tip_process *p);
 void tip_relays_denied(struct tip_keeper *k, const struct tip_event *ev,
 		       const struct tip_process *p);
 void tip_relays_resolved(struct tip_keeper *k, uint64_t exec_id);

@@ -90,8 +90,19 @@ static void on_hit(void *ctx, const struct tip_rule *rule, const struct tip_matc
 	tell(h->k, rule, in, killed ? "killed" : NULL);
 }
 
+static const char *digest_of(void *ctx, const struct tip_process *p)
+{
+	return tip_digests_for_rule(ctx, p);
+}
+
+static const char *peer_of(void *ctx, const struct tip_event *ev, const struct tip_process *p)
+{
+	return tip_relays_peer(ctx, ev, p);
+}
+
 static void evaluate(struct tip_keeper *k, const struct tip_event *ev, struct tip_process *p)
 {
+	const struct tip_match_ops ops = {digest_of, peer_of, k};
 	struct tip_match_input in = {
 		.ev = ev,
 		.proc = p,
@@ -99,6 +110,7 @@ static void evaluate(struct tip_keeper *k, const struct tip_event *ev, struct ti
 		.evt_num = ++k->evt_num,
 		.time_ns = tip_clock_boot_to_real(ev->hdr->time_ns),
 		.hostname = k->hostname,
+		.ops = &ops,
 	};
 	struct hit h = {
 		.k = k,

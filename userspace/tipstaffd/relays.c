@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -69,6 +70,45 @@ static void hand_over(struct tip_keeper *k, enum tip_link_type type, const struc
 						 .flow = ends_of(f),
 						 .name = own_id,
 						 .fd = fd});
+}
+
+/* The peers of those who were accepted on that port; NULL where they are not all the same. */
+static const char *accepted_peer(struct tip_keeper *k, const struct tip_process *p, uint16_t port)
+{
+	const struct tip_relay_of_front *r;
+	const struct tip_flow *f = NULL;
+	const char *peer = NULL;
+
+	while ((f = tip_intercept_next(k->relays.intercept, f ? f->id : 0))) {
+		r = f->inbound && f->exec_id == p->exec_id && f->local.port == port
+			    ? relay_of(k, f->id)
+			    : NULL;
+		if (!r || !*r->peer_id)
+			continue;
+		if (peer && strcmp(peer, r->peer_id) != 0)
+			return NULL;
+		peer = r->peer_id;
+	}
+	return peer;
+}
+
+const char *tip_relays_peer(struct tip_keeper *k, const struct tip_event *ev,
+			    const struct tip_process *p)
+{
+	const struct tip_ev_sock *s = ev->sock.data;
+	const struct tip_relay_of_front *r;
+	const struct tip_flow *f;
+	uint32_t saddr;
+
+	if (!k->relays.intercept || s->family != AF_INET)
+		return NULL;
+	/* to the kernel the other end of what accept() returns is a socket of ours */
+	if (ev->hdr->type == TIP_EV_ACCEPT)
+		return accepted_peer(k, p, s->lport);
+	memcpy(&saddr, s->laddr, sizeof(saddr));
+	f = tip_intercept_redirected(k->relays.intercept, s->netns_cookie, saddr, s->lport);
+	r = f && f->exec_id == p->exec_id ? relay_of(k, f->id) : NULL;
+	return r && *r->peer_id ? r->peer_id : NULL;
 }
 
 /* ---- intercept -> process table and front ---------------------------------- */

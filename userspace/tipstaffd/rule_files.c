@@ -242,6 +242,7 @@ int tip_rules_install(struct tip_keeper *k, const struct tip_set *set, const cha
 	if (k->sensor && tell(k, k->rules.active, NULL, &shrink) < 0)
 		tip_warn("rules", "%s", shrink.text);
 	tip_hosts_ask(k);
+	tip_digests_rules(k);
 	if (set)
 		tip_sets_put(&k->rules.sets, set);
 	if (without)

@@ -112,6 +112,40 @@ static void named_paths(void **state)
 	RUN(umount, &w);
 }
 
+static const char *some_digest(void *ctx, const struct tip_process *p)
+{
+	return p->key.tgid == 104 ? ctx : NULL;
+}
+
+static const char *some_peer(void *ctx, const struct tip_event *ev, const struct tip_process *p)
+{
+	return ev->hdr->type == TIP_EV_CONNECT ? "spiffe://td/peer" : NULL;
+}
+
+static void what_other_rooms_know(void **state)
+{
+	static const struct row connected[] = {
+		{"fd.peer.spiffe.id", "spiffe://td/peer", "\"spiffe://td/peer\""},
+		{"proc.exe.sha256", "abc", "\"abc\""},
+	};
+	static const struct row nothing[] = {
+		{"fd.peer.spiffe.id", "<NA>", "null"},
+		{"proc.exe.sha256", "<NA>", "null"},
+	};
+	char digest[] = "abc";
+	const struct tip_match_ops ops = {some_digest, some_peer, digest};
+	struct world w;
+
+	world_init(&w);
+	world_sock(&w, TIP_EV_CONNECT, AF_INET, "10.0.0.1", 1, "10.0.0.2", 2, 0);
+	RUN(nothing, &w);
+	w.in.ops = &ops;
+	RUN(connected, &w);
+	w.in.proc = &w.table.procs[0];
+	world_sock(&w, TIP_EV_ACCEPT, AF_INET, "10.0.0.1", 1, "10.0.0.2", 2, 5);
+	RUN(nothing, &w);
+}
+
 /* Each field says which events have it, or why none does. */
 static void catalogue(void **state)
 {
@@ -141,9 +175,8 @@ static void catalogue(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(time_between_events),
-		cmocka_unit_test(errors_by_kind),
-		cmocka_unit_test(named_paths),
+		cmocka_unit_test(time_between_events), cmocka_unit_test(errors_by_kind),
+		cmocka_unit_test(named_paths),         cmocka_unit_test(what_other_rooms_know),
 		cmocka_unit_test(catalogue),
 	};
 
