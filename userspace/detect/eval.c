@@ -150,6 +150,15 @@ static bool in_net(const struct tip_ip *net, const struct tip_ip *ip)
 	return !rest || !((net->addr[whole] ^ ip->addr[whole]) >> (8 - rest));
 }
 
+static bool glob(const struct tip_operand *o, const struct tip_value *v)
+{
+	size_t len = v->str.len;
+
+	return len >= (size_t)o->head + o->tail && memcmp(v->str.s, o->str.s, o->head) == 0 &&
+	       memcmp(v->str.s + len - o->tail, o->str.s + o->str.len - o->tail, o->tail) == 0 &&
+	       fnmatch(o->str.s, v->str.s, 0) == 0;
+}
+
 static bool one_text(const struct tip_test *t, const struct tip_operand *o,
 		     const struct tip_value *v, struct tip_test_env *env)
 {
@@ -160,7 +169,7 @@ static bool one_text(const struct tip_test *t, const struct tip_operand *o,
 	case TIP_OP_BSTARTSWITH:
 	case TIP_OP_STARTSWITH: return text_starts(o, v);
 	case TIP_OP_ENDSWITH: return text_ends(o, v);
-	case TIP_OP_GLOB: return fnmatch(o->str.s, v->str.s, 0) == 0;
+	case TIP_OP_GLOB: return glob(o, v);
 	case TIP_OP_IGLOB: return fnmatch(o->str.s, v->str.s, FNM_CASEFOLD) == 0;
 	case TIP_OP_REGEX: return regex(o, v, env);
 	case TIP_OP_LT:

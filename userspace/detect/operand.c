@@ -210,6 +210,19 @@ static void tidy_path(struct tip_operand *o, struct tip_arena *arena)
 	o->pattern = strpbrk(s, "*?[\\") != NULL;
 }
 
+/* Whoever does not begin and end as a glob does need not be held against the rest of it. */
+static void glob_ends(struct tip_operand *o)
+{
+	const char *s = o->str.s;
+	size_t len = o->str.len;
+
+	o->head = (uint32_t)strcspn(s, "*?[\\");
+	if (o->head == len)
+		return;
+	while (!strchr("*?[]\\", s[len - 1 - o->tail]))
+		o->tail++;
+}
+
 int tip_test_compile(struct tip_test *t, const struct tip_ast *check, struct tip_arena *arena,
 		     struct tip_cond_error *err)
 {
@@ -221,6 +234,8 @@ int tip_test_compile(struct tip_test *t, const struct tip_ast *check, struct tip
 		t->nvalues = i + 1;
 		if (t->op == TIP_OP_PMATCH)
 			tidy_path(&t->values[i], arena);
+		if (t->op == TIP_OP_GLOB)
+			glob_ends(&t->values[i]);
 	}
 	return 0;
 }

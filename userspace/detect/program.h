@@ -27,6 +27,8 @@ struct tip_step {
 struct tip_operand {
 	bool negative; /* UINT: a number below zero, less than every value */
 	bool pattern;  /* PMATCH: not a plain path */
+	/* GLOB: plain characters that it begins and ends with */
+	uint32_t head, tail;
 	union {
 		struct {
 			const char *s;

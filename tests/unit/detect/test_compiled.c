@@ -161,7 +161,15 @@ static const char *value_of(enum kind kind, enum tip_op op)
 	}
 	switch (op) {
 	case TIP_OP_GLOB:
-	case TIP_OP_IGLOB: snprintf(s, sizeof(s), "%s*%s", chance(50) ? "" : "*", piece()); break;
+	case TIP_OP_IGLOB:
+		switch (pick(5)) {
+		case 0: snprintf(s, sizeof(s), "*%s", piece()); break;
+		case 1: snprintf(s, sizeof(s), "%s*", piece()); break;
+		case 2: snprintf(s, sizeof(s), "%s*%s", piece(), piece()); break;
+		case 3: snprintf(s, sizeof(s), "/[a-e]%s", piece()); break;
+		default: snprintf(s, sizeof(s), "%s?%s*", piece(), piece());
+		}
+		break;
 	case TIP_OP_REGEX: snprintf(s, sizeof(s), "(%s|%s).*", piece(), word()); break;
 	case TIP_OP_PMATCH:
 		snprintf(s, sizeof(s), "%s%s",
