@@ -119,6 +119,21 @@ static int do_add(const struct cli_args *args)
 	return cli_set_add(args, &set_kind);
 }
 
+static const struct cli_set_kind replace_kind = {
+	.replace = true,
+	.add = "rules.add",
+	.verb = "replaced by",
+	.members = "rules",
+	.one = "rule",
+	.many = "rules",
+	.example = "for example `tipstaff rules replace - --name mine < rules.yaml`",
+};
+
+static int do_replace(const struct cli_args *args)
+{
+	return cli_set_add(args, &replace_kind);
+}
+
 static int do_remove(const struct cli_args *args)
 {
 	return cli_set_remove(args, &set_kind);
@@ -241,6 +256,18 @@ static const struct cli_command cmd_add = {
 	.run = do_add,
 };
 
+static const struct cli_command cmd_replace = {
+	.name = "replace",
+	.operands = "FILE",
+	.help = "put another set in the place of one that was added here",
+	.more = "As `rules add`, but refused when there is no set of that name.",
+	.min = 1,
+	.max = 1,
+	.complete = CLI_COMPLETE_FILE,
+	.options = cli_set_options,
+	.run = do_replace,
+};
+
 static const struct cli_command cmd_remove = {
 	.name = "remove",
 	.operands = "NAME",
@@ -259,9 +286,9 @@ static const struct cli_command cmd_reload = {
 };
 
 static const struct cli_command *const subs[] = {
-	&cmd_list,         &cmd_add,     &cmd_remove,         &cmd_reload,
-	&cmd_enable,       &cmd_disable, &cmd_rules_validate, &cmd_rules_explain,
-	&cmd_rules_fields, NULL,
+	&cmd_list,          &cmd_add,          &cmd_replace, &cmd_remove,
+	&cmd_reload,        &cmd_enable,       &cmd_disable, &cmd_rules_validate,
+	&cmd_rules_explain, &cmd_rules_fields, NULL,
 };
 
 const struct cli_command cmd_rules = {

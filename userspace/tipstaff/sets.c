@@ -101,8 +101,9 @@ int cli_set_add(const struct cli_args *args, const struct cli_set_kind *kind)
 		goto out;
 	}
 	name = given ? tip_strdup(given) : set_name(file);
-	params = json_pack("{s:s, s:s%, s:b}", "name", name, "text", text.len ? text.data : "",
-			   text.len, "ephemeral", cli_given(args, "ephemeral"));
+	params = json_pack("{s:s, s:s%, s:b, s:b}", "name", name, "text", text.len ? text.data : "",
+			   text.len, "ephemeral", cli_given(args, "ephemeral"), "replace",
+			   (int)kind->replace);
 	if (!params) {
 		cli_fail("save it as UTF-8 text", "%s: is not UTF-8 text", file);
 		goto out;

@@ -6,6 +6,7 @@
 
 /* Sets that the CLI adds to the daemon, of rules and of policies: a file's text under a name. */
 struct cli_set_kind {
+	bool replace;             /* only what is there already */
 	const char *add, *remove; /* methods */
 	const char *verb;         /* "added" */
 	const char *members;      /* key of the result that lists what is in the set */

@@ -74,6 +74,7 @@ static const struct key {
 	{"rules.matching", K_MATCHING, AT(match_all)},
 	{"rules.rate_limit.per_second", K_RATE, AT(rate_limit.per_second)},
 	{"rules.rate_limit.max_burst", K_NUMBER, AT(rate_limit.max_burst), 0, 1, TIP_RATE_MAX},
+	{"rules.watch", K_BOOL, AT(rules_watch)},
 	{"rules.priority", K_PRIORITY, AT(min_priority)},
 	{"rules.prefilter", K_BOOL, AT(prefilter)},
 	{"alerts.stdout", K_BOOL, AT(alerts_stdout)},

@@ -55,6 +55,7 @@ struct tip_config {
 	const char **rules_files; /* files or folders */
 	size_t nrules_files;
 	bool match_all;
+	bool rules_watch;                 /* rule files are read again when they change */
 	struct tip_rate_limit rate_limit; /* of rules that have none of their own; 0: no limit */
 	bool prefilter;
 	bool alerts_stdout;

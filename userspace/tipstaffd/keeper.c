@@ -90,7 +90,7 @@ static void on_stop(evutil_socket_t sig, short what, void *ctx)
 }
 
 /* What a room has to say about what it was given: a line each. */
-static void log_notes(const char *room, struct tip_buf *notes)
+void tip_log_notes(const char *room, struct tip_buf *notes)
 {
 	char *save = NULL;
 
@@ -114,21 +114,13 @@ static void on_reload(evutil_socket_t sig, short what, void *ctx)
 {
 	struct tip_alert_field extra[] = {{"tipstaff.by", "SIGHUP"}, {"tipstaff.set", NULL}};
 	struct tip_keeper *k = ctx;
-	struct tip_buf notes = {0};
 	struct tip_error err;
 	char text[1200];
 
 	tip_info("keeper", "SIGHUP: reloading rules and entries, reopening the alert file");
-	if (tip_rules_install(k, NULL, NULL, &notes, &err) < 0) {
+	if (tip_rules_reload(k, "SIGHUP", &err) < 0)
 		tip_err("detect", "the old rules stay: %s",
 			tip_error_str(&err, text, sizeof(text)));
-	} else {
-		snprintf(text, sizeof(text), "Rules reloaded | set=<NA> by=SIGHUP rules=%zu",
-			 tip_rules_count(k->rules.active));
-		tip_keeper_alert(k, "Rules reloaded", TIP_PRIO_NOTICE, NULL, extra, 2, text);
-		log_notes("guard", &notes);
-	}
-	tip_buf_free(&notes);
 	if (tip_entries_reload(k, &err) < 0)
 		tip_err("identity", "the old entries stay: %s",
 			tip_error_str(&err, text, sizeof(text)));
@@ -411,10 +403,10 @@ static int load_policy(struct tip_keeper *k, struct tip_error *err)
 	    tip_rules_install(k, NULL, NULL, &notes, err) < 0 ||
 	    tip_traffic_restore_sets(k, err) < 0 || tip_traffic_load(k, NULL, NULL, err) < 0)
 		goto out;
-	log_notes("guard", &notes);
+	tip_log_notes("guard", &notes);
 	tip_buf_reset(&notes);
 	tip_traffic_remarks(k, NULL, &notes);
-	log_notes("traffic", &notes);
+	tip_log_notes("traffic", &notes);
 	tip_info("detect", "%zu rules from %zu files and %zu sets",
 		 tip_rules_count(k->rules.active), k->rules.nfiles, k->rules.sets.count);
 	tip_info("identity", "%zu registration entries", k->entries.count);
@@ -470,6 +462,8 @@ static int start(struct tip_keeper *k, struct tip_error *err)
 	    tip_front_start(k, err) < 0 || open_control(k, err) < 0)
 		return -1;
 	listen_all(k);
+	if (tip_rules_watch_begin(k, err) < 0)
+		return -1;
 	k->listening = true;
 	tip_accounts_begin(k);
 	said_started(k);
@@ -500,6 +494,7 @@ static void stop(struct tip_keeper *k)
 	if (!k->listening || k->detached)
 		tip_fdstore_forget_all(k->fds);
 	tip_control_free(k->control, !k->detached && tip_fdstore_kept(k->fds));
+	tip_rules_watch_end(k);
 	event_drop(&k->sensor_readable);
 	event_drop(&k->catch_up);
 	event_drop(&k->tick);

@@ -42,7 +42,8 @@ struct tip_keeper_rules {
 	char (*sha256)[65];           /* ... and digests, in hex */
 	bool uses_spiffe;             /* some rule reads spiffe.*: events of a pending exec wait */
 	bool uses_container; /* some rule reads what only a runtime knows: events wait for it */
-	struct tip_load_result last; /* warnings of the last successful load */
+	struct tip_rules_watch *watch; /* NULL: files are not watched */
+	struct tip_load_result last;   /* warnings of the last successful load */
 };
 
 /* hosts.c: who resolves the names that rules compare addresses with */
@@ -278,6 +279,17 @@ int tip_rules_restore_sets(struct tip_keeper *k, struct tip_error *err);
 int tip_rules_switch(struct tip_keeper *k, const struct tip_rule_switch *is, bool ephemeral,
 		     struct tip_buf *notes, struct tip_error *err);
 void tip_rules_files_free(struct tip_keeper *k);
+/* The alert that rules were added, reloaded, ...; `set` may be NULL. */
+void tip_rules_say_reloaded(struct tip_keeper *k, const char *by, const char *what,
+			    const char *set);
+/* What a room has to say about what it was given, a line each; cuts `notes` up. */
+void tip_log_notes(const char *room, struct tip_buf *notes);
+/* Reads configured files and sets again, and says so; `by`: who asked. */
+int tip_rules_reload(struct tip_keeper *k, const char *by, struct tip_error *err);
+
+/* rule_watch.c */
+int tip_rules_watch_begin(struct tip_keeper *k, struct tip_error *err); /* with rules.watch */
+void tip_rules_watch_end(struct tip_keeper *k);
 
 /* traffic_files.c */
 /* The sets of state_dir/traffic.d. Before the first load. */

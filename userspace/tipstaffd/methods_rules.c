@@ -117,38 +117,28 @@ static json_t *warnings(const struct tip_keeper *k, const char *set)
 	return list;
 }
 
-static void say_reloaded(struct tip_keeper *k, struct tip_control_client *client, const char *what,
-			 const char *set)
-{
-	struct tip_alert_field extra[] = {
-		{"tipstaff.by", tip_control_peer(client)},
-		{"tipstaff.set", set},
-	};
-	char text[256];
-
-	snprintf(text, sizeof(text), "Rules %s | set=%s by=%s rules=%zu", what, set ? set : "<NA>",
-		 tip_control_peer(client), tip_rules_count(k->rules.active));
-	tip_info("detect", "%s", text);
-	tip_keeper_alert(k, "Rules reloaded", TIP_PRIO_NOTICE, NULL, extra, 2, text);
-}
-
 TIP_METHOD(tip_method_rules_add)
 {
 	struct tip_keeper *k = ctx;
 	struct tip_set set = {0};
 	struct tip_buf notes = {0};
 	const char *name, *text;
-	int ephemeral = 0;
+	int ephemeral = 0, replace = 0;
 	json_t *result;
 
-	if (json_unpack(params, "{s:s, s:s, s?b}", "name", &name, "text", &text, "ephemeral",
-			&ephemeral) < 0) {
+	if (json_unpack(params, "{s:s, s:s, s?b, s?b}", "name", &name, "text", &text, "ephemeral",
+			&ephemeral, "replace", &replace) < 0) {
 		tip_error_set(err, "rules.add wants name and text");
 		return NULL;
 	}
 	if (!tip_set_name_ok(name)) {
 		*hint = "give one with --name: 1 to 64 of [a-z0-9._-], not starting with a dot";
 		tip_error_set(err, "\"%s\" cannot name a rule set", name);
+		return NULL;
+	}
+	if (replace && !tip_sets_find(&k->rules.sets, name)) {
+		*hint = "`tipstaff rules list` shows the sets; `rules add` makes a new one";
+		tip_error_set(err, "there is no rule set \"%s\" to replace", name);
 		return NULL;
 	}
 	set.name = (char *)name;
@@ -159,7 +149,7 @@ TIP_METHOD(tip_method_rules_add)
 		tip_buf_free(&notes);
 		return NULL;
 	}
-	say_reloaded(k, client, "added", name);
+	tip_rules_say_reloaded(k, tip_control_peer(client), "added", name);
 	result = json_pack("{s:s, s:o, s:o, s:o}", "set", name, "rules",
 			   tip_set_members(&rules, k, name), "warnings", warnings(k, name), "notes",
 			   tip_json_lines(&notes));
@@ -226,7 +216,7 @@ TIP_METHOD(tip_method_rules_switch)
 			json_array_append_new(changed, json_string(tip_rule_info(rule)->name));
 	}
 	free(on);
-	say_reloaded(k, client, enable ? "enabled" : "disabled", NULL);
+	tip_rules_say_reloaded(k, tip_control_peer(client), enable ? "enabled" : "disabled", NULL);
 	result = json_pack("{s:o, s:o}", "rules", changed, "notes", tip_json_lines(&notes));
 	tip_buf_free(&notes);
 	return result;
@@ -249,7 +239,7 @@ TIP_METHOD(tip_method_rules_remove)
 	set = tip_strdup(found);
 	names = tip_set_members(&rules, k, set);
 	if (tip_rules_install(k, NULL, set, NULL, err) == 0) {
-		say_reloaded(k, client, "removed", set);
+		tip_rules_say_reloaded(k, tip_control_peer(client), "removed", set);
 		result = json_pack("{s:s, s:O}", "set", set, "rules", names);
 	}
 	json_decref(names);
@@ -268,7 +258,7 @@ TIP_METHOD(tip_method_rules_reload)
 		tip_buf_free(&notes);
 		return NULL;
 	}
-	say_reloaded(k, client, "reloaded", NULL);
+	tip_rules_say_reloaded(k, tip_control_peer(client), "reloaded", NULL);
 	result = json_pack("{s:I, s:I, s:o, s:o}", "files", (json_int_t)k->rules.nfiles, "count",
 			   (json_int_t)tip_rules_count(k->rules.active), "warnings",
 			   warnings(k, NULL), "notes", tip_json_lines(&notes));

@@ -316,3 +316,27 @@ void tip_rules_files_free(struct tip_keeper *k)
 	tip_rules_free(k->rules.active);
 	tip_load_result_free(&k->rules.last);
 }
+
+void tip_rules_say_reloaded(struct tip_keeper *k, const char *by, const char *what, const char *set)
+{
+	const struct tip_alert_field extra[] = {{"tipstaff.by", by}, {"tipstaff.set", set}};
+	char text[256];
+
+	snprintf(text, sizeof(text), "Rules %s | set=%s by=%s rules=%zu", what, set ? set : "<NA>",
+		 by, tip_rules_count(k->rules.active));
+	tip_info("detect", "%s", text);
+	tip_keeper_alert(k, "Rules reloaded", TIP_PRIO_NOTICE, NULL, extra, 2, text);
+}
+
+int tip_rules_reload(struct tip_keeper *k, const char *by, struct tip_error *err)
+{
+	struct tip_buf notes = {0};
+	int ret = tip_rules_install(k, NULL, NULL, &notes, err);
+
+	if (ret == 0) {
+		tip_rules_say_reloaded(k, by, "reloaded", NULL);
+		tip_log_notes("guard", &notes);
+	}
+	tip_buf_free(&notes);
+	return ret;
+}
