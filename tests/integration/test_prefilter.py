@@ -157,7 +157,7 @@ def expected(conditions, acts):
     return want
 
 
-SETS, RULES_A_SET, ACTS = 25, 20, 40
+SETS, RULES_A_SET, ACTS = int(os.environ.get("TIP_TEST_SETS", "25")), 20, 40
 
 
 def sweep(world, daemon, tree, seed):
@@ -202,6 +202,7 @@ def test_what_no_rule_can_match_is_not_told(world, daemon, tree):
     opener.process.close()
 
 
+@pytest.mark.timeout(400)
 def test_alerts_are_those_of_the_language(world, daemon, tree):
     """Random rules, random opens: with the prefilter, without it, and by a second opinion on the language."""
     seed = int(os.environ.get("TIP_TEST_SEED", random.randrange(1 << 32)))
@@ -250,6 +251,7 @@ STORM = textwrap.dedent("""
 """)
 
 
+@pytest.mark.timeout(400)
 def test_reloads_lose_nothing(world, daemon, tree):
     """200 reloads under load that alternate two sets: what both of them match is told once, each time that it was done."""
     for name in ("both-a.reload", "both-b.reload", "left.reload", "right.reload"):
