@@ -53,4 +53,14 @@ enum tip_runtime {
 	TIP_RUNTIME_KINDS
 };
 
+/* What may be asked, about a container's or an image's id ("sha256:..."). */
+enum tip_runtime_question {
+	TIP_ASK_CONTAINER, /* of docker and podman */
+	TIP_ASK_IMAGE,
+	TIP_ASK_CRI_LIST,
+	TIP_ASK_CRI_STATUS,
+	TIP_ASK_CRI_SANDBOX,
+	TIP_ASK_CRI_VERSION, /* about nothing */
+};
+
 #endif

@@ -103,7 +103,7 @@ enum tip_link_type {
 	TIP_LINK_RUNTIME = 20,
 	/* u32 kind (what the cgroup's name tells), s container id: what is it? */
 	TIP_LINK_INSPECT = 21,
-	/* u64 id; with a socket that is connected, or connecting, to the runtime of that DIAL */
+	/* u64 id; with a socket from which the runtime's answer to that DIAL can be read */
 	TIP_LINK_DIALLED = 22,
 	/* u64 id, u32 error: that runtime cannot be reached */
 	TIP_LINK_UNDIALLED = 23,
@@ -143,7 +143,10 @@ enum tip_link_type {
 	 * verified, chains remembered, waits for a buffer, opened with records by the kernel
 	 */
 	TIP_LINK_RELAYS = 43,
-	/* u64 id, u32 ask (number of the runtime): connect to it, say DIALLED or UNDIALLED */
+	/*
+	 * u64 id, u32 ask (number of the runtime), u32 kind (enum tip_runtime_question), s what it
+	 * is about: ask it that, say DIALLED or UNDIALLED
+	 */
 	TIP_LINK_DIAL = 44,
 	/*
 	 * u32 flag (a runtime knows it), s container id, s data: facts (tipstaff/facts.h). May come

@@ -12,52 +12,6 @@
 #define ENTRIES_MAX 64
 #define NODE        2 /* NamespaceMode of the host */
 
-/* ---- questions ------------------------------------------------------------------------------ */
-
-static void pack(const ProtobufCMessage *m, struct tip_buf *out)
-{
-	size_t len = protobuf_c_message_get_packed_size(m);
-
-	tip_buf_reset(out);
-	tip_buf_reserve(out, len + 1);
-	out->len = protobuf_c_message_pack(m, (uint8_t *)out->data);
-}
-
-void tip_cri_pack_list(const char *id, struct tip_buf *out)
-{
-	Runtime__V1__ContainerFilter filter = RUNTIME__V1__CONTAINER_FILTER__INIT;
-	Runtime__V1__ListContainersRequest m = RUNTIME__V1__LIST_CONTAINERS_REQUEST__INIT;
-
-	filter.id = (char *)id;
-	m.filter = &filter;
-	pack(&m.base, out);
-}
-
-void tip_cri_pack_status(const char *id, struct tip_buf *out)
-{
-	Runtime__V1__ContainerStatusRequest m = RUNTIME__V1__CONTAINER_STATUS_REQUEST__INIT;
-
-	m.container_id = (char *)id;
-	m.verbose = true;
-	pack(&m.base, out);
-}
-
-void tip_cri_pack_sandbox(const char *id, struct tip_buf *out)
-{
-	Runtime__V1__PodSandboxStatusRequest m = RUNTIME__V1__POD_SANDBOX_STATUS_REQUEST__INIT;
-
-	m.pod_sandbox_id = (char *)id;
-	m.verbose = true;
-	pack(&m.base, out);
-}
-
-void tip_cri_pack_version(struct tip_buf *out)
-{
-	Runtime__V1__VersionRequest m = RUNTIME__V1__VERSION_REQUEST__INIT;
-
-	pack(&m.base, out);
-}
-
 /* ---- answers -------------------------------------------------------------------------------- */
 
 static int no_answer(struct tip_error *err)

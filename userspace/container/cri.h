@@ -11,20 +11,10 @@
 
 /*
  * The Container Runtime Interface (kubernetes, cri-api, runtime.v1), as containerd and cri-o serve
- * it: requests, and facts from the answers. A container's status does not say which pod it is in,
+ * it: facts from the answers. A container's status does not say which pod it is in,
  * the list of containers does. A pod's sandbox has a container of its own with the pod's id, which
  * is in no list.
  */
-#define TIP_CRI_LIST    "/runtime.v1.RuntimeService/ListContainers"
-#define TIP_CRI_STATUS  "/runtime.v1.RuntimeService/ContainerStatus"
-#define TIP_CRI_SANDBOX "/runtime.v1.RuntimeService/PodSandboxStatus"
-#define TIP_CRI_VERSION "/runtime.v1.RuntimeService/Version"
-
-/* Each packs a request into `out`, which is emptied before. */
-void tip_cri_pack_list(const char *id, struct tip_buf *out);
-void tip_cri_pack_status(const char *id, struct tip_buf *out);
-void tip_cri_pack_sandbox(const char *id, struct tip_buf *out);
-void tip_cri_pack_version(struct tip_buf *out);
 
 struct tip_cri_seen {
 	char sandbox[65]; /* id of the pod's sandbox, "": not known */

@@ -47,7 +47,7 @@ static const char *header(const char *line, const char *name)
 	return line + n + 1 + strspn(line + n + 1, " \t");
 }
 
-static enum tip_http_read on_status(struct tip_http_reader *r, const char *line)
+static enum tip_http_state on_status(struct tip_http_reader *r, const char *line)
 {
 	/* "HTTP/1.1 200 OK" */
 	if (strncmp(line, "HTTP/1.", 7) != 0 || !isdigit((unsigned char)line[7]) || line[8] != ' ')
@@ -63,7 +63,7 @@ static enum tip_http_read on_status(struct tip_http_reader *r, const char *line)
 	return TIP_HTTP_MORE;
 }
 
-static enum tip_http_read begin_body(struct tip_http_reader *r)
+static enum tip_http_state begin_body(struct tip_http_reader *r)
 {
 	if (r->status < 200) { /* 100 Continue: the answer comes behind it */
 		r->status = 0;
@@ -81,7 +81,7 @@ static enum tip_http_read begin_body(struct tip_http_reader *r)
 	return r->left > r->body_max ? TIP_HTTP_TOO_LONG : TIP_HTTP_MORE;
 }
 
-static enum tip_http_read on_header(struct tip_http_reader *r, const char *line)
+static enum tip_http_state on_header(struct tip_http_reader *r, const char *line)
 {
 	const char *value;
 	long n;
@@ -107,7 +107,7 @@ static enum tip_http_read on_header(struct tip_http_reader *r, const char *line)
 	return value && strcasecmp(value, "identity") != 0 ? TIP_HTTP_BAD : TIP_HTTP_MORE;
 }
 
-static enum tip_http_read on_chunk_size(struct tip_http_reader *r, const char *line)
+static enum tip_http_state on_chunk_size(struct tip_http_reader *r, const char *line)
 {
 	long n = number(line, 16, ';');
 
@@ -120,7 +120,7 @@ static enum tip_http_read on_chunk_size(struct tip_http_reader *r, const char *l
 	return TIP_HTTP_MORE;
 }
 
-static enum tip_http_read on_line(struct tip_http_reader *r, const char *line)
+static enum tip_http_state on_line(struct tip_http_reader *r, const char *line)
 {
 	switch (r->state) {
 	case STATUS: return on_status(r, line);
@@ -136,11 +136,11 @@ static enum tip_http_read on_line(struct tip_http_reader *r, const char *line)
 }
 
 /* Takes bytes up to the end of a line, which is handled. */
-static enum tip_http_read feed_line(struct tip_http_reader *r, const char **data, size_t *len)
+static enum tip_http_state feed_line(struct tip_http_reader *r, const char **data, size_t *len)
 {
 	const char *lf = memchr(*data, '\n', *len);
 	size_t n = lf ? (size_t)(lf - *data) : *len;
-	enum tip_http_read res = TIP_HTTP_MORE;
+	enum tip_http_state res = TIP_HTTP_MORE;
 
 	r->head += n + 1;
 	if (r->head > TIP_HTTP_HEAD_MAX)
@@ -160,7 +160,7 @@ static enum tip_http_read feed_line(struct tip_http_reader *r, const char **data
 	return res;
 }
 
-static enum tip_http_read feed_body(struct tip_http_reader *r, const char **data, size_t *len)
+static enum tip_http_state feed_body(struct tip_http_reader *r, const char **data, size_t *len)
 {
 	size_t n = *len;
 
@@ -180,9 +180,9 @@ static enum tip_http_read feed_body(struct tip_http_reader *r, const char **data
 	return r->state == DONE ? TIP_HTTP_DONE : TIP_HTTP_MORE;
 }
 
-enum tip_http_read tip_http_feed(struct tip_http_reader *r, const void *data, size_t len)
+enum tip_http_state tip_http_feed(struct tip_http_reader *r, const void *data, size_t len)
 {
-	enum tip_http_read res = r->state == DONE ? TIP_HTTP_DONE : TIP_HTTP_MORE;
+	enum tip_http_state res = r->state == DONE ? TIP_HTTP_DONE : TIP_HTTP_MORE;
 	const char *p = data;
 
 	while (len && res == TIP_HTTP_MORE)
@@ -192,18 +192,18 @@ enum tip_http_read tip_http_feed(struct tip_http_reader *r, const void *data, si
 	return res;
 }
 
-enum tip_http_read tip_http_end(const struct tip_http_reader *r)
+enum tip_http_state tip_http_end(const struct tip_http_reader *r)
 {
 	return r->state == DONE || r->state == TO_END ? TIP_HTTP_DONE : TIP_HTTP_BAD;
 }
 
-/* ---- asking --------------------------------------------------------------------------------- */
+/* ---- over a socket
+ * --------------------------------------------------------------------------------- */
 
 struct tip_http {
 	int fd;
-	struct event *readable, *writable, *timer;
+	struct event *readable, *timer;
 	struct tip_http_reader reader;
-	struct tip_buf request; /* what is not written yet */
 	tip_http_done_fn done;
 	void *ctx;
 };
@@ -213,11 +213,9 @@ void tip_http_cancel(struct tip_http *h)
 	if (!h)
 		return;
 	event_free(h->readable);
-	event_free(h->writable);
 	event_free(h->timer);
 	close(h->fd);
 	tip_http_reader_free(&h->reader);
-	tip_buf_free(&h->request);
 	free(h);
 }
 
@@ -232,21 +230,6 @@ static void finish(struct tip_http *h, const char *why)
 static void on_timer(evutil_socket_t fd, short what, void *ctx)
 {
 	finish(ctx, "no answer in time");
-}
-
-static void on_writable(evutil_socket_t fd, short what, void *ctx)
-{
-	struct tip_http *h = ctx;
-	ssize_t n = send(fd, h->request.data, h->request.len, MSG_NOSIGNAL);
-
-	if (n < 0 && errno != EAGAIN && errno != EINTR) {
-		finish(h, "the runtime hung up");
-		return;
-	}
-	if (n > 0)
-		tip_buf_consume(&h->request, (size_t)n);
-	if (!h->request.len)
-		event_del(h->writable);
 }
 
 static void on_readable(evutil_socket_t fd, short what, void *ctx)
@@ -269,9 +252,8 @@ static void on_readable(evutil_socket_t fd, short what, void *ctx)
 	}
 }
 
-struct tip_http *tip_http_get(struct event_base *base, int fd, const char *path,
-			      unsigned int timeout_ms, size_t body_max, tip_http_done_fn done,
-			      void *ctx)
+struct tip_http *tip_http_read(struct event_base *base, int fd, unsigned int timeout_ms,
+			       size_t body_max, tip_http_done_fn done, void *ctx)
 {
 	const struct timeval tv = {timeout_ms / 1000, (suseconds_t)(timeout_ms % 1000) * 1000};
 	struct tip_http *h = tip_alloc(sizeof(*h));
@@ -280,17 +262,11 @@ struct tip_http *tip_http_get(struct event_base *base, int fd, const char *path,
 	h->reader.body_max = body_max;
 	h->done = done;
 	h->ctx = ctx;
-	tip_buf_addf(&h->request,
-		     "GET %s HTTP/1.1\r\nHost: localhost\r\nUser-Agent: tipstaff\r\n"
-		     "Accept: application/json\r\nConnection: close\r\n\r\n",
-		     path);
 	h->readable = event_new(base, fd, EV_READ | EV_PERSIST, on_readable, h);
-	h->writable = event_new(base, fd, EV_WRITE | EV_PERSIST, on_writable, h);
 	h->timer = event_new(base, -1, 0, on_timer, h);
-	if (!h->readable || !h->writable || !h->timer)
+	if (!h->readable || !h->timer)
 		abort();
 	event_add(h->readable, NULL);
-	event_add(h->writable, NULL);
 	event_add(h->timer, &tv);
 	return h;
 }

@@ -10,9 +10,9 @@
 #include "base/buf.h"
 
 /*
- * One GET over a connected socket that is used for nothing else. evhttp of libevent 2.1 cannot take
- * a socket that is connected already, and libcurl costs four megabytes; what is wanted of HTTP/1.1
- * here is the reading of one answer.
+ * The answer to one GET, which somebody else has sent. evhttp of libevent 2.1 cannot take a socket
+ * that is connected already, and libcurl costs four megabytes; what is wanted of HTTP/1.1 here is
+ * the reading of one answer.
  */
 #define TIP_HTTP_HEAD_MAX 16384 /* bytes of status line, headers and what stands around chunks */
 
@@ -29,7 +29,7 @@ struct tip_http_reader {
 	struct tip_buf line;
 };
 
-enum tip_http_read {
+enum tip_http_state {
 	TIP_HTTP_MORE,
 	TIP_HTTP_DONE,
 	TIP_HTTP_BAD,      /* no HTTP, or not of a kind that is understood */
@@ -37,9 +37,9 @@ enum tip_http_read {
 };
 
 /* Takes bytes. What follows a whole answer is not looked at. */
-enum tip_http_read tip_http_feed(struct tip_http_reader *r, const void *data, size_t len);
+enum tip_http_state tip_http_feed(struct tip_http_reader *r, const void *data, size_t len);
 /* The other side has ended. */
-enum tip_http_read tip_http_end(const struct tip_http_reader *r);
+enum tip_http_state tip_http_end(const struct tip_http_reader *r);
 void tip_http_reader_free(struct tip_http_reader *r);
 
 struct tip_http;
@@ -50,10 +50,9 @@ struct tip_http;
 typedef void (*tip_http_done_fn)(void *ctx, int status, const char *body, size_t len,
 				 const char *why);
 
-/* Asks for `path`, which must need no quoting. Takes `fd`, non-blocking. */
-struct tip_http *tip_http_get(struct event_base *base, int fd, const char *path,
-			      unsigned int timeout_ms, size_t body_max, tip_http_done_fn done,
-			      void *ctx);
+/* Reads one answer. Takes `fd`, non-blocking. */
+struct tip_http *tip_http_read(struct event_base *base, int fd, unsigned int timeout_ms,
+			       size_t body_max, tip_http_done_fn done, void *ctx);
 /* Gives up; `done` is not called. NULL is fine. */
 void tip_http_cancel(struct tip_http *h);
 

@@ -29,8 +29,6 @@
  */
 #define AGAIN_MS 1000
 
-/* What is asked, each over a connection of its own. */
-enum step { DOCKER_CONTAINER, DOCKER_IMAGE, CRI_LIST, CRI_STATUS, CRI_SANDBOX, CRI_VERSION };
 enum place { WAITING, RUNNING, PAUSING };
 
 struct question {
@@ -39,7 +37,7 @@ struct question {
 	char id[65];
 	enum tip_runtime hint;
 	enum place place;
-	enum step step;
+	enum tip_runtime_question step;
 	uint32_t tried;  /* 1 << number of each runtime that was asked */
 	uint32_t number; /* of the runtime that is asked */
 	uint64_t dial;   /* the connection that is awaited, 0: none is */
@@ -158,13 +156,24 @@ static void give_up(struct question *q)
 
 /* ---- exchanges ------------------------------------------------------------------------------ */
 
-static void dial(struct question *q, enum step step)
+/* What the question is about. */
+static const char *subject(const struct question *q)
+{
+	switch (q->step) {
+	case TIP_ASK_IMAGE: return q->docker.image;
+	case TIP_ASK_CRI_SANDBOX: return q->cri.sandbox[0] ? q->cri.sandbox : q->id;
+	case TIP_ASK_CRI_VERSION: return "";
+	default: return q->id;
+	}
+}
+
+static void dial(struct question *q, enum tip_runtime_question step)
 {
 	struct tip_inspector *x = q->inspector;
 
 	q->step = step;
 	q->dial = ++x->next_dial;
-	x->ops.dial(x->ops.ctx, q->dial, q->number);
+	x->ops.dial(x->ops.ctx, q->dial, q->number, step, subject(q));
 }
 
 static void warn(const struct question *q, const char *why)
@@ -188,7 +197,7 @@ static void on_docker_container(struct question *q, int status, const char *body
 	q->settled = q->docker.settled;
 	tip_facts_add(&q->facts, TIP_FACT_TYPE, q->inspector->runtimes[q->number].type);
 	if (q->docker.image[0])
-		dial(q, DOCKER_IMAGE);
+		dial(q, TIP_ASK_IMAGE);
 	else
 		answer(q);
 }
@@ -203,7 +212,7 @@ static void on_http(void *ctx, int status, const char *body, size_t len, const c
 		q->inspector->stats.late++;
 		warn(q, why);
 	}
-	if (q->step == DOCKER_CONTAINER) {
+	if (q->step == TIP_ASK_CONTAINER) {
 		on_docker_container(q, status, body, len);
 		return;
 	}
@@ -217,8 +226,8 @@ static void finish_cri(struct question *q)
 {
 	const char *type = q->inspector->runtimes[q->number].type;
 
-	if (!*type && q->step != CRI_VERSION) {
-		dial(q, CRI_VERSION);
+	if (!*type && q->step != TIP_ASK_CRI_VERSION) {
+		dial(q, TIP_ASK_CRI_VERSION);
 		return;
 	}
 	tip_facts_add(&q->facts, TIP_FACT_TYPE, type);
@@ -233,22 +242,22 @@ static void on_cri(struct question *q, const uint8_t *msg, size_t len)
 	int ret;
 
 	switch (q->step) {
-	case CRI_LIST:
+	case TIP_ASK_CRI_LIST:
 		ret = tip_cri_list(msg, len, q->id, &q->cri, &err);
 		if (ret == 0) {
 			/* Not in the list: it may be a sandbox's own. */
-			dial(q, q->cri.sandbox[0] ? CRI_STATUS : CRI_SANDBOX);
+			dial(q, q->cri.sandbox[0] ? TIP_ASK_CRI_STATUS : TIP_ASK_CRI_SANDBOX);
 			return;
 		}
 		break;
-	case CRI_STATUS:
+	case TIP_ASK_CRI_STATUS:
 		ret = tip_cri_status(msg, len, q->id, &q->facts, &q->cri, &err);
 		if (ret == 0) {
-			dial(q, CRI_SANDBOX);
+			dial(q, TIP_ASK_CRI_SANDBOX);
 			return;
 		}
 		break;
-	case CRI_SANDBOX:
+	case TIP_ASK_CRI_SANDBOX:
 		ret = tip_cri_sandbox(msg, len, own ? q->id : q->cri.sandbox, own, &q->facts,
 				      &q->cri, &err);
 		q->settled = q->cri.settled;
@@ -286,42 +295,16 @@ static void on_rpc(void *ctx, int result, const uint8_t *msg, size_t len,
 		next_runtime(q);
 }
 
-static void ask_docker(struct question *q, int fd)
+static void read_answer(struct question *q, int fd)
 {
-	char path[256];
-
-	if (q->step == DOCKER_CONTAINER)
-		snprintf(path, sizeof(path), "/containers/%s/json", q->id);
-	else
-		snprintf(path, sizeof(path), "/images/%s/json", q->docker.image);
-	q->http = tip_http_get(q->inspector->base, fd, path, TIMEOUT_MS, ANSWER_MAX, on_http, q);
-}
-
-static void ask_cri(struct question *q, int fd)
-{
-	struct tip_rpc_client_call call = {.authority = "localhost", .timeout_ms = TIMEOUT_MS};
-	struct tip_buf request = {0};
+	struct event_base *base = q->inspector->base;
 	struct tip_error err = {0};
 
-	switch (q->step) {
-	case CRI_LIST:
-		call.path = TIP_CRI_LIST;
-		tip_cri_pack_list(q->id, &request);
-		break;
-	case CRI_STATUS:
-		call.path = TIP_CRI_STATUS;
-		tip_cri_pack_status(q->id, &request);
-		break;
-	case CRI_SANDBOX:
-		call.path = TIP_CRI_SANDBOX;
-		tip_cri_pack_sandbox(q->cri.sandbox[0] ? q->cri.sandbox : q->id, &request);
-		break;
-	default: call.path = TIP_CRI_VERSION; tip_cri_pack_version(&request);
+	if (q->step <= TIP_ASK_IMAGE) {
+		q->http = tip_http_read(base, fd, TIMEOUT_MS, ANSWER_MAX, on_http, q);
+		return;
 	}
-	call.request = request.data;
-	call.request_len = request.len;
-	q->rpc = tip_rpc_ask(q->inspector->base, fd, &call, ANSWER_MAX, on_rpc, q, &err);
-	tip_buf_free(&request);
+	q->rpc = tip_rpc_read(base, fd, TIMEOUT_MS, ANSWER_MAX, on_rpc, q, &err);
 	if (!q->rpc) {
 		warn(q, err.text);
 		give_up(q);
@@ -348,10 +331,8 @@ void tip_inspector_dialled(struct tip_inspector *x, uint64_t dial_no, int fd)
 		return;
 	}
 	q->dial = 0;
-	if (fd >= 0 && q->step <= DOCKER_IMAGE)
-		ask_docker(q, fd);
-	else if (fd >= 0)
-		ask_cri(q, fd);
+	if (fd >= 0)
+		read_answer(q, fd);
 	else if (!q->facts.len)
 		next_runtime(q);
 	else /* a part is missing, the rest is there */
@@ -388,8 +369,8 @@ static void next_runtime(struct question *q)
 	q->number = (uint32_t)number;
 	q->tried |= 1u << number;
 	tip_buf_reset(&q->facts);
-	dial(q,
-	     q->inspector->runtimes[number].kind == TIP_RUNTIME_CRI ? CRI_LIST : DOCKER_CONTAINER);
+	dial(q, q->inspector->runtimes[number].kind == TIP_RUNTIME_CRI ? TIP_ASK_CRI_LIST
+								       : TIP_ASK_CONTAINER);
 }
 
 static void fill(struct tip_inspector *x)

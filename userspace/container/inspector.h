@@ -11,15 +11,19 @@
 #include "tipstaff/facts.h"
 
 /*
- * Asks container runtimes what a container is. It opens no socket itself: it asks for one that is
- * connected, each for one exchange. Bounded: questions at once and waiting, bytes of an answer,
- * time.
+ * Asks container runtimes what a container is. It opens no socket and writes to none: somebody else
+ * puts each question, and gives it what the answer can be read from. Bounded: questions at once and
+ * waiting, bytes of an answer, time.
  */
 #define TIP_RUNTIMES_MAX 16
 
 struct tip_inspector_ops {
-	/* Connect to runtime `number`; then call tip_inspector_dialled(), not from within. */
-	void (*dial)(void *ctx, uint64_t dial, uint32_t number);
+	/*
+	 * Ask runtime `number` that question about `name`, and call tip_inspector_dialled() with
+	 * what its answer can be read from, not from within.
+	 */
+	void (*dial)(void *ctx, uint64_t dial, uint32_t number, enum tip_runtime_question question,
+		     const char *name);
 	/*
 	 * What was found about `id`: `facts` NULL when no runtime knows it. It may be called again,
 	 * with more.

@@ -66,7 +66,7 @@ static const struct format formats[TIP_LINK_TYPE_MAX] = {
 	[TIP_LINK_ENDED] = {TIP_LINK_FRONT, "ENDED", "IcrntC", ID_MAX, TEXT_LIMIT},
 	[TIP_LINK_MOVED] = {TIP_LINK_FRONT, "MOVED", "d", .d_max = MOVED_DATA},
 	[TIP_LINK_RELAYS] = {TIP_LINK_FRONT, "RELAYS", "NC"},
-	[TIP_LINK_DIAL] = {TIP_LINK_FRONT, "DIAL", "Ia"},
+	[TIP_LINK_DIAL] = {TIP_LINK_FRONT, "DIAL", "Iakn", .n_max = 71},
 	[TIP_LINK_FACTS] = {TIP_LINK_FRONT, "FACTS", "fnd", BOX_ID, .d_max = TIP_FACTS_MAX},
 	[TIP_LINK_INSPECTOR] = {TIP_LINK_FRONT, "INSPECTOR", "NC"},
 };

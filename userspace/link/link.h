@@ -30,7 +30,7 @@ struct tip_link_msg {
 	uint32_t epoch;
 	uint32_t pid, uid, gid;
 	uint32_t ask;
-	uint32_t kind;             /* enum tip_runtime: RUNTIME, INSPECT */
+	uint32_t kind;             /* enum tip_runtime: RUNTIME, INSPECT; the question: DIAL */
 	uint32_t flag;             /* ok of CHECKED, on of QUARANTINE, withheld of EXEC,
 				      known of FACTS */
 	uint32_t cause;            /* enum tip_mtls_cause: CUT, ENDED */

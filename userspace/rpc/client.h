@@ -13,7 +13,7 @@
 
 /*
  * gRPC client, one call at a time on one connected socket: blocking, for the CLI, and from an event
- * loop, for questions that have one answer. (The client for a SPIRE server comes with that room.)
+ * loop, for the answer to one. (The client for a SPIRE server comes with that room.)
  */
 struct tip_rpc_client_call {
 	const char *authority;      /* "localhost" */
@@ -34,21 +34,20 @@ struct tip_rpc_client_call {
 int tip_rpc_client_call(int fd, const struct tip_rpc_client_call *call, struct tip_error *err);
 
 /*
- * A unary call from an event loop. `result` is as above, with the text in `err`; with 0 there is
- * the answer, valid during the call of `done`. Called once, from the loop; the tip_rpc_ask is gone
- * behind it.
+ * The answer to a unary call on stream 1 that somebody else has made, whole, on a connection of
+ * its own; from an event loop, and without writing anything. `result` is as above, with the text
+ * in `err`; with 0 there is the answer, valid during the call of `done`. Called once, from the
+ * loop; the tip_rpc_ask is gone behind it.
  */
 struct tip_rpc_ask;
 typedef void (*tip_rpc_done_fn)(void *ctx, int result, const uint8_t *msg, size_t len,
 				const struct tip_error *err);
 /*
- * Takes `fd`, connected and non-blocking. Of `call`, path, authority and headers must last until
- * the end; the request is copied, `message` and `ctx` are not used. An answer of more than
- * `max_answer` bytes is refused. NULL with `err`, and fd closed, when a library refuses.
+ * Takes `fd`. An answer of more than `max_answer` bytes is refused. NULL with `err`, and fd closed,
+ * when a library refuses.
  */
-struct tip_rpc_ask *tip_rpc_ask(struct event_base *base, int fd,
-				const struct tip_rpc_client_call *call, size_t max_answer,
-				tip_rpc_done_fn done, void *ctx, struct tip_error *err);
+struct tip_rpc_ask *tip_rpc_read(struct event_base *base, int fd, int timeout_ms, size_t max_answer,
+				 tip_rpc_done_fn done, void *ctx, struct tip_error *err);
 /* Gives up; `done` is not called. NULL is fine. */
 void tip_rpc_ask_cancel(struct tip_rpc_ask *a);
 

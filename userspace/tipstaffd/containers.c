@@ -13,10 +13,11 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "tipstaffd/runtime_request.h"
 
 /*
- * What runtimes know of containers. The front asks and reads the answers; this file opens the
- * runtimes' sockets for it and keeps what it says. Runtimes are numbered in the order in which they
+ * What runtimes know of containers. The front says what to ask and reads the answers; this file
+ * puts the questions and keeps what it says. Runtimes are numbered in the order in which they
  * are configured.
  */
 
@@ -87,13 +88,43 @@ fail:
 	return -1;
 }
 
+/*
+ * Puts the question to a runtime. What the answer can be read from, or -1 with `errno`. The front
+ * never holds the runtime's own socket: with that it could have any container made.
+ */
+static int put_question(struct tip_keeper *k, const struct runtime *r, const struct tip_link_msg *m)
+{
+	struct tip_buf request = {0};
+	int fd = -1, error = EINVAL;
+
+	if (tip_runtime_request(r->kind, m->kind, m->name, &request)) {
+		fd = connect_to(r->path);
+		error = errno;
+	}
+	/* A new socket takes these few hundred bytes at once, or something is wrong. */
+	if (fd >= 0 && send(fd, request.data, request.len, MSG_NOSIGNAL) != (ssize_t)request.len) {
+		error = EIO;
+		close(fd);
+		fd = -1;
+	}
+	tip_buf_free(&request);
+	if (fd >= 0) {
+		if (!k->pumps)
+			k->pumps = tip_pumps_new(k->base);
+		fd = tip_pump_start(k->pumps, fd);
+		error = errno;
+	}
+	errno = error;
+	return fd;
+}
+
 static void on_dial(struct tip_keeper *k, const struct tip_link_msg *m)
 {
 	struct runtime r = {.path = "a runtime that nobody configured"};
 	int fd;
 
 	errno = EINVAL;
-	fd = runtime_at(k->config, m->ask, &r) ? connect_to(r.path) : -1;
+	fd = runtime_at(k->config, m->ask, &r) ? put_question(k, &r, m) : -1;
 	if (fd < 0) {
 		/* A runtime that is not installed is no news. */
 		if (errno != ENOENT && errno != ECONNREFUSED)

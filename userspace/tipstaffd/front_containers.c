@@ -12,10 +12,15 @@ struct tip_front_containers {
 	struct tip_link *link;
 };
 
-static void on_dial(void *ctx, uint64_t dial, uint32_t number)
+static void on_dial(void *ctx, uint64_t dial, uint32_t number, enum tip_runtime_question question,
+		    const char *name)
 {
 	tip_link_send(((struct tip_front_containers *)ctx)->link,
-		      &(struct tip_link_msg){.type = TIP_LINK_DIAL, .id = dial, .ask = number});
+		      &(struct tip_link_msg){.type = TIP_LINK_DIAL,
+					     .id = dial,
+					     .ask = number,
+					     .kind = (uint32_t)question,
+					     .name = name});
 }
 
 static void on_answer(void *ctx, const char *id, const void *facts, size_t len)

@@ -505,6 +505,7 @@ static void stop(struct tip_keeper *k)
 	event_drop(&k->sigchld);
 	tip_workload_close(k);
 	tip_front_stop(k);
+	tip_pumps_free(k->pumps);
 	tip_relays_close(k);
 	if (k->held[0].timer)
 		tip_pipeline_free(k);

@@ -22,6 +22,7 @@
 #include "sensor/sensor.h"
 #include "tipstaffd/config.h"
 #include "tipstaffd/fdstore.h"
+#include "tipstaffd/runtime_pump.h"
 #include "tipstaffd/sets.h"
 #include "tipstaffd/switches.h"
 #include "traffic/decide.h"
@@ -200,6 +201,7 @@ struct tip_keeper {
 	struct tip_keeper_held held[TIP_HOLD_KINDS];
 	struct tip_keeper_told told[16];
 	struct tip_keeper_relays relays;
+	struct tip_pumps *pumps; /* containers.c: answers of runtimes, on their way to the front */
 
 	struct event *sensor_readable, *catch_up, *tick;
 	struct event *sigterm, *sigint, *sighup, *sigusr1, *sigchld;

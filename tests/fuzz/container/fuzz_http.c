@@ -12,7 +12,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct tip_http_reader a = {.body_max = BODY_MAX}, b = {.body_max = BODY_MAX};
-	enum tip_http_read x = tip_http_feed(&a, data, size), y = TIP_HTTP_MORE;
+	enum tip_http_state x = tip_http_feed(&a, data, size), y = TIP_HTTP_MORE;
 
 	for (size_t i = 0; i < size && y == TIP_HTTP_MORE; i++)
 		y = tip_http_feed(&b, data + i, 1);

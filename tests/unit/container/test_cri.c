@@ -21,26 +21,6 @@ static size_t pack(const ProtobufCMessage *m, uint8_t *out, size_t size)
 	return protobuf_c_message_pack(m, out);
 }
 
-static void questions(void **state)
-{
-	Runtime__V1__ContainerStatusRequest *status;
-	Runtime__V1__ListContainersRequest *list;
-	struct tip_buf b = {0};
-
-	tip_cri_pack_list(ID, &b);
-	list = runtime__v1__list_containers_request__unpack(NULL, b.len, (uint8_t *)b.data);
-	assert_string_equal(list->filter->id, ID);
-	runtime__v1__list_containers_request__free_unpacked(list, NULL);
-	tip_cri_pack_status(ID, &b);
-	status = runtime__v1__container_status_request__unpack(NULL, b.len, (uint8_t *)b.data);
-	assert_string_equal(status->container_id, ID);
-	assert_true(status->verbose);
-	runtime__v1__container_status_request__free_unpacked(status, NULL);
-	tip_cri_pack_version(&b);
-	assert_int_equal(b.len, 0);
-	tip_buf_free(&b);
-}
-
 static void a_list(void **state)
 {
 	Runtime__V1__Container a = RUNTIME__V1__CONTAINER__INIT, c = a, *all[] = {&a, &c};
@@ -142,7 +122,6 @@ static void what_is_no_answer(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(questions),
 		cmocka_unit_test(a_list),
 		cmocka_unit_test(images),
 		cmocka_unit_test(what_is_no_answer),

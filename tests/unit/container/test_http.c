@@ -15,9 +15,9 @@
 #define OK "HTTP/1.1 200 OK\r\n"
 
 /* Reads `text` in pieces of `step` bytes, then its end. */
-static enum tip_http_read read_in(struct tip_http_reader *r, const char *text, size_t step)
+static enum tip_http_state read_in(struct tip_http_reader *r, const char *text, size_t step)
 {
-	enum tip_http_read res = TIP_HTTP_MORE;
+	enum tip_http_state res = TIP_HTTP_MORE;
 	size_t len = strlen(text);
 
 	*r = (struct tip_http_reader){.body_max = 100};
@@ -65,7 +65,7 @@ static void bad_answers(void **state)
 {
 	static const struct {
 		const char *text;
-		enum tip_http_read how;
+		enum tip_http_state how;
 	} all[] = {
 		{"", TIP_HTTP_BAD},
 		{"HTTP/2 200\r\n\r\n", TIP_HTTP_BAD},
@@ -107,7 +107,7 @@ static void bad_answers(void **state)
 static void an_endless_answer_ends(void **state)
 {
 	struct tip_http_reader r = {.body_max = 100};
-	enum tip_http_read res = tip_http_feed(&r, OK, strlen(OK));
+	enum tip_http_state res = tip_http_feed(&r, OK, strlen(OK));
 	size_t n = 0;
 
 	while (res == TIP_HTTP_MORE && n++ < TIP_HTTP_HEAD_MAX)
@@ -146,19 +146,12 @@ static void on_done(void *ctx, int status, const char *body, size_t len, const c
 static struct got ask(const char *answer, unsigned int ms)
 {
 	struct got g = {.base = event_base_new()};
-	char request[500];
-	ssize_t n;
 	int sv[2];
 
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, sv), 0);
-	assert_non_null(tip_http_get(g.base, sv[0], "/x", ms, 100, on_done, &g));
+	assert_non_null(tip_http_read(g.base, sv[0], ms, 100, on_done, &g));
 	if (answer) {
 		assert_int_equal(write(sv[1], answer, strlen(answer)), strlen(answer));
-		event_base_loop(g.base, EVLOOP_ONCE);
-		n = read(sv[1], request, sizeof(request) - 1);
-		assert_true(n > 0);
-		request[n] = '\0';
-		assert_non_null(strstr(request, "GET /x HTTP/1.1\r\nHost: localhost\r\n"));
 		shutdown(sv[1], SHUT_WR);
 	}
 	while (!g.calls)

@@ -25,7 +25,8 @@ struct world {
 	char name[64];
 };
 
-static void on_dial(void *ctx, uint64_t dial, uint32_t number)
+static void on_dial(void *ctx, uint64_t dial, uint32_t number, enum tip_runtime_question question,
+		    const char *name)
 {
 	struct world *w = ctx;
 

@@ -71,7 +71,7 @@ static const struct tip_link_msg samples[] = {
 	 .counters = {1, 2}},
 	{.type = TIP_LINK_MOVED, .data = "12345678901234567890123456789012", .data_len = 32},
 	{.type = TIP_LINK_RELAYS, .numbers = {1, 2, 3, 4}, .counters = {1, 2, 3, 4, 5}},
-	{.type = TIP_LINK_DIAL, .id = 5, .ask = 1},
+	{.type = TIP_LINK_DIAL, .id = 5, .ask = 1, .kind = 2, .name = "0123456789abcdef"},
 	{.type = TIP_LINK_FACTS,
 	 .flag = 1,
 	 .name = "0123456789abcdef",

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "service.h"
+#include "peer.h"
 
 #include "rpc/client.h"
 
-/* A question from an event loop, to a server in the same loop. */
+/* The answer to a call that somebody else has made. */
 struct got {
 	int result, calls;
 	char msg[64], text[sizeof(((struct tip_error *)0)->text)];
@@ -22,102 +22,96 @@ static void on_done(void *ctx, int result, const uint8_t *msg, size_t len,
 	snprintf(g->text, sizeof(g->text), "%s", result ? err->text : "");
 }
 
-static struct tip_rpc_ask *begin(struct service *t, int fd, const char *path, const char *request,
-				 struct got *g)
+/* What becomes of a server's bytes, with or without their end. */
+static struct got read_in(const void *bytes, size_t len, bool end)
 {
-	struct tip_rpc_client_call call = {
-		.authority = "localhost",
-		.path = path,
-		.request = request,
-		.request_len = strlen(request),
-		.timeout_ms = 10000,
-	};
+	struct event_base *base = event_base_new();
+	struct got g = {0};
 	struct tip_error err;
-	struct tip_rpc_ask *a;
+	char back[10];
+	int sv[2];
 
-	if (strcmp(path, "/t.T/Hold") == 0)
-		call.timeout_ms = 50;
-	*g = (struct got){0};
-	a = tip_rpc_ask(t->base, fd, &call, 500, on_done, g, &err);
-	assert_non_null(a);
-	return a;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, sv), 0);
+	assert_non_null(tip_rpc_read(base, sv[0], 50, 500, on_done, &g, &err));
+	assert_int_equal(write(sv[1], bytes, len), (ssize_t)len);
+	if (end)
+		shutdown(sv[1], SHUT_WR);
+	while (!g.calls)
+		event_base_loop(base, EVLOOP_ONCE);
+	assert_int_equal(g.calls, 1);
+	/* It has said nothing. */
+	assert_true(read(sv[1], back, sizeof(back)) <= 0);
+	close(sv[1]);
+	event_base_free(base);
+	return g;
 }
 
-static struct got ask(struct service *t, const char *path, const char *request)
+/* SETTINGS, HEADERS with :status 200, DATA, and HEADERS with that grpc-status. */
+static size_t answer(uint8_t *out, const void *data, size_t len, const char *status)
 {
-	struct got g;
+	uint8_t trailer[64] = {0, 11};
+	size_t n = raw_frame(out, NGHTTP2_SETTINGS, 0, 0, NULL, 0);
 
-	begin(t, service_connect(t), path, request, &g);
-	while (!g.calls)
-		event_base_loop(t->base, EVLOOP_ONCE);
-	assert_int_equal(g.calls, 1);
-	return g;
+	memcpy(trailer + 2, "grpc-status", 11);
+	trailer[13] = (uint8_t)strlen(status);
+	memcpy(trailer + 14, status, strlen(status));
+	n += raw_frame(out + n, NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS, 1, "\x88", 1);
+	if (len)
+		n += raw_frame(out + n, NGHTTP2_DATA, 0, 1, data, len);
+	return n + raw_frame(out + n, NGHTTP2_HEADERS,
+			     NGHTTP2_FLAG_END_HEADERS | NGHTTP2_FLAG_END_STREAM, 1, trailer,
+			     14 + strlen(status));
 }
 
 static void answers(void **state)
 {
-	struct service t;
+	uint8_t out[1000];
 	struct got g;
 
-	service_start(&t, NULL);
-	g = ask(&t, "/t.T/Echo", "hello");
+	g = read_in(out, answer(out, "\0\0\0\0\5hello", 10, "0"), false);
 	assert_int_equal(g.result, 0);
 	assert_string_equal(g.msg, "hello");
-	g = ask(&t, "/t.T/Echo", ""); /* a message of no bytes is one */
+	g = read_in(out, answer(out, "\0\0\0\0\0", 5, "0"), true);
 	assert_int_equal(g.result, 0);
 	assert_int_equal(g.len, 0);
-	service_stop(&t);
 }
 
 static void no_answers(void **state)
 {
-	char longer[600];
-	struct service t;
+	uint8_t out[1000];
 	struct got g;
 
-	memset(longer, 'x', sizeof(longer) - 1);
-	longer[sizeof(longer) - 1] = '\0';
-	service_start(&t, NULL);
-	g = ask(&t, "/t.T/None", "x");
-	assert_int_equal(g.result, TIP_GRPC_UNIMPLEMENTED);
-	g = ask(&t, "/t.T/Hold", "x");
-	assert_int_equal(g.result, TIP_GRPC_DEADLINE_EXCEEDED);
-	assert_string_equal(g.text, "no answer within 50 ms");
-	g = ask(&t, "/t.T/Close", "x");
+	g = read_in(out, answer(out, NULL, 0, "5"), true);
+	assert_int_equal(g.result, TIP_GRPC_NOT_FOUND);
+	g = read_in(out, answer(out, NULL, 0, "0"), true);
+	assert_int_equal(g.result, -1); /* OK, and no message */
+	g = read_in(out, answer(out, "\0\0\0\0\1a\0\0\0\0\1b", 12, "0"), true);
 	assert_int_equal(g.result, -1);
-	g = ask(&t, "/t.T/Echo", longer);
+	g = read_in(out, answer(out, "\0\0\0\x20\0", 5, "0"), true);
 	assert_int_equal(g.result, -1);
 	assert_string_equal(g.text, "the server sent a message that is too long");
-	service_stop(&t);
-}
-
-static void what_is_no_grpc(void **state)
-{
-	struct service t;
-	struct got g;
-	int sv[2];
-
-	service_start(&t, NULL);
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, sv), 0);
-	begin(&t, sv[0], "/t.T/Echo", "x", &g);
-	assert_int_equal(write(sv[1], "HTTP/1.1 400 Bad Request\r\n\r\n", 28), 28);
-	while (!g.calls)
-		event_base_loop(t.base, EVLOOP_ONCE);
+	g = read_in(out, raw_frame(out, NGHTTP2_SETTINGS, 0, 0, NULL, 0), true);
 	assert_int_equal(g.result, -1);
-	close(sv[1]);
-	service_stop(&t);
+	g = read_in(out, raw_frame(out, NGHTTP2_SETTINGS, 0, 0, NULL, 0), false);
+	assert_int_equal(g.result, TIP_GRPC_DEADLINE_EXCEEDED);
+	assert_string_equal(g.text, "no answer within 50 ms");
+	g = read_in("HTTP/1.1 400 Bad Request\r\n\r\n", 28, false);
+	assert_int_equal(g.result, -1);
 }
 
 static void given_up(void **state)
 {
-	struct service t;
-	struct got g;
+	struct event_base *base = event_base_new();
+	struct got g = {0};
+	struct tip_error err;
+	int sv[2];
 
-	service_start(&t, NULL);
-	tip_rpc_ask_cancel(begin(&t, service_connect(&t), "/t.T/Hold", "x", &g));
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, sv), 0);
+	tip_rpc_ask_cancel(tip_rpc_read(base, sv[0], 50, 500, on_done, &g, &err));
 	tip_rpc_ask_cancel(NULL);
 	assert_int_equal(g.calls, 0);
-	service_stop(&t);
+	close(sv[1]);
+	event_base_free(base);
 }
 
 int main(void)
@@ -125,7 +119,6 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(answers),
 		cmocka_unit_test(no_answers),
-		cmocka_unit_test(what_is_no_grpc),
 		cmocka_unit_test(given_up),
 	};
 
