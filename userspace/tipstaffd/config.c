@@ -341,7 +341,7 @@ _Static_assert(sizeof(enum tip_seal_mode) == sizeof(unsigned int) &&
 
 static int read_value(reading *r, const struct key *k, const struct tip_yaml *n)
 {
-	char *at = (char *)r->c + k->offset;
+	void *at = (char *)r->c + k->offset;
 
 	if (k->kind == K_PATHS || k->kind == K_CGROUPS || k->kind == K_PATTERNS ||
 	    k->kind == K_SOCKETS)
@@ -356,8 +356,8 @@ static int read_value(reading *r, const struct key *k, const struct tip_yaml *n)
 	case K_COMMAND: return tip_config_read_command(r, n, k->path);
 	case K_SPOOLED: return tip_config_read_spooled(r, n, k->path);
 	case K_ACTIONS: return tip_config_read_actions(r, n, k->path);
-	case K_SHARE: return tip_config_read_fraction(r, n, k->path, 0, 1, (double *)at);
-	case K_RATE: return tip_config_read_fraction(r, n, k->path, 0, 1000, (double *)at);
+	case K_SHARE: return tip_config_read_fraction(r, n, k->path, 0, 1, at);
+	case K_RATE: return tip_config_read_fraction(r, n, k->path, 0, 1000, at);
 	case K_FACILITY: return tip_config_read_facility(r, n, k->path);
 	default: break;
 	}
