@@ -182,7 +182,7 @@ def test_folders_of_others_are_refused(world):
 def test_fewer_descriptors_than_connections(world):
     """A descriptor that the front has no room for would break the link, and every stream with it."""
     d = world.daemon("few", entries=[entry(world, "frontend")])
-    d.wrap = ["prlimit", "--nofile=160:160"]
+    d.wrap = ["prlimit", "--nofile=200:200"]
     d.start()
     front = d.front_pid()
     held = [python(world, HOLD, d.workload_socket, 100, 2, cgroup="rogue", uid=UID["rogue"] + i) for i in range(3)]
