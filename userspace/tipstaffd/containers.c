@@ -189,10 +189,11 @@ json_t *tip_containers_json(struct tip_keeper *k)
 	tip_containers_stats(tip_process_containers(k->table), &s);
 	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "count",
 			 (json_int_t)s.count, "known", (json_int_t)s.known, "not_asked",
-			 (json_int_t)(s.overflow + c[4]), "not_roots", (json_int_t)s.untrusted,
-			 "asked", (json_int_t)c[0], "unknown", (json_int_t)c[2], "late",
-			 (json_int_t)c[3], "malformed", (json_int_t)s.malformed, "waiting",
-			 (json_int_t)held->count, "not_held", (json_int_t)held->overflow);
+			 (json_int_t)s.overflow + (json_int_t)c[4], "not_roots",
+			 (json_int_t)s.untrusted, "asked", (json_int_t)c[0], "unknown",
+			 (json_int_t)c[2], "late", (json_int_t)c[3], "malformed",
+			 (json_int_t)s.malformed, "waiting", (json_int_t)held->count, "not_held",
+			 (json_int_t)held->overflow);
 }
 
 bool tip_containers_message(struct tip_keeper *k, const struct tip_link_msg *m)

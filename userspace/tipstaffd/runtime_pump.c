@@ -52,12 +52,14 @@ static void pump_free(struct pump *p)
 
 void tip_pumps_free(struct tip_pumps *p)
 {
-	struct pump *one;
+	struct pump *one, *next;
 
 	if (!p)
 		return;
-	while ((one = LIST_FIRST(&p->list)))
+	for (one = LIST_FIRST(&p->list); one; one = next) {
+		next = LIST_NEXT(one, link);
 		pump_free(one);
+	}
 	free(p);
 }
 

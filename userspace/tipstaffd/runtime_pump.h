@@ -12,6 +12,6 @@ struct tip_pumps;
 struct tip_pumps *tip_pumps_new(struct event_base *base);
 void tip_pumps_free(struct tip_pumps *p); /* closes all; NULL is fine */
 /* Takes `from`; a descriptor to read its bytes from, or -1 with `errno`. */
-int tip_pump_start(struct tip_pumps *p, int from);
+int tip_pump_start(struct tip_pumps *all, int from);
 
 #endif
