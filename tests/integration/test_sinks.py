@@ -71,6 +71,7 @@ def settings(world):
             "spool": {"sinks": ["syslog"]},
             "include": {"message": True},
         },
+        "limits": {"activity_ring_kib": 8192},  # two thousand opens at once, and nobody may be there to read
         "time_format_iso_8601": True,  # Falco's name for one
         "priority": "notice",  # and another
     }
