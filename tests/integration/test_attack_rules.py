@@ -17,7 +17,6 @@ import pytest
 from conftest import UID, spiffe
 from world import ROOT
 
-pytestmark = pytest.mark.kernel(each=True)
 
 BUILD = pathlib.Path(os.environ.get("BUILD", "build"))
 ATTACK = BUILD / "attack" if BUILD.is_absolute() else ROOT / BUILD / "attack"
@@ -100,6 +99,7 @@ def quarantined(daemon):
         daemon.cli("release", name)
 
 
+@pytest.mark.kernel
 @pytest.mark.parametrize("act", ACTS, ids=lambda a: a["name"])
 def test_act_is_told_by_its_rule_alone(act, play, quarantined):
     if "quarantine" in act["needs"]:
