@@ -48,7 +48,7 @@ ATTACK_TOOL_SRC := $(sort $(wildcard tools/attack/*.c tools/attack/acts/*.c)) te
 $(BUILD)/obj/attack/%.o: %.c
 	@mkdir -p $(@D)
 	@echo "  CC      $@"
-	@$(CC) -D_GNU_SOURCE -I. $(CFLAGS_ALL) -MMD -MP -c $< -o $@
+	@$(CC) -D_GNU_SOURCE $(CFLAGS_ALL) -MMD -MP -c $< -o $@
 $(BUILD)/attack: $(ATTACK_TOOL_SRC:%.c=$(BUILD)/obj/attack/%.o)
 	@echo "  LINK    $@"
 	@$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $^

@@ -16,7 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "tests/attacks/attack.h"
+#include "../../tests/attacks/attack.h"
 
 #define ARGS_MAX 16
 

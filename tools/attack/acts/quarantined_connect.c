@@ -3,7 +3,7 @@
 
 #include <errno.h>
 
-#include "tests/attacks/attack.h"
+#include "../../../tests/attacks/attack.h"
 
 /* Nobody listens there: who gets this far is refused, and not by a quarantine. */
 #define NOBODY "127.0.0.1:9"
