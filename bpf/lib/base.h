@@ -81,4 +81,11 @@ extern const volatile bool tip_lsm;
 /* Elements of `judges`, a power of two; likewise. */
 extern const volatile __u32 tip_judges;
 
+/* Numbers of 32-bit calls, and of those behind socketcall(), in the 64-bit table; likewise. */
+extern const volatile __u16 tip_ia32[TIP_SYSCALLS];
+extern const volatile __u16 tip_socketcalls[TIP_SOCKETCALLS];
+
+/* What each system call takes; likewise. */
+extern const volatile struct tip_shape tip_shapes[TIP_SYSCALLS];
+
 #endif

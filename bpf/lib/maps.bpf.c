@@ -43,5 +43,8 @@ struct tip_map_judges judges SEC(".maps");
 const volatile __u64 tip_build = 0;
 const volatile bool tip_lsm = false;
 const volatile __u32 tip_judges = TIP_JUDGES_MIN;
+const volatile __u16 tip_ia32[TIP_SYSCALLS] = {};
+const volatile __u16 tip_socketcalls[TIP_SOCKETCALLS] = {};
+const volatile struct tip_shape tip_shapes[TIP_SYSCALLS] = {};
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -313,7 +313,7 @@ extern struct tip_map_heartbeat heartbeat SEC(".maps");
 /* syscall number -> handler. One for each generation of programs, filled before it is attached. */
 struct tip_map_handlers {
 	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
-	__uint(max_entries, 512);
+	__uint(max_entries, TIP_SYSCALLS + 1);
 	__uint(key_size, sizeof(__u32));
 	__uint(value_size, sizeof(__u32));
 };
@@ -400,14 +400,14 @@ struct tip_opened {
 
 /* What is told of a call in call.h. Here for the same reason. */
 struct tip_called {
-	__u64 args[6];
+	__u64 args[8]; /* six; a power of two for the verifier */
 	__s64 ret;
-	__u64 text[TIP_CALL_TEXTS]; /* addresses; 0: none */
-	__u64 file;                 /* struct file, 0: none */
-	__u32 in_kernel;            /* 1 << i: text[i] is in the kernel's memory */
-	__u32 type;                 /* enum tip_event_type */
-	__u32 call;                 /* TIP_CALL_* */
-	__u32 flags;                /* TIP_EVF_* */
+	__u64 text[TIP_TEXT_DATA]; /* addresses; 0: none */
+	__u64 file;                /* struct file, 0: none */
+	__u32 in_kernel;           /* 1 << i: text[i] is in the kernel's memory */
+	__u32 type;                /* enum tip_event_type */
+	__u32 call;                /* TIP_CALL_* */
+	__u32 flags;               /* TIP_EVF_* */
 };
 
 /* A path while it is walked, see path.h. */

@@ -7,7 +7,7 @@
  * call must never be read with 64-bit numbers or registers:
  *   64-bit  numbers and registers as below
  *   x32     the same, with a bit set in the number
- *   ia32    its own numbers (the dispatcher translates them), arguments in bx, cx, dx, si, di, bp
+ *   ia32    its own numbers (nr_of() translates them), arguments in bx, cx, dx, si, di, bp
  */
 
 #include "lib/store.h"
@@ -34,66 +34,35 @@
 #define NR_PKEY_MPROTECT     329
 #define NR_MOVE_MOUNT        429
 #define NR_OPENAT2           437
-#define NR_TABLE_SIZE        512
 
 #define NR32_UMOUNT     22
 #define NR32_OLD_MMAP   90
 #define NR32_SOCKETCALL 102
 #define NR32_MMAP2      192
 
-/*
- * ia32 numbers -> 64-bit ones. -1: no handler. socketcall() is decided by its first argument. The
- * 16-bit setuid family (23 ... 171) is as able to change credentials as the 32-bit one.
- */
-static __always_inline int nr_from_ia32(const struct pt_regs *regs)
+/* The number in the 64-bit table of a call of any table; TIP_NO_SYSCALL: it is not there. */
+static __always_inline __u32 nr_of(const struct task_struct *task, const struct pt_regs *regs)
 {
-	switch ((__u32)regs->orig_ax) {
-	case 21: return NR_MOUNT;
-	case 22: /* umount(): umount2() without flags */
-	case 52: return NR_UMOUNT2;
-	case 26: return NR_PTRACE;
-	case 37: return NR_KILL;
-	case 90: /* mmap() with its arguments in memory */
-	case 192: return NR_MMAP;
-	case 125: return NR_MPROTECT;
-	case 128: return NR_INIT_MODULE;
-	case 238: return NR_TKILL;
-	case 270: return NR_TGKILL;
-	case 350: return NR_FINIT_MODULE;
-	case 380: return NR_PKEY_MPROTECT;
-	case 429: return NR_MOVE_MOUNT;
-	case 5: return NR_OPEN;
-	case 8: return NR_CREAT;
-	case 295: return NR_OPENAT;
-	case 342: return NR_OPEN_BY_HANDLE_AT;
-	case 437: return NR_OPENAT2;
-	case 361: return NR_BIND;
-	case 362: return NR_CONNECT;
-	case 363: return NR_LISTEN;
-	case 364: return NR_ACCEPT4;
-	case NR32_SOCKETCALL:
-		switch ((__u32)regs->bx) {
-		case 2: return NR_BIND;
-		case 3: return NR_CONNECT;
-		case 4: return NR_LISTEN;
-		case 5: return NR_ACCEPT;
-		case 18: return NR_ACCEPT4;
-		default: return -1;
-		}
-	case 23:
-	case 213: return 105; /* setuid */
-	case 46:
-	case 214: return 106; /* setgid */
-	case 70:
-	case 203: return 113; /* setreuid */
-	case 71:
-	case 204: return 114; /* setregid */
-	case 164:
-	case 208: return 117; /* setresuid */
-	case 170:
-	case 210: return 119; /* setresgid */
-	default: return -1;
-	}
+	__u32 nr = regs->orig_ax, which;
+
+	if (!(task->thread_info.status & TS_COMPAT))
+		return nr & ~X32_BIT;
+	/* The first argument of socketcall() says which call it is. */
+	which = nr == NR32_SOCKETCALL ? regs->bx : nr;
+	if (which >= (nr == NR32_SOCKETCALL ? TIP_SOCKETCALLS : TIP_SYSCALLS))
+		return TIP_NO_SYSCALL;
+	opaque(which);
+	return nr == NR32_SOCKETCALL ? tip_socketcalls[which & (TIP_SOCKETCALLS - 1)]
+				     : tip_ia32[which & (TIP_SYSCALLS - 1)];
+}
+
+/* Does some rule want to hear of this call, if no other program tells of it? */
+static __always_inline bool call_wanted(const struct tip_settings *st, __u32 nr)
+{
+	__u32 word = nr / 64;
+
+	opaque(word);
+	return nr < TIP_SYSCALLS && st->calls[word & (TIP_SYSCALLS / 64 - 1)] >> (nr & 63) & 1;
 }
 
 struct tip_call {
@@ -113,7 +82,7 @@ static __always_inline void call_init(struct tip_call *c, struct pt_regs *regs, 
 	c->task = task;
 	c->regs = regs;
 	c->ia32 = task->thread_info.status & TS_COMPAT;
-	c->nr = c->ia32 ? nr_from_ia32(regs) : nr & ~X32_BIT;
+	c->nr = nr_of(task, regs);
 	c->args_at = 0;
 	if (c->ia32 && nr == NR32_SOCKETCALL)
 		c->args_at = regs->cx;

@@ -145,11 +145,9 @@ static __always_inline void called_tell(struct tip_scratch *s, const struct tip_
 
 	hdr_fill(&rec->hdr, d->type, 0, who, task, d->ret);
 	rec->hdr.flags = d->flags;
+	__builtin_memset(&rec->ev, 0, sizeof(rec->ev));
 	__builtin_memcpy(rec->ev.args, d->args, sizeof(rec->ev.args));
 	rec->ev.call = d->call;
-	rec->ev.ino = 0;
-	rec->ev.dev = 0;
-	rec->ev.file_mode = 0;
 	text_begin(s, sizeof(*rec));
 	if (file) {
 		struct inode *inode = BPF_CORE_READ(file, f_inode);
@@ -161,6 +159,8 @@ static __always_inline void called_tell(struct tip_scratch *s, const struct tip_
 	rec->ev.text_len[0] = called_text(s, d, 0);
 	rec->ev.text_len[1] = d->file ? text_file(s, (void *)d->file) : called_text(s, d, 1);
 	rec->ev.text_len[2] = called_text(s, d, 2);
+	for (int i = TIP_TEXT_DATA; i < TIP_CALL_TEXTS; i++)
+		rec->ev.text_len[i] = text_none(s);
 	activity_send(s, &rec->hdr);
 }
 

@@ -8,13 +8,16 @@
 SEC("tp_btf/sys_exit")
 int BPF_PROG(tip_sys_exit, struct pt_regs *regs, long ret)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
-	__u32 nr = (__u32)regs->orig_ax & ~X32_BIT;
+	const struct tip_settings *st;
+	__u32 zero = 0, nr = nr_of(bpf_get_current_task_btf(), regs);
 
-	if (task->thread_info.status & TS_COMPAT)
-		nr = nr_from_ia32(regs);
-	if (nr < NR_TABLE_SIZE)
-		bpf_tail_call(ctx, &handlers, nr);
+	if (nr >= TIP_SYSCALLS)
+		return 0;
+	bpf_tail_call(ctx, &handlers, nr);
+	/* It has none. */
+	st = bpf_map_lookup_elem(&settings, &zero);
+	if (st && call_wanted(st, nr))
+		bpf_tail_call(ctx, &handlers, TIP_SYSCALLS);
 	return 0;
 }
 

@@ -9,6 +9,8 @@
  * __u8 .. __u64 and __s32, __s64 (linux/types.h or bpf/lib/types.h).
  */
 
+#include "tipstaff/shape.h"
+
 /*
  * The layout's version. It is part of the pin directory's name. A daemon goes on with those maps of
  * an earlier layout that are the same in its own: for each group, the layout in which one of its
@@ -383,6 +385,7 @@ struct tip_scope {
 
 #define TIP_WANT_REAL_PATH (1u << 0) /* fd.path.real */
 #define TIP_WANT_ENV       (1u << 1) /* proc.env, proc.aenv */
+#define TIP_WANT_DATA      (1u << 2) /* evt.buffer: what is read and written */
 
 /*
  * Value of `settings` (array of one). Replaced whole by the keeper; each
@@ -409,6 +412,7 @@ struct tip_settings {
 	__u64 digest_max;     /* bytes of the largest executable that is hashed; 0: nobody asks */
 	__u32 filter_generation; /* of the prefilter; 0: there is none, all is told */
 	__u32 zero;
+	__u64 calls[TIP_SYSCALLS / 64]; /* bits: system calls that some rule wants, TIP_EV_CALL */
 };
 
 /* ---- events --------------------------------------------------------------- */
@@ -437,6 +441,7 @@ enum tip_event_type {
 	TIP_EV_MMAP = 18, /* and mprotect: of memory that may be executed */
 	/* An exec that was refused: a tip_ev_exec of what it would have become. Never filtered. */
 	TIP_EV_DENIED_EXEC = 19,
+	TIP_EV_CALL = 20, /* any other system call: settings.calls says which */
 	TIP_EV_MAX
 };
 
@@ -604,16 +609,20 @@ struct tip_ev_sock {    /* connect, accept, bind, listen, denied connect; header
 #define TIP_CALL_MMAP          10 /* "", the file; args[5] is in bytes */
 #define TIP_CALL_MPROTECT      11
 #define TIP_CALL_PKEY_MPROTECT 12
-#define TIP_CALL_MAX           13
+#define TIP_CALL_SYSCALL       13 /* `nr` says which, see TIP_TEXT_* */
+#define TIP_CALL_MAX           14
 
-#define TIP_CALL_TEXTS 3
-struct tip_ev_call { /* signal, ptrace, mount, module, mmap; header.ret: the result */
+struct tip_ev_call { /* signal, ptrace, mount, module, mmap, call; header.ret: the result */
 	__u64 args[6];
 	__u64 ino; /* of the file, 0: none */
 	__u32 dev;
 	__u32 file_mode;
-	__u16 call; /* TIP_CALL_* */
+	struct tip_ev_sock sock; /* family 0: no socket; path_len is not used */
+	__s32 fd;                /* TIP_CALL_SYSCALL: -1: none */
+	__u16 nr;                /* TIP_CALL_SYSCALL: in the 64-bit table */
+	__u16 call;              /* TIP_CALL_* */
 	__u16 text_len[TIP_CALL_TEXTS];
+	__u32 zero;
 };
 
 /* Why the connect hook said EPERM. */

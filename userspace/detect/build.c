@@ -131,6 +131,7 @@ static int build_rule(struct tip_loader *l, struct tip_rules *set, struct tip_ru
 		tip_load_advise(l, d, ast);
 	}
 	r->codes = compiled.codes;
+	memcpy(r->calls, compiled.calls, sizeof(r->calls));
 	tip_necessary_rule(r, ast, set->arena);
 	fill_info(set, r, d);
 	if (last)
@@ -269,7 +270,12 @@ const struct tip_enforce_spec *tip_rule_enforce_spec(const struct tip_rule *rule
 
 uint64_t tip_rules_event_mask(const struct tip_rules *r)
 {
-	return r->event_mask;
+	return r->wanted.events;
+}
+
+const struct tip_wanted *tip_rules_wanted(const struct tip_rules *r)
+{
+	return &r->wanted;
 }
 
 const char *const *tip_rules_hosts(const struct tip_rules *r, size_t *count)

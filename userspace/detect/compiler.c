@@ -22,6 +22,7 @@ struct compiler {
 	struct tip_program *program;
 	struct tip_compiled *out;
 	struct tip_cond_error *err;
+	struct tip_event_set named; /* by some test of evt.type */
 	bool used;
 	size_t visited;
 };
@@ -94,12 +95,33 @@ static void event_test(struct tip_rules *set, struct tip_test *t)
 			miss |= tip_event_codes(i);
 		}
 	}
-	/* what differs must differ from all of its names */
-	t->codes = t->op == TIP_OP_NE ? hit & ~miss : hit;
+	/* what differs must differ from all of its names; the others are told apart by name */
+	t->codes = t->op == TIP_OP_NE ? hit & ~(miss & ~TIP_CODE_BIT(TIP_CODE_OTHER)) : hit;
 	t->names = names;
 	pcre2_match_data_free(env.data);
 	pcre2_match_context_free(env.match);
 	tip_scratch_free(&scratch);
+}
+
+/* ---- sets of names ----------------------------------------------------------------------------
+ */
+
+static void names_and(struct tip_event_set *a, const struct tip_event_set *b)
+{
+	for (size_t i = 0; i < TIP_ARRAY_SIZE(a->w); i++)
+		a->w[i] &= b->w[i];
+}
+
+static void names_or(struct tip_event_set *a, const struct tip_event_set *b)
+{
+	for (size_t i = 0; i < TIP_ARRAY_SIZE(a->w); i++)
+		a->w[i] |= b->w[i];
+}
+
+static void names_trim(struct tip_event_set *s)
+{
+	for (int i = tip_event_name_count(); i < TIP_EVENT_NAMES_MAX; i++)
+		s->w[i / 64] &= ~(1ull << (i % 64));
 }
 
 /* ---- one check ----------------------------------------------------------------------------------
@@ -275,9 +297,15 @@ static int check(struct compiler *c, const struct tip_ast *n, uint32_t *test, st
 			event_test(c->set, t);
 		r->yes_names = *t->names;
 		r->yes = t->codes;
-		r->no = TIP_CODES_ALL & ~t->codes;
+		r->no = TIP_CODES_ALL & (~t->codes | TIP_CODE_BIT(TIP_CODE_OTHER));
 		for (size_t i = 0; i < TIP_ARRAY_SIZE(r->no_names.w); i++)
 			r->no_names.w[i] = ~r->yes_names.w[i];
+		names_trim(&r->no_names);
+		/* which are meant: those that it tells from most others */
+		names_or(&c->named,
+			 tip_event_set_count(&r->yes_names) <= tip_event_set_count(&r->no_names)
+				 ? &r->yes_names
+				 : &r->no_names);
 	} else if (n->op != TIP_OP_EXISTS && n->nvalues == 0 && !n->right) {
 		r->yes = 0; /* `in ()` */
 		memset(&r->yes_names, 0, sizeof(r->yes_names));
@@ -289,18 +317,6 @@ static int check(struct compiler *c, const struct tip_ast *n, uint32_t *test, st
 		memset(&r->no_names, 0, sizeof(r->no_names));
 	}
 	return 0;
-}
-
-static void names_and(struct tip_event_set *a, const struct tip_event_set *b)
-{
-	for (size_t i = 0; i < TIP_ARRAY_SIZE(a->w); i++)
-		a->w[i] &= b->w[i];
-}
-
-static void names_or(struct tip_event_set *a, const struct tip_event_set *b)
-{
-	for (size_t i = 0; i < TIP_ARRAY_SIZE(a->w); i++)
-		a->w[i] |= b->w[i];
 }
 
 static void combine(struct reach *r, struct reach kid, bool conjunction)
@@ -521,10 +537,26 @@ static int lay(struct compiler *c, const struct tip_ast *n, uint32_t yes, uint32
 	return ret;
 }
 
-static void names_trim(struct tip_event_set *s)
+/*
+ * The events of TIP_EV_CALL that the condition can match and names. What it does not name is not
+ * asked for: a condition without evt.type would have every system call of the node told.
+ */
+static tip_codes calls_named(const struct compiler *c, const struct tip_event_set *may,
+			     uint64_t calls[TIP_SYSCALLS / 64])
 {
-	for (int i = tip_event_name_count(); i < TIP_EVENT_NAMES_MAX; i++)
-		s->w[i / 64] &= ~(1ull << (i % 64));
+	tip_codes codes = 0;
+
+	for (int i = 0; i < tip_event_name_count(); i++) {
+		int nr = tip_event_set_has(&c->named, i) && tip_event_set_has(may, i)
+				 ? tip_event_call(i)
+				 : -1;
+
+		if (nr < 0)
+			continue;
+		codes |= tip_event_codes(i);
+		calls[nr / 64] |= 1ull << (nr % 64);
+	}
+	return codes;
 }
 
 int tip_compile(struct tip_rules *set, const struct tip_ast *ast, bool used,
@@ -537,7 +569,7 @@ int tip_compile(struct tip_rules *set, const struct tip_ast *ast, bool used,
 	if (lay(&c, ast, TIP_GOTO_MATCH, TIP_GOTO_FAIL, &program->entry, &r) < 0)
 		return -1;
 	names_trim(&r.yes_names);
-	out->codes = r.yes;
+	out->codes = r.yes & (~TIP_CODES_NAMED | calls_named(&c, &r.yes_names, out->calls));
 	out->names = r.yes_names;
 	out->unsatisfiable = tip_event_set_count(&r.yes_names) == 0;
 	return 0;

@@ -156,6 +156,8 @@ void tip_rule_details_json(const struct tip_rule *rule, struct tip_buf *out);
 
 /* Event types that some enabled rule wants: for the prefilter. */
 uint64_t tip_rules_event_mask(const struct tip_rules *r);
+/* All that the sensor is to tell for the rules. */
+const struct tip_wanted *tip_rules_wanted(const struct tip_rules *r);
 /* True when some enabled rule (condition or output) reads that field, e.g. "fd.path.real" or a
  * prefix "spiffe." */
 bool tip_rules_use_field(const struct tip_rules *r, const char *prefix);

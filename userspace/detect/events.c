@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "detect/events.h"
 
+#include <asm/unistd_64.h>
+#include <pthread.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -52,6 +54,68 @@ static const struct {
 	{"mmap2", TIP_CODE_MMAP},
 	{"mprotect", TIP_CODE_MPROTECT},
 	{"pkey_mprotect", TIP_CODE_PKEY_MPROTECT},
+	{"link", TIP_CODE_LINK},
+	{"linkat", TIP_CODE_LINKAT},
+	{"symlink", TIP_CODE_SYMLINK},
+	{"symlinkat", TIP_CODE_SYMLINKAT},
+	{"rename", TIP_CODE_RENAME},
+	{"renameat", TIP_CODE_RENAMEAT},
+	{"renameat2", TIP_CODE_RENAMEAT2},
+	{"unlink", TIP_CODE_UNLINK},
+	{"unlinkat", TIP_CODE_UNLINKAT},
+	{"rmdir", TIP_CODE_RMDIR},
+	{"mkdir", TIP_CODE_MKDIR},
+	{"mkdirat", TIP_CODE_MKDIRAT},
+	{"mknod", TIP_CODE_MKNOD},
+	{"mknodat", TIP_CODE_MKNODAT},
+	{"chmod", TIP_CODE_CHMOD},
+	{"fchmod", TIP_CODE_FCHMOD},
+	{"fchmodat", TIP_CODE_FCHMODAT},
+	{"fchmodat2", TIP_CODE_FCHMODAT2},
+	{"chown", TIP_CODE_CHOWN},
+	{"lchown", TIP_CODE_LCHOWN},
+	{"fchown", TIP_CODE_FCHOWN},
+	{"fchownat", TIP_CODE_FCHOWNAT},
+	{"dup", TIP_CODE_DUP},
+	{"dup2", TIP_CODE_DUP2},
+	{"dup3", TIP_CODE_DUP3},
+	{"socket", TIP_CODE_SOCKET},
+	{"socketpair", TIP_CODE_SOCKETPAIR},
+	{"shutdown", TIP_CODE_SHUTDOWN},
+	{"sendto", TIP_CODE_SENDTO},
+	{"sendmsg", TIP_CODE_SENDMSG},
+	{"sendmmsg", TIP_CODE_SENDMMSG},
+	{"recvfrom", TIP_CODE_RECVFROM},
+	{"recvmsg", TIP_CODE_RECVMSG},
+	{"recvmmsg", TIP_CODE_RECVMMSG},
+	{"read", TIP_CODE_READ},
+	{"readv", TIP_CODE_READV},
+	{"pread", TIP_CODE_PREAD},
+	{"pread64", TIP_CODE_PREAD},
+	{"preadv", TIP_CODE_PREADV},
+	{"write", TIP_CODE_WRITE},
+	{"writev", TIP_CODE_WRITEV},
+	{"pwrite", TIP_CODE_PWRITE},
+	{"pwrite64", TIP_CODE_PWRITE},
+	{"pwritev", TIP_CODE_PWRITEV},
+	{"close", TIP_CODE_CLOSE},
+	{"splice", TIP_CODE_SPLICE},
+	{"fcntl", TIP_CODE_FCNTL},
+	{"ioctl", TIP_CODE_IOCTL},
+	{"setns", TIP_CODE_SETNS},
+	{"unshare", TIP_CODE_UNSHARE},
+	{"setsid", TIP_CODE_SETSID},
+	{"setpgid", TIP_CODE_SETPGID},
+	{"chdir", TIP_CODE_CHDIR},
+	{"fchdir", TIP_CODE_FCHDIR},
+	{"chroot", TIP_CODE_CHROOT},
+	{"bpf", TIP_CODE_BPF},
+	{"userfaultfd", TIP_CODE_USERFAULTFD},
+	{"memfd_create", TIP_CODE_MEMFD_CREATE},
+	{"prctl", TIP_CODE_PRCTL},
+	{"pipe", TIP_CODE_PIPE},
+	{"pipe2", TIP_CODE_PIPE2},
+	{"delete_module", TIP_CODE_DELETE_MODULE},
 };
 
 int tip_event_name_count(void)
@@ -81,12 +145,39 @@ int tip_event_number(const char *name)
 	return -1;
 }
 
+/* Of each name, looked up once: rules are compiled against all of them, again and again. */
+static struct {
+	tip_codes codes;
+	int nr;
+} known[TIP_ARRAY_SIZE(event_names)];
+static pthread_once_t known_once = PTHREAD_ONCE_INIT;
+
+static void look_up(void)
+{
+	for (size_t n = 0; n < TIP_ARRAY_SIZE(event_names); n++) {
+		known[n].nr = tip_syscall_number(event_names[n]);
+		known[n].codes = known[n].nr < 0 ? 0 : TIP_CODE_BIT(TIP_CODE_OTHER);
+		for (size_t i = 0; i < TIP_ARRAY_SIZE(coded); i++)
+			if (strcmp(coded[i].name, event_names[n]) == 0)
+				known[n].codes = TIP_CODE_BIT(coded[i].code);
+	}
+}
+
 tip_codes tip_event_codes(int number)
 {
-	for (size_t i = 0; i < TIP_ARRAY_SIZE(coded); i++)
-		if (strcmp(coded[i].name, event_names[number]) == 0)
-			return TIP_CODE_BIT(coded[i].code);
-	return 0;
+	pthread_once(&known_once, look_up);
+	return known[number].codes;
+}
+
+int tip_event_call(int number)
+{
+	pthread_once(&known_once, look_up);
+	return known[number].codes & TIP_CODES_NAMED ? known[number].nr : -1;
+}
+
+bool tip_event_set_has(const struct tip_event_set *s, int number)
+{
+	return number >= 0 && (s->w[number / 64] >> (number % 64) & 1);
 }
 
 int tip_event_set_count(const struct tip_event_set *s)
@@ -96,6 +187,78 @@ int tip_event_set_count(const struct tip_event_set *s)
 	for (size_t i = 0; i < TIP_ARRAY_SIZE(s->w); i++)
 		n += __builtin_popcountll(s->w[i]);
 	return n;
+}
+
+/* The code of a system call of TIP_EV_CALL. */
+static enum tip_code call_code(uint32_t nr)
+{
+#define NR(name, code) [__NR_##name] = TIP_CODE_##code
+	/* 0: none of its own */
+	static const uint8_t codes[TIP_SYSCALLS] = {
+		NR(link, LINK),
+		NR(linkat, LINKAT),
+		NR(symlink, SYMLINK),
+		NR(symlinkat, SYMLINKAT),
+		NR(rename, RENAME),
+		NR(renameat, RENAMEAT),
+		NR(renameat2, RENAMEAT2),
+		NR(unlink, UNLINK),
+		NR(unlinkat, UNLINKAT),
+		NR(rmdir, RMDIR),
+		NR(mkdir, MKDIR),
+		NR(mkdirat, MKDIRAT),
+		NR(mknod, MKNOD),
+		NR(mknodat, MKNODAT),
+		NR(chmod, CHMOD),
+		NR(fchmod, FCHMOD),
+		NR(fchmodat, FCHMODAT),
+		NR(chown, CHOWN),
+		NR(lchown, LCHOWN),
+		NR(fchown, FCHOWN),
+		NR(fchownat, FCHOWNAT),
+		NR(dup, DUP),
+		NR(dup2, DUP2),
+		NR(dup3, DUP3),
+		NR(socket, SOCKET),
+		NR(socketpair, SOCKETPAIR),
+		NR(shutdown, SHUTDOWN),
+		NR(sendto, SENDTO),
+		NR(sendmsg, SENDMSG),
+		NR(sendmmsg, SENDMMSG),
+		NR(recvfrom, RECVFROM),
+		NR(recvmsg, RECVMSG),
+		NR(recvmmsg, RECVMMSG),
+		NR(read, READ),
+		NR(readv, READV),
+		NR(pread64, PREAD),
+		NR(preadv, PREADV),
+		NR(write, WRITE),
+		NR(writev, WRITEV),
+		NR(pwrite64, PWRITE),
+		NR(pwritev, PWRITEV),
+		NR(close, CLOSE),
+		NR(splice, SPLICE),
+		NR(fcntl, FCNTL),
+		NR(ioctl, IOCTL),
+		NR(setns, SETNS),
+		NR(unshare, UNSHARE),
+		NR(setsid, SETSID),
+		NR(setpgid, SETPGID),
+		NR(chdir, CHDIR),
+		NR(fchdir, FCHDIR),
+		NR(chroot, CHROOT),
+		NR(bpf, BPF),
+		NR(userfaultfd, USERFAULTFD),
+		NR(memfd_create, MEMFD_CREATE),
+		NR(prctl, PRCTL),
+		NR(pipe, PIPE),
+		NR(pipe2, PIPE2),
+		NR(delete_module, DELETE_MODULE),
+		[452] = TIP_CODE_FCHMODAT2, /* headers before 6.6 have no name for it */
+	};
+#undef NR
+
+	return codes[nr] ? codes[nr] : TIP_CODE_OTHER;
 }
 
 enum tip_code tip_event_code(const struct tip_event *ev)
@@ -149,8 +312,19 @@ enum tip_code tip_event_code(const struct tip_event *ev)
 	case TIP_EV_MOUNT:
 	case TIP_EV_MODULE:
 	case TIP_EV_MMAP: return calls[ev->call.data->call];
+	case TIP_EV_CALL: return call_code(ev->call.data->nr);
 	default: return TIP_CODE_MAX;
 	}
+}
+
+const char *tip_event_shown(const struct tip_event *ev, enum tip_code code)
+{
+	const char *name;
+
+	if (code != TIP_CODE_OTHER)
+		return tip_code_name(code);
+	name = tip_syscall_name(ev->call.data->nr);
+	return name ? name : "";
 }
 
 const char *tip_code_name(enum tip_code code)
@@ -163,7 +337,7 @@ const char *tip_code_name(enum tip_code code)
 
 uint64_t tip_codes_to_events(tip_codes codes)
 {
-	static const uint64_t events[TIP_CODE_MAX] = {
+	static const uint64_t events[TIP_CODE_LINK] = {
 		[TIP_CODE_OPEN] = 1ull << TIP_EV_OPEN,
 		[TIP_CODE_OPENAT] = 1ull << TIP_EV_OPEN,
 		[TIP_CODE_OPENAT2] = 1ull << TIP_EV_OPEN,
@@ -194,9 +368,9 @@ uint64_t tip_codes_to_events(tip_codes codes)
 		[TIP_CODE_MPROTECT] = 1ull << TIP_EV_MMAP,
 		[TIP_CODE_PKEY_MPROTECT] = 1ull << TIP_EV_MMAP,
 	};
-	uint64_t mask = 0;
+	uint64_t mask = codes & TIP_CODES_NAMED ? 1ull << TIP_EV_CALL : 0;
 
-	for (int i = 0; i < TIP_CODE_MAX; i++)
+	for (int i = 0; i < TIP_CODE_LINK; i++)
 		if (codes & TIP_CODE_BIT(i))
 			mask |= events[i];
 	return mask;

@@ -154,6 +154,10 @@ struct tip_flag {
 const struct tip_flag *tip_open_flags(size_t *count);
 const char *tip_open_access(uint32_t oflags);
 void tip_extract_fd_name(struct tip_extract *x, struct tip_value *out);
+/* "<f>/etc/passwd", "<4t>10.0.0.1:80->...": kind and name. */
+void tip_extract_fd_shown(struct tip_extract *x, struct tip_value *out);
+/* The socket of an event that is about one. */
+const struct tip_ev_sock *tip_extract_sock(const struct tip_extract *x);
 /* "SUCCESS" or the name of -ret. */
 const char *tip_errno_name(int64_t ret);
 
@@ -167,6 +171,12 @@ void tip_extract_event_args(struct tip_extract *x, struct tip_value *out);
 /* The same of the events in TIP_CODES_CALL. */
 void tip_extract_call_arg(struct tip_extract *x, const char *name, bool raw, struct tip_value *out);
 void tip_extract_call_args(struct tip_extract *x, struct tip_value *out);
+
+/* The same of those in TIP_CODES_NAMED; `n`: the n-th argument. */
+void tip_extract_syscall_arg(struct tip_extract *x, const char *name, bool raw,
+			     struct tip_value *out);
+void tip_extract_syscall_arg_at(struct tip_extract *x, int64_t n, bool raw, struct tip_value *out);
+void tip_extract_syscall_args(struct tip_extract *x, struct tip_value *out);
 
 /* ---- /etc/passwd and /etc/group, read without NSS, again when they change ----------------- */
 

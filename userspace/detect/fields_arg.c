@@ -25,10 +25,10 @@ static const char *const arg_names[] = {
 	"fid", "filename", "flags", "fstype", "gid", "group", "gtid", "how", "how_mode",
 	"how_resolve", "id", "img", "in", "initval", "ino", "ip", "key", "len", "length", "level",
 	"linkdirfd", "linkpath", "loginuid", "machine", "mask", "max", "maxevents", "min_complete",
-	"mode", "mountfd", "msgcontrol", "name", "newcur", "newdir", "newdirfd", "newfd", "newmax",
+	"mode", "mountfd", "msgcontrol", "name", "nativeID", "newcur", "newdir", "newdirfd", "newfd", "newmax",
 	"newpath", "next", "nmsgs", "nr_args", "nsems", "nstype", "nwords", "offset", "oldcur",
 	"olddir", "olddirfd", "oldfd", "oldmax", "oldpath", "op", "opcode", "operation", "optlen",
-	"option", "optname", "optval", "out", "owner", "parameters", "path", "peer", "pgft_maj",
+	"option", "optname", "optval", "out", "owner", "parameters", "path", "pathname", "peer", "pgft_maj",
 	"pgft_min", "pgid", "pgoffset", "pid", "pid_fd", "pidns_init_start_ts", "plugin_ID",
 	"plugin_id", "pos", "prot", "proto", "ptid", "queuelen", "queuemax", "queuepct",
 	"quota_fmt", "quotafilepath", "reaper_tid", "request", "res", "res_or_fd", "resolve",
@@ -392,6 +392,10 @@ static void extract(struct tip_extract *x, enum what what, struct tip_value *out
 
 void tip_extract_event_arg(struct tip_extract *x, const char *name, bool raw, struct tip_value *out)
 {
+	if (TIP_CODES_NAMED & TIP_CODE_BIT(x->code)) {
+		tip_extract_syscall_arg(x, name, raw, out);
+		return;
+	}
 	if (TIP_CODES_CALL & TIP_CODE_BIT(x->code)) {
 		tip_extract_call_arg(x, name, raw, out);
 		return;
@@ -410,6 +414,10 @@ void tip_extract_event_args(struct tip_extract *x, struct tip_value *out)
 	size_t size = 1, n = 0;
 	char *s;
 
+	if (TIP_CODES_NAMED & TIP_CODE_BIT(x->code)) {
+		tip_extract_syscall_args(x, out);
+		return;
+	}
 	if (TIP_CODES_CALL & TIP_CODE_BIT(x->code)) {
 		tip_extract_call_args(x, out);
 		return;

@@ -80,15 +80,18 @@ static void evt_type(struct tip_extract *x, const struct tip_field_ref *ref, str
 {
 	if (ref->field->a && x->code == TIP_CODE_PROCEXIT)
 		return; /* syscall.type: a process ends without a call */
-	tip_value_str(out, tip_code_name(x->code));
+	tip_value_str(out, tip_event_shown(x->in->ev, x->code));
 }
 
 static void evt_type_is(struct tip_extract *x, const struct tip_field_ref *ref,
 			struct tip_value *out)
 {
 	int number = tip_event_number(ref->arg);
+	bool is = number >= 0 && (tip_event_codes(number) & TIP_CODE_BIT(x->code));
 
-	tip_value_int(out, number >= 0 && (tip_event_codes(number) & TIP_CODE_BIT(x->code)));
+	if (is && x->code == TIP_CODE_OTHER)
+		is = strcmp(ref->arg, tip_event_shown(x->in->ev, x->code)) == 0;
+	tip_value_int(out, is);
 }
 
 static void evt_category(struct tip_extract *x, const struct tip_field_ref *ref,
@@ -198,11 +201,47 @@ static void evt_arg(struct tip_extract *x, const struct tip_field_ref *ref, stru
 {
 	if (ref->index < 0)
 		tip_extract_event_arg(x, ref->arg, ref->field->a, out);
+	else if (TIP_CODES_NAMED & TIP_CODE_BIT(x->code))
+		tip_extract_syscall_arg_at(x, ref->index, ref->field->a, out);
 }
 
 static void evt_args(struct tip_extract *x, const struct tip_field_ref *ref, struct tip_value *out)
 {
 	tip_extract_event_args(x, out);
+}
+
+enum { IO_ANY, IO_READ, IO_WRITE };
+
+static void evt_is_io(struct tip_extract *x, const struct tip_field_ref *ref, struct tip_value *out)
+{
+	static const tip_codes io[] = {[IO_ANY] = TIP_CODES_READ | TIP_CODES_WRITE,
+				       [IO_READ] = TIP_CODES_READ,
+				       [IO_WRITE] = TIP_CODES_WRITE};
+
+	tip_value_int(out, (io[ref->field->a] & TIP_CODE_BIT(x->code)) != 0);
+}
+
+#define IO (TIP_CODES_READ | TIP_CODES_WRITE)
+
+static void evt_io_dir(struct tip_extract *x, const struct tip_field_ref *ref,
+		       struct tip_value *out)
+{
+	if (IO & TIP_CODE_BIT(x->code))
+		tip_value_str(out, TIP_CODES_READ & TIP_CODE_BIT(x->code) ? "r" : "w");
+}
+
+enum { BUFFER_DATA, BUFFER_LEN };
+
+static void evt_buffer(struct tip_extract *x, const struct tip_field_ref *ref,
+		       struct tip_value *out)
+{
+	int64_t ret = x->in->ev->hdr->ret;
+
+	if (ref->field->a == BUFFER_DATA)
+		tip_value_strn(out, x->in->ev->call.text[TIP_TEXT_DATA],
+			       x->in->ev->call.data->text_len[TIP_TEXT_DATA]);
+	else if (ret >= 0)
+		tip_value_int(out, ret);
 }
 
 #define ALL TIP_CODES_ALL
@@ -274,10 +313,14 @@ static const struct tip_field fields[] = {
 		  "its nanoseconds"),
 	TIP_FIELD("evt.is_async", TIP_T_BOOL, 0, ALL, evt_one, 0, 0,
 		  "false: no event is asynchronous"),
-	TIP_FIELD("evt.is_io", TIP_T_BOOL, 0, ALL, evt_one, 0, 0,
-		  "false: reads and writes are not sensed"),
-	TIP_FIELD("evt.is_io_read", TIP_T_BOOL, 0, ALL, evt_one, 0, 0, "false"),
-	TIP_FIELD("evt.is_io_write", TIP_T_BOOL, 0, ALL, evt_one, 0, 0, "false"),
+	TIP_FIELD("evt.is_io", TIP_T_BOOL, 0, ALL, evt_is_io, IO_ANY, 0, "reads or writes"),
+	TIP_FIELD("evt.is_io_read", TIP_T_BOOL, 0, ALL, evt_is_io, IO_READ, 0, "reads"),
+	TIP_FIELD("evt.is_io_write", TIP_T_BOOL, 0, ALL, evt_is_io, IO_WRITE, 0, "writes"),
+	TIP_FIELD("evt.io_dir", TIP_T_STRING, 0, IO, evt_io_dir, 0, 0, "'r' or 'w'"),
+	TIP_FIELD("evt.buffer", TIP_T_BYTES, 0, IO, evt_buffer, BUFFER_DATA, 0,
+		  "the first 80 bytes that were read or written"),
+	TIP_FIELD("evt.buflen", TIP_T_UINT, 0, IO, evt_buffer, BUFFER_LEN, 0,
+		  "bytes that were read or written"),
 	TIP_FIELD("evt.is_wait", TIP_T_BOOL, 0, ALL, evt_one, 0, 0, "false"),
 	TIP_FIELD("evt.is_syslog", TIP_T_BOOL, 0, ALL, evt_one, 0, 0, "false"),
 	TIP_FIELD("evt.is_open_read", TIP_T_BOOL, 0, ALL, evt_is_open, OPEN_READ, 0,

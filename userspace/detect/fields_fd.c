@@ -15,7 +15,8 @@
 #define OPEN  TIP_CODES_OPEN
 #define SOCK  TIP_CODES_SOCK
 #define FILES (OPEN | TIP_CODES_FILE)
-#define FD    (FILES | SOCK)
+#define DESC  TIP_CODES_DESC
+#define FD    (FILES | SOCK | DESC)
 /* EINPROGRESS: a non-blocking connect that is under way */
 #define CONNECTING(ret) ((ret) == 0 || (ret) == -EINPROGRESS)
 
@@ -24,9 +25,15 @@ static bool is_open(const struct tip_extract *x)
 	return OPEN & TIP_CODE_BIT(x->code);
 }
 
+static bool is_desc(const struct tip_extract *x)
+{
+	return DESC & TIP_CODE_BIT(x->code);
+}
+
 static bool is_sock(const struct tip_extract *x)
 {
-	return SOCK & TIP_CODE_BIT(x->code);
+	return (SOCK & TIP_CODE_BIT(x->code)) ||
+	       (is_desc(x) && x->in->ev->call.data->sock.sock_ino);
 }
 
 /* A call with a descriptor of a file: where its path stands, NULL: there is none. */
@@ -34,13 +41,33 @@ static const char *call_path(const struct tip_extract *x)
 {
 	const struct tip_event *ev = x->in->ev;
 
-	return (TIP_CODES_FILE & TIP_CODE_BIT(x->code)) && ev->call.data->ino ? ev->call.text[1]
-									      : NULL;
+	if (!((TIP_CODES_FILE | DESC) & TIP_CODE_BIT(x->code)) || is_sock(x))
+		return NULL;
+	return ev->call.data->ino ? ev->call.text[TIP_TEXT_FILE] : NULL;
 }
 
-static const struct tip_ev_sock *sock(const struct tip_extract *x)
+const struct tip_ev_sock *tip_extract_sock(const struct tip_extract *x)
 {
-	return x->in->ev->sock.data;
+	return is_desc(x) ? &x->in->ev->call.data->sock : x->in->ev->sock.data;
+}
+
+static const char *sock_path(const struct tip_extract *x)
+{
+	return is_desc(x) ? x->in->ev->call.text[TIP_TEXT_FILE] : x->in->ev->sock.path;
+}
+
+/*
+ * Is this end the server? A call on a socket that is open already does not say how it came about:
+ * datagrams go from the client to the server, and of a connection the server has the lower port.
+ */
+static bool is_server(const struct tip_extract *x)
+{
+	if (!is_desc(x))
+		return x->code != TIP_CODE_CONNECT;
+	if (tip_extract_sock(x)->sock_type == SOCK_STREAM)
+		return tip_extract_sock(x)->rport &&
+		       tip_extract_sock(x)->lport < tip_extract_sock(x)->rport;
+	return TIP_CODES_READ & TIP_CODE_BIT(x->code);
 }
 
 /* ---- paths ------------------------------------------------------------------------------- */
@@ -113,23 +140,28 @@ static void open_path(struct tip_extract *x, struct tip_value *out)
 	x->path = *out;
 }
 
+/* A socket without another end. */
+static bool is_alone(const struct tip_extract *x)
+{
+	return x->code == TIP_CODE_BIND || x->code == TIP_CODE_LISTEN ||
+	       (is_desc(x) && !tip_extract_sock(x)->rport);
+}
+
 static void tuple(struct tip_extract *x, struct tip_value *out)
 {
-	const struct tip_ev_sock *s = sock(x);
+	const struct tip_ev_sock *s = tip_extract_sock(x);
 	char l[INET6_ADDRSTRLEN] = "", r[INET6_ADDRSTRLEN] = "";
-	bool server = x->code == TIP_CODE_ACCEPT;
-
 	if (s->family == AF_UNIX) {
-		tip_value_str(out, x->in->ev->sock.path);
+		tip_value_str(out, sock_path(x));
 		return;
 	}
 	if (s->family != AF_INET && s->family != AF_INET6)
 		return;
 	inet_ntop(s->family, s->laddr, l, sizeof(l));
 	inet_ntop(s->family, s->raddr, r, sizeof(r));
-	if (x->code == TIP_CODE_BIND || x->code == TIP_CODE_LISTEN)
+	if (is_alone(x))
 		tip_value_fmt(x, out, "%s:%u", l, s->lport);
-	else if (server)
+	else if (is_server(x))
 		tip_value_fmt(x, out, "%s:%u->%s:%u", r, s->rport, l, s->lport);
 	else
 		tip_value_fmt(x, out, "%s:%u->%s:%u", l, s->lport, r, s->rport);
@@ -209,8 +241,10 @@ static void fd_num(struct tip_extract *x, const struct tip_field_ref *ref, struc
 		return;
 	if (is_open(x))
 		tip_value_int(out, ev->hdr->ret < 0 ? -1 : ev->hdr->ret);
+	else if (is_desc(x))
+		tip_value_int(out, ev->call.data->fd < 0 ? -1 : ev->call.data->fd);
 	else if (is_sock(x))
-		tip_value_int(out, sock(x)->fd);
+		tip_value_int(out, tip_extract_sock(x)->fd);
 	else if (x->code == TIP_CODE_FINIT_MODULE)
 		tip_value_int(out, (int32_t)ev->call.data->args[0]);
 	else if (x->code == TIP_CODE_MMAP)
@@ -269,10 +303,10 @@ static void fd_type(struct tip_extract *x, const struct tip_field_ref *ref, stru
 	if (!is_sock(x))
 		return;
 	if (what == TYPE_L4) {
-		text = l4proto(sock(x));
+		text = l4proto(tip_extract_sock(x));
 	} else {
 		for (size_t i = 0; i < TIP_ARRAY_SIZE(families); i++)
-			if (families[i].family == sock(x)->family)
+			if (families[i].family == tip_extract_sock(x)->family)
 				text = what == TYPE_NAME   ? families[i].name
 				       : what == TYPE_CHAR ? families[i].ch
 							   : families[i].sockfamily;
@@ -334,8 +368,8 @@ static void fd_uid(struct tip_extract *x, const struct tip_field_ref *ref, struc
 /* 1: the remote end, 0: the local one, -1: that end does not exist (a listener has no client). */
 static int which_end(const struct tip_extract *x, uint32_t end)
 {
-	bool alone = x->code == TIP_CODE_BIND || x->code == TIP_CODE_LISTEN;
-	bool server = alone || x->code == TIP_CODE_ACCEPT;
+	bool alone = is_alone(x);
+	bool server = alone || is_server(x);
 
 	switch (end) {
 	case TIP_END_LOCAL: return 0;
@@ -347,12 +381,13 @@ static int which_end(const struct tip_extract *x, uint32_t end)
 
 static bool inet(const struct tip_extract *x)
 {
-	return is_sock(x) && (sock(x)->family == AF_INET || sock(x)->family == AF_INET6);
+	return is_sock(x) &&
+	       (tip_extract_sock(x)->family == AF_INET || tip_extract_sock(x)->family == AF_INET6);
 }
 
 static void ip_value(const struct tip_extract *x, int remote, struct tip_value *out)
 {
-	const struct tip_ev_sock *s = sock(x);
+	const struct tip_ev_sock *s = tip_extract_sock(x);
 	bool v4 = s->family == AF_INET;
 
 	out->set = true;
@@ -379,7 +414,7 @@ bool tip_extract_end_port(const struct tip_extract *x, enum tip_end_of end, uint
 	int which = inet(x) ? which_end(x, end) : -1;
 
 	if (which >= 0)
-		*port = which ? sock(x)->rport : sock(x)->lport;
+		*port = which ? tip_extract_sock(x)->rport : tip_extract_sock(x)->lport;
 	return which >= 0;
 }
 
@@ -410,16 +445,31 @@ static void fd_port(struct tip_extract *x, const struct tip_field_ref *ref, stru
 	if (ref->field->a == TIP_END_ANY && which_end(x, TIP_END_REMOTE) == 1) {
 		struct tip_value *items = tip_value_items(x, out, 2);
 
-		tip_value_int(&items[0], sock(x)->lport);
-		tip_value_int(&items[1], sock(x)->rport);
+		tip_value_int(&items[0], tip_extract_sock(x)->lport);
+		tip_value_int(&items[1], tip_extract_sock(x)->rport);
 		return;
 	}
 	end = ref->field->a == TIP_END_ANY ? 0 : which_end(x, ref->field->a);
 	if (end >= 0)
-		tip_value_int(out, end ? sock(x)->rport : sock(x)->lport);
+		tip_value_int(out, end ? tip_extract_sock(x)->rport : tip_extract_sock(x)->lport);
 }
 
 enum { STATE_SERVER, STATE_CONNECTED, STATE_RENAMED };
+
+/* Of a socket that was open before. Only datagrams that name their peer can give it a new one. */
+static void desc_state(const struct tip_extract *x, uint32_t what, struct tip_value *out)
+{
+	const tip_codes names = TIP_CODES_SEND | TIP_CODES_RECV;
+	bool stream = tip_extract_sock(x)->sock_type == SOCK_STREAM;
+
+	switch (what) {
+	case STATE_SERVER: tip_value_int(out, is_server(x)); break;
+	case STATE_CONNECTED: tip_value_int(out, tip_extract_sock(x)->rport != 0); break;
+	default:
+		tip_value_int(out, !stream && (names & TIP_CODE_BIT(x->code)) &&
+					   tip_extract_sock(x)->rport);
+	}
+}
 
 static void fd_state(struct tip_extract *x, const struct tip_field_ref *ref, struct tip_value *out)
 {
@@ -427,8 +477,12 @@ static void fd_state(struct tip_extract *x, const struct tip_field_ref *ref, str
 
 	if (!is_sock(x))
 		return;
+	if (is_desc(x)) {
+		desc_state(x, ref->field->a, out);
+		return;
+	}
 	switch (ref->field->a) {
-	case STATE_SERVER: tip_value_int(out, x->code != TIP_CODE_CONNECT); break;
+	case STATE_SERVER: tip_value_int(out, is_server(x)); break;
 	case STATE_CONNECTED:
 		tip_value_int(out, x->code == TIP_CODE_ACCEPT
 					   ? ret >= 0
@@ -436,6 +490,19 @@ static void fd_state(struct tip_extract *x, const struct tip_field_ref *ref, str
 		break;
 	default: tip_value_int(out, x->code == TIP_CODE_CONNECT && CONNECTING(ret));
 	}
+}
+
+void tip_extract_fd_shown(struct tip_extract *x, struct tip_value *out)
+{
+	const struct tip_field_ref type = {.field = &(struct tip_field){.a = TYPE_CHAR}};
+	struct tip_value name = {0}, kind = {0};
+	const char *proto = is_sock(x) ? l4proto(tip_extract_sock(x)) : NULL;
+
+	fd_type(x, &type, &kind);
+	tip_extract_fd_name(x, &name);
+	if (kind.set)
+		tip_value_fmt(x, out, "<%s%.*s>%s", kind.str.s, proto && *proto != '<',
+			      proto ? proto : "", name.set ? name.str.s : "");
 }
 
 static const struct tip_field fields[] = {
@@ -447,23 +514,26 @@ static const struct tip_field fields[] = {
 		  "the path as it was given"),
 	TIP_FIELD("evt.abspath", TIP_T_STRING, TIP_ARG_NAME, OPEN, fd_name, NAME_FULL, 0,
 		  "absolute path of what the call names: fd.name of an open"),
-	TIP_FIELD("fd.directory", TIP_T_PATH, 0, FILES, fd_name, NAME_DIRECTORY, 0,
+	TIP_FIELD("fd.directory", TIP_T_PATH, 0, FILES | DESC, fd_name, NAME_DIRECTORY, 0,
 		  "folder part of fd.name"),
-	TIP_FIELD("fd.filename", TIP_T_PATH, 0, FILES, fd_name, NAME_FILE, 0,
+	TIP_FIELD("fd.filename", TIP_T_PATH, 0, FILES | DESC, fd_name, NAME_FILE, 0,
 		  "last component of fd.name"),
-	TIP_FIELD("fd.path.real", TIP_T_PATH, 0, FILES, fd_name, NAME_REAL, 0,
+	TIP_FIELD("fd.path.real", TIP_T_PATH, 0, FILES | DESC, fd_name, NAME_REAL, 0,
 		  "path that the kernel really opened"),
 	TIP_FIELD("fd.type", TIP_T_STRING, 0, FD, fd_type, TYPE_NAME, 0,
 		  "file, directory, ipv4, ipv6, unix"),
 	TIP_FIELD("fd.typechar", TIP_T_STRING, 0, FD, fd_type, TYPE_CHAR, 0,
 		  "f, d, p, 4, 6, u or n"),
-	TIP_FIELD("fd.sockfamily", TIP_T_STRING, 0, SOCK, fd_type, TYPE_FAMILY, 0, "ip or unix"),
-	TIP_FIELD("fd.l4proto", TIP_T_STRING, 0, SOCK, fd_type, TYPE_L4, 0,
+	TIP_FIELD("fd.sockfamily", TIP_T_STRING, 0, SOCK | DESC, fd_type, TYPE_FAMILY, 0,
+		  "ip or unix"),
+	TIP_FIELD("fd.l4proto", TIP_T_STRING, 0, SOCK | DESC, fd_type, TYPE_L4, 0,
 		  "tcp, udp, icmp or raw"),
-	TIP_FIELD("fd.dev", TIP_T_INT, 0, FILES, fd_file, FILE_DEV, 0, "device of the file"),
-	TIP_FIELD("fd.dev.major", TIP_T_INT, 0, FILES, fd_file, FILE_MAJOR, 0, "its major number"),
-	TIP_FIELD("fd.dev.minor", TIP_T_INT, 0, FILES, fd_file, FILE_MINOR, 0, "its minor number"),
-	TIP_FIELD("fd.ino", TIP_T_INT, 0, FILES, fd_file, FILE_INO, 0, "inode of the file"),
+	TIP_FIELD("fd.dev", TIP_T_INT, 0, FILES | DESC, fd_file, FILE_DEV, 0, "device of the file"),
+	TIP_FIELD("fd.dev.major", TIP_T_INT, 0, FILES | DESC, fd_file, FILE_MAJOR, 0,
+		  "its major number"),
+	TIP_FIELD("fd.dev.minor", TIP_T_INT, 0, FILES | DESC, fd_file, FILE_MINOR, 0,
+		  "its minor number"),
+	TIP_FIELD("fd.ino", TIP_T_INT, 0, FILES | DESC, fd_file, FILE_INO, 0, "inode of the file"),
 	TIP_FIELD("fd.uid", TIP_T_STRING, 0, FD, fd_uid, 0, 0,
 		  "thread ID and number of the descriptor, one behind the other"),
 	TIP_FIELD("fd.is_upper_layer", TIP_T_BOOL, 0, OPEN, fd_layer, LAYER_UPPER, 0,
@@ -472,37 +542,39 @@ static const struct tip_field fields[] = {
 		  "the file is on overlayfs, in a layer below"),
 	TIP_FIELD("fd.containername", TIP_T_STRING, 0, FD, fd_in_container, NAME_FULL, 0,
 		  "container.id and fd.name with a colon between"),
-	TIP_FIELD("fd.containerdirectory", TIP_T_STRING, 0, FILES, fd_in_container, NAME_DIRECTORY,
-		  0, "container.id and fd.directory with a colon between"),
-	TIP_FIELD("fd.ip", TIP_T_IPADDR, 0, SOCK, fd_ip, TIP_END_ANY, 0, "either address"),
-	TIP_FIELD("fd.cip", TIP_T_IPADDR, 0, SOCK, fd_ip, TIP_END_CLIENT, 0,
+	TIP_FIELD("fd.containerdirectory", TIP_T_STRING, 0, FILES | DESC, fd_in_container,
+		  NAME_DIRECTORY, 0, "container.id and fd.directory with a colon between"),
+	TIP_FIELD("fd.ip", TIP_T_IPADDR, 0, SOCK | DESC, fd_ip, TIP_END_ANY, 0, "either address"),
+	TIP_FIELD("fd.cip", TIP_T_IPADDR, 0, SOCK | DESC, fd_ip, TIP_END_CLIENT, 0,
 		  "address of the client"),
-	TIP_FIELD("fd.sip", TIP_T_IPADDR, 0, SOCK, fd_ip, TIP_END_SERVER, 0,
+	TIP_FIELD("fd.sip", TIP_T_IPADDR, 0, SOCK | DESC, fd_ip, TIP_END_SERVER, 0,
 		  "address of the server"),
-	TIP_FIELD("fd.lip", TIP_T_IPADDR, 0, SOCK, fd_ip, TIP_END_LOCAL, 0, "local address"),
-	TIP_FIELD("fd.rip", TIP_T_IPADDR, 0, SOCK, fd_ip, TIP_END_REMOTE, 0, "remote address"),
-	TIP_FIELD("fd.net", TIP_T_IPNET, 0, SOCK, fd_ip, TIP_END_ANY, 0,
+	TIP_FIELD("fd.lip", TIP_T_IPADDR, 0, SOCK | DESC, fd_ip, TIP_END_LOCAL, 0, "local address"),
+	TIP_FIELD("fd.rip", TIP_T_IPADDR, 0, SOCK | DESC, fd_ip, TIP_END_REMOTE, 0,
+		  "remote address"),
+	TIP_FIELD("fd.net", TIP_T_IPNET, 0, SOCK | DESC, fd_ip, TIP_END_ANY, 0,
 		  "either address, against a network"),
-	TIP_FIELD("fd.cnet", TIP_T_IPNET, 0, SOCK, fd_ip, TIP_END_CLIENT, 0,
+	TIP_FIELD("fd.cnet", TIP_T_IPNET, 0, SOCK | DESC, fd_ip, TIP_END_CLIENT, 0,
 		  "the client's, against a network"),
-	TIP_FIELD("fd.snet", TIP_T_IPNET, 0, SOCK, fd_ip, TIP_END_SERVER, 0,
+	TIP_FIELD("fd.snet", TIP_T_IPNET, 0, SOCK | DESC, fd_ip, TIP_END_SERVER, 0,
 		  "the server's, against a network"),
-	TIP_FIELD("fd.lnet", TIP_T_IPNET, 0, SOCK, fd_ip, TIP_END_LOCAL, 0,
+	TIP_FIELD("fd.lnet", TIP_T_IPNET, 0, SOCK | DESC, fd_ip, TIP_END_LOCAL, 0,
 		  "the local one, against a network"),
-	TIP_FIELD("fd.rnet", TIP_T_IPNET, 0, SOCK, fd_ip, TIP_END_REMOTE, 0,
+	TIP_FIELD("fd.rnet", TIP_T_IPNET, 0, SOCK | DESC, fd_ip, TIP_END_REMOTE, 0,
 		  "the remote one, against a network"),
-	TIP_FIELD("fd.port", TIP_T_PORT, 0, SOCK, fd_port, TIP_END_ANY, 0, "either port"),
-	TIP_FIELD("fd.cport", TIP_T_PORT, 0, SOCK, fd_port, TIP_END_CLIENT, 0,
+	TIP_FIELD("fd.port", TIP_T_PORT, 0, SOCK | DESC, fd_port, TIP_END_ANY, 0, "either port"),
+	TIP_FIELD("fd.cport", TIP_T_PORT, 0, SOCK | DESC, fd_port, TIP_END_CLIENT, 0,
 		  "port of the client"),
-	TIP_FIELD("fd.sport", TIP_T_PORT, 0, SOCK, fd_port, TIP_END_SERVER, 0,
+	TIP_FIELD("fd.sport", TIP_T_PORT, 0, SOCK | DESC, fd_port, TIP_END_SERVER, 0,
 		  "port of the server"),
-	TIP_FIELD("fd.lport", TIP_T_PORT, 0, SOCK, fd_port, TIP_END_LOCAL, 0, "local port"),
-	TIP_FIELD("fd.rport", TIP_T_PORT, 0, SOCK, fd_port, TIP_END_REMOTE, 0, "remote port"),
-	TIP_FIELD("fd.is_server", TIP_T_BOOL, 0, SOCK, fd_state, STATE_SERVER, 0,
+	TIP_FIELD("fd.lport", TIP_T_PORT, 0, SOCK | DESC, fd_port, TIP_END_LOCAL, 0, "local port"),
+	TIP_FIELD("fd.rport", TIP_T_PORT, 0, SOCK | DESC, fd_port, TIP_END_REMOTE, 0,
+		  "remote port"),
+	TIP_FIELD("fd.is_server", TIP_T_BOOL, 0, SOCK | DESC, fd_state, STATE_SERVER, 0,
 		  "this end is the server"),
-	TIP_FIELD("fd.connected", TIP_T_BOOL, 0, SOCK, fd_state, STATE_CONNECTED, 0,
+	TIP_FIELD("fd.connected", TIP_T_BOOL, 0, SOCK | DESC, fd_state, STATE_CONNECTED, 0,
 		  "connected, or about to"),
-	TIP_FIELD("fd.name_changed", TIP_T_BOOL, 0, SOCK, fd_state, STATE_RENAMED, 0,
+	TIP_FIELD("fd.name_changed", TIP_T_BOOL, 0, SOCK | DESC, fd_state, STATE_RENAMED, 0,
 		  "the event gave the socket a new peer"),
 };
 

@@ -34,7 +34,7 @@ static void fd_host(struct tip_extract *x, const struct tip_field_ref *ref, stru
 /* The name of the service, or the number. */
 static void service(struct tip_extract *x, uint16_t port, struct tip_value *out)
 {
-	bool udp = x->in->ev->sock.data->protocol == IPPROTO_UDP;
+	bool udp = tip_extract_sock(x)->protocol == IPPROTO_UDP;
 	const char *name = x->services ? tip_service_name(x->services, port, udp) : NULL;
 
 	if (name)
@@ -65,7 +65,7 @@ static void fd_service(struct tip_extract *x, const struct tip_field_ref *ref,
 	service(x, other, &items[1]);
 }
 
-#define SOCK TIP_CODES_SOCK
+#define SOCK (TIP_CODES_SOCK | TIP_CODES_DESC)
 #define HOST(name_, end_, desc_)                                                                   \
 	{.name = (name_),                                                                          \
 	 .type = TIP_T_STRING,                                                                     \

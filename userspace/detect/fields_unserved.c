@@ -21,7 +21,6 @@
 
 #define PLUGIN    "of an event that a plugin makes: there are no plugins here"
 #define LATENCY   "the time between the two events of a call: there is one event for each"
-#define DATA      "bytes that a call moves: no event that is sensed has them"
 #define SCHEDULER "needs an event for each switch of tasks, which would cost more than all others"
 #define SHARE     "a share of CPU time needs two readings, and a rule has one event"
 #define POLL      "of the descriptors in poll() and select(), which are not sensed"
@@ -32,9 +31,6 @@ static const struct tip_field fields[] = {
 	S("evt.pluginname", PLUGIN),
 	S("evt.plugininfo", PLUGIN),
 	S("evt.asynctype", "of an asynchronous event: there are none"),
-	FIELD("evt.buffer", TIP_T_BYTES, TIP_ARG_NONE, DATA),
-	U("evt.buflen", DATA),
-	S("evt.io_dir", "'r' or 'w' of a call that moves data: those are not sensed"),
 	FIELD("evt.around", TIP_T_UINT, TIP_ARG_NAME_REQ,
 	      "for looking through recorded events: compare evt.rawtime with two limits"),
 	GONE("evt.latency", TIP_T_RELTIME),

@@ -78,6 +78,9 @@ static bool decided(const struct tip_rules *set, const struct tip_test *t, enum 
 		    bool *yes)
 {
 	*yes = t->names && (t->codes & TIP_CODE_BIT(code));
+	/* calls that share this code are told apart by their names */
+	if (*yes && code == TIP_CODE_OTHER)
+		return false;
 	/* a field that an event does not have is unset there, and unset is false */
 	return t->names || !has(set, t->slot, code) || (t->fields && !has(set, t->right, code));
 }
@@ -226,6 +229,34 @@ static void index_searches(struct tip_rules *set)
 	free(w);
 }
 
+/* What the kernel gathers only for rules that read it. */
+static uint32_t wants_of(const struct tip_rules *set)
+{
+	static const struct {
+		const char *field;
+		uint32_t wants;
+	} readers[] = {
+		{"fd.path.real", TIP_WANT_REAL_PATH}, {"proc.env", TIP_WANT_ENV},
+		{"proc.aenv", TIP_WANT_ENV},          {"evt.arg.env", TIP_WANT_ENV},
+		{"evt.buffer", TIP_WANT_DATA},        {"evt.arg.data", TIP_WANT_DATA},
+		{"evt.arg[", TIP_WANT_DATA},          {"evt.args", TIP_WANT_DATA},
+		{"evt.info", TIP_WANT_DATA},
+	};
+	uint32_t wants = 0;
+
+	for (size_t i = 0; i < TIP_ARRAY_SIZE(readers); i++)
+		if (tip_rules_use_field(set, readers[i].field))
+			wants |= readers[i].wants;
+	return wants;
+}
+
+static void want(struct tip_wanted *wanted, const struct tip_rule *r)
+{
+	wanted->events |= r->info.event_mask;
+	for (size_t i = 0; i < TIP_ARRAY_SIZE(r->calls); i++)
+		wanted->calls[i] |= r->calls[i];
+}
+
 void tip_rules_index(struct tip_rules *set)
 {
 	struct indexer x = {.set = set};
@@ -235,9 +266,10 @@ void tip_rules_index(struct tip_rules *set)
 		index_code(&x, (enum tip_code)c);
 	for (size_t i = 0; i < set->count; i++) {
 		if (set->rules[i].info.enabled)
-			set->event_mask |= set->rules[i].info.event_mask;
+			want(&set->wanted, &set->rules[i]);
 		tip_program_free(&set->rules[i].program);
 	}
+	set->wanted.wants = wants_of(set);
 	index_searches(set);
 	free(x.table);
 	free(x.to);

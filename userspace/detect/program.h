@@ -45,7 +45,7 @@ struct tip_test {
 	enum tip_op op;
 	enum tip_type type;
 	enum tip_modifier modifier;
-	/* evt.type: decided by `codes` alone; NULL: another field */
+	/* evt.type: decided by `codes` alone, but for TIP_CODE_OTHER; NULL: another field */
 	const struct tip_event_set *names;
 	tip_codes codes;
 	uint32_t slot; /* of the field */
@@ -120,6 +120,7 @@ struct tip_rule {
 	const struct tip_rule_details *details;
 	const struct tip_rule_needs *needs; /* what the kernel can decide: necessary.h */
 	tip_codes codes;                    /* events that it can match */
+	uint64_t calls[TIP_SYSCALLS / 64];  /* those of TIP_EV_CALL that it names */
 };
 
 /* A rule that an event of some code can match, and where its steps for that code begin. */
@@ -150,7 +151,7 @@ struct tip_rules {
 	size_t nsearches;
 	struct tip_entry *by_code[TIP_CODE_MAX]; /* of enabled rules, in load order */
 	size_t nby_code[TIP_CODE_MAX];
-	uint64_t event_mask;
+	struct tip_wanted wanted;
 	bool base64;        /* bytes in outputs */
 	const char **hosts; /* names that addresses are compared with */
 	size_t nhosts;
@@ -187,8 +188,9 @@ void tip_rules_index(struct tip_rules *set);
  */
 
 struct tip_compiled {
-	tip_codes codes;            /* our events that the condition can match */
-	struct tip_event_set names; /* names of the language that it can match */
+	tip_codes codes;                   /* our events that the condition can match */
+	uint64_t calls[TIP_SYSCALLS / 64]; /* those of TIP_EV_CALL that it names */
+	struct tip_event_set names;        /* names of the language that it can match */
 	bool unsatisfiable;
 	const char *deprecated; /* why a field in it is deprecated, NULL */
 	const struct tip_ast *deprecated_at;

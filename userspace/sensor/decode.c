@@ -98,7 +98,8 @@ static int decode_call(const struct tip_hdr *hdr, struct tip_event *ev)
 	struct cursor c;
 
 	d = payload(hdr, sizeof(*d), &c);
-	if (!d || d->call >= TIP_CALL_MAX)
+	if (!d || d->call >= TIP_CALL_MAX || d->nr >= TIP_SYSCALLS ||
+	    (d->call == TIP_CALL_SYSCALL) != (hdr->type == TIP_EV_CALL))
 		return -1;
 	ev->call.data = d;
 	for (int i = 0; i < TIP_CALL_TEXTS; i++) {
@@ -146,7 +147,8 @@ int tip_event_decode(const void *record, size_t size, struct tip_event *ev)
 	case TIP_EV_PTRACE:
 	case TIP_EV_MOUNT:
 	case TIP_EV_MODULE:
-	case TIP_EV_MMAP: return decode_call(hdr, ev);
+	case TIP_EV_MMAP:
+	case TIP_EV_CALL: return decode_call(hdr, ev);
 	default: return -1;
 	}
 }

@@ -133,6 +133,7 @@ enum tip_sensor_prog {
 	TIP_PROG_MMAP_FILE,
 	TIP_PROG_MMAP,
 	TIP_PROG_MPROTECT,
+	TIP_PROG_CALLS,
 	TIP_PROG_TRACING_END,
 	/* attached to each cgroup of the scope */
 	TIP_PROG_CONNECT4 = TIP_PROG_TRACING_END,
@@ -221,6 +222,12 @@ struct tip_sensor {
 /* ---- stats.c ---- */
 
 void tip_stats_begin(struct tip_sensor *s); /* what the last daemon noted */
+
+/* ---- syscalls.c ---- */
+
+/* What the programs need to know of system calls: see lib/base.h. */
+void tip_syscalls_fill(uint16_t to_ia32[TIP_SYSCALLS], uint16_t to_socketcalls[TIP_SOCKETCALLS],
+		       struct tip_shape to_shapes[TIP_SYSCALLS]);
 
 /* ---- load.c ---- */
 

@@ -124,6 +124,7 @@ const char *const tip_prog_names[TIP_PROG_END] = {
 	[TIP_PROG_MMAP_FILE] = "tip_mmap_file",
 	[TIP_PROG_MMAP] = "tip_mmap",
 	[TIP_PROG_MPROTECT] = "tip_mprotect",
+	[TIP_PROG_CALLS] = "tip_calls",
 	[TIP_PROG_CONNECT4] = "tip_connect4",
 	[TIP_PROG_CONNECT6] = "tip_connect6",
 	[TIP_PROG_SENDMSG4] = "tip_sendmsg4",
@@ -213,6 +214,7 @@ static const struct {
 	[TIP_PROG_MMAP_FILE] = FEXIT(EVENT(MMAP)),
 	[TIP_PROG_MMAP] = FEXIT(EVENT(MMAP)),
 	[TIP_PROG_MPROTECT] = FEXIT(EVENT(MMAP)),
+	[TIP_PROG_CALLS] = {BPF_TRACE_RAW_TP, TIP_GROUP_KERNEL, EVENT(CALL)},
 };
 
 #define LOG_TAIL 12
@@ -223,16 +225,35 @@ static const struct {
 	uint32_t nr;
 	const char *prog;
 } handlers[] = {
-	{2, "tip_sys_open"},    {85, "tip_sys_open"},    {257, "tip_sys_open"},
-	{304, "tip_sys_open"},  {437, "tip_sys_open"},   {42, "tip_sys_connect"},
-	{43, "tip_sys_accept"}, {288, "tip_sys_accept"}, {49, "tip_sys_bind"},
-	{50, "tip_sys_listen"}, {105, "tip_sys_setid"},  {106, "tip_sys_setid"},
-	{113, "tip_sys_setid"}, {114, "tip_sys_setid"},  {117, "tip_sys_setid"},
-	{119, "tip_sys_setid"}, {9, "tip_sys_call"},     {10, "tip_sys_call"},
-	{62, "tip_sys_call"},   {101, "tip_sys_call"},   {165, "tip_sys_call"},
-	{166, "tip_sys_call"},  {175, "tip_sys_call"},   {200, "tip_sys_call"},
-	{234, "tip_sys_call"},  {313, "tip_sys_call"},   {329, "tip_sys_call"},
+	{2, "tip_sys_open"},
+	{85, "tip_sys_open"},
+	{257, "tip_sys_open"},
+	{304, "tip_sys_open"},
+	{437, "tip_sys_open"},
+	{42, "tip_sys_connect"},
+	{43, "tip_sys_accept"},
+	{288, "tip_sys_accept"},
+	{49, "tip_sys_bind"},
+	{50, "tip_sys_listen"},
+	{105, "tip_sys_setid"},
+	{106, "tip_sys_setid"},
+	{113, "tip_sys_setid"},
+	{114, "tip_sys_setid"},
+	{117, "tip_sys_setid"},
+	{119, "tip_sys_setid"},
+	{9, "tip_sys_call"},
+	{10, "tip_sys_call"},
+	{62, "tip_sys_call"},
+	{101, "tip_sys_call"},
+	{165, "tip_sys_call"},
+	{166, "tip_sys_call"},
+	{175, "tip_sys_call"},
+	{200, "tip_sys_call"},
+	{234, "tip_sys_call"},
+	{313, "tip_sys_call"},
+	{329, "tip_sys_call"},
 	{429, "tip_sys_call"},
+	{TIP_SYSCALLS, "tip_sys_other"}, /* all others that rules want */
 };
 
 /*
@@ -454,6 +475,8 @@ int tip_load(struct tip_sensor *s, const struct tip_sensor_config *config, struc
 	skel->rodata->tip_build = s->generation;
 	skel->rodata->tip_lsm = s->groups & TIP_GROUP_LSM;
 	skel->rodata->tip_judges = judges();
+	tip_syscalls_fill(skel->rodata->tip_ia32, skel->rodata->tip_socketcalls,
+			  skel->rodata->tip_shapes);
 	for (int i = 0; i < TIP_MAP_END; i++) {
 		struct bpf_map *map = bpf_object__find_map_by_name(skel->obj, tip_map_names[i]);
 

@@ -42,13 +42,13 @@ int tip_settings_write(struct tip_sensor *s)
 	return tip_map_update(s, TIP_MAP_SETTINGS, &zero, &s->settings, BPF_ANY);
 }
 
-int tip_sensor_want(struct tip_sensor *s, uint64_t mask, struct tip_error *err)
+int tip_sensor_want(struct tip_sensor *s, const struct tip_wanted *wanted, struct tip_error *err)
 {
-	return tip_attach(s, mask, err);
+	return tip_attach(s, wanted->events, err);
 }
 
-int tip_sensor_set_mask(struct tip_sensor *s, uint64_t mask, uint32_t wants,
-			const struct tip_prefilter *filter)
+int tip_sensor_set_wanted(struct tip_sensor *s, const struct tip_wanted *wanted,
+			  const struct tip_prefilter *filter)
 {
 	const struct tip_settings old = s->settings;
 	uint32_t generation;
@@ -56,8 +56,9 @@ int tip_sensor_set_mask(struct tip_sensor *s, uint64_t mask, uint32_t wants,
 
 	if (err)
 		return err;
-	s->settings.event_mask = mask;
-	s->settings.wants = wants;
+	s->settings.event_mask = wanted->events;
+	memcpy(s->settings.calls, wanted->calls, sizeof(s->settings.calls));
+	s->settings.wants = wanted->wants;
 	s->settings.filter_generation = generation;
 	err = tip_settings_write(s);
 	if (err) {

@@ -54,6 +54,11 @@ struct tip_event {
 	};
 };
 
+/* The number of a system call in the 64-bit table, -1: there is none of that name. */
+int tip_syscall_number(const char *name);
+/* Its name, NULL: unknown. */
+const char *tip_syscall_name(uint32_t nr);
+
 /*
  * Decodes one ring record. Checks every length against `size`; allocates nothing.
  * 0, or -1 if the record is not well-formed (the caller counts it).
@@ -196,22 +201,28 @@ int tip_sensor_poll_lifecycle(struct tip_sensor *s);
  */
 int tip_sensor_snapshot(struct tip_sensor *s, struct tip_error *err);
 
+/* What the rules want to hear of. */
+struct tip_wanted {
+	uint64_t events;                   /* 1 << TIP_EV_* */
+	uint64_t calls[TIP_SYSCALLS / 64]; /* with TIP_EV_CALL: which */
+	uint32_t wants;                    /* TIP_WANT_*: what is gathered for them */
+};
+
 /*
- * Attaches what is missing to sense the events of `mask` beside those that are sensed already; call
- * it before rules that want them take effect. 0, or -1 with `err`.
+ * Attaches what is missing to sense what is wanted beside what is sensed already; call it before
+ * rules that want it take effect. 0, or -1 with `err`.
  */
-int tip_sensor_want(struct tip_sensor *s, uint64_t mask, struct tip_error *err);
+int tip_sensor_want(struct tip_sensor *s, const struct tip_wanted *wanted, struct tip_error *err);
 
 struct tip_prefilter;
 
 /*
- * Event types that some rule wants: bits 1 << TIP_EV_*, what it wants to be gathered for them:
- * TIP_WANT_*, and what of them is told at all (NULL: everything). It is in force for every act that
- * begins after the return. Scope and the rest stay. Programs that only other events needed are
- * detached. 0 or -errno, with what was in force before.
+ * Only that is wanted from here on, and of it what `filter` lets pass (NULL: everything). It is in
+ * force for every act that begins after the return. Scope and the rest stay. Programs that only
+ * other events needed are detached. 0 or -errno, with what was in force before.
  */
-int tip_sensor_set_mask(struct tip_sensor *s, uint64_t mask, uint32_t wants,
-			const struct tip_prefilter *filter);
+int tip_sensor_set_wanted(struct tip_sensor *s, const struct tip_wanted *wanted,
+			  const struct tip_prefilter *filter);
 
 /*
  * Handles every record that is in the rings now: what was told before the call, and whatever comes

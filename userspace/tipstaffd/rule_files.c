@@ -121,17 +121,12 @@ static char *sets_folder(const struct tip_keeper *k)
 	return tip_sprintf("%s/rules.d", k->config->state_dir);
 }
 
-/* What the kernel gathers only for rules that read it. */
-static uint32_t wants_of(const struct tip_rules *r)
+static void add_wanted(struct tip_wanted *to, const struct tip_wanted *more)
 {
-	uint32_t wants = 0;
-
-	if (tip_rules_use_field(r, "fd.path.real"))
-		wants |= TIP_WANT_REAL_PATH;
-	if (tip_rules_use_field(r, "proc.env") || tip_rules_use_field(r, "proc.aenv") ||
-	    tip_rules_use_field(r, "evt.arg.env"))
-		wants |= TIP_WANT_ENV;
-	return wants;
+	to->events |= more->events;
+	for (size_t i = 0; i < TIP_ARRAY_SIZE(to->calls); i++)
+		to->calls[i] |= more->calls[i];
+	to->wants |= more->wants;
 }
 
 /* What the kernel is to tell: all that rules of any of the two sets may match. NULL: no set. */
@@ -141,19 +136,17 @@ static int tell(struct tip_keeper *k, const struct tip_rules *a, const struct ti
 	const struct tip_rules *const sets[] = {a, b};
 	struct tip_arena *arena = tip_arena_new();
 	struct tip_prefilter *filter = NULL;
-	uint32_t wants = 0;
-	uint64_t mask = 0;
+	struct tip_wanted wanted = {0};
 	int ret = 0;
 
 	if (k->config->prefilter) {
 		filter = tip_arena_alloc(arena, sizeof(*filter));
 		tip_rules_prefilter(sets, TIP_ARRAY_SIZE(sets), arena, filter);
 	}
-	for (size_t i = 0; i < TIP_ARRAY_SIZE(sets); i++) {
-		mask |= sets[i] ? tip_rules_event_mask(sets[i]) : 0;
-		wants |= sets[i] ? wants_of(sets[i]) : 0;
-	}
-	ret = tip_sensor_set_mask(k->sensor, mask, wants, filter);
+	for (size_t i = 0; i < TIP_ARRAY_SIZE(sets); i++)
+		if (sets[i])
+			add_wanted(&wanted, tip_rules_wanted(sets[i]));
+	ret = tip_sensor_set_wanted(k->sensor, &wanted, filter);
 	if (ret < 0)
 		tip_error_set(err, "cannot write the prefilter: %s", strerror(-ret));
 	tip_arena_free(arena);
@@ -167,7 +160,7 @@ static int tell(struct tip_keeper *k, const struct tip_rules *a, const struct ti
  */
 static int change_over(struct tip_keeper *k, const struct tip_rules *fresh, struct tip_error *err)
 {
-	if (tip_sensor_want(k->sensor, tip_rules_event_mask(fresh), err) < 0)
+	if (tip_sensor_want(k->sensor, tip_rules_wanted(fresh), err) < 0)
 		return -1;
 	if (!k->rules.active)
 		return 0;

@@ -232,7 +232,7 @@ static void warnings(void **state)
 		 "LOAD_DEPRECATED_ITEM", 8},
 		{HEAD "  condition: evt.type=open and evt.dir=<\n", "LOAD_DEPRECATED_ITEM", 1},
 		{HEAD "  condition: proc.name=x\n", "LOAD_NO_EVTTYPE", 1},
-		{HEAD "  condition: evt.type=brk\n", "LOAD_WARNING_EXTENSION", 1},
+		{HEAD "  condition: evt.type=switch\n", "LOAD_WARNING_EXTENSION", 1},
 		{HEAD "  condition: evt.type=open\n  source: k8s_audit\n", "LOAD_UNKNOWN_SOURCE",
 		 6},
 		{HEAD "  condition: no.field=1\n  skip-if-unknown-filter: true\n",

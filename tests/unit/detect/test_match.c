@@ -376,7 +376,11 @@ static void event_masks(void **state)
 		{"evt.type = clone", EV(FORK)},
 		{"evt.type = procexit", EV(EXIT)},
 		{"evt.type = setresuid", EV(CRED)},
-		{"evt.type = brk", 0},
+		{"evt.type = switch", 0},
+		{"evt.type = brk", EV(CALL)},
+		{"evt.type in (open, unlink)", EV(OPEN) | EV(CALL)},
+		{"evt.type in (open, unlink) and evt.type != unlink", EV(OPEN)},
+		{"evt.type != unlink and fd.sport = 80 and evt.type = sendto", EV(CALL)},
 		{"evt.type = ptrace", EV(PTRACE)},
 		{"evt.arg.sig = SIGKILL and evt.type in (kill, tgkill)", EV(SIGNAL)},
 		{"evt.type = umount2", EV(MOUNT)},
@@ -405,14 +409,93 @@ static void event_masks(void **state)
 	}
 }
 
+/* Only what a condition names: without evt.type it would be every system call of the node. */
+static void calls_that_are_named(void **state)
+{
+	static const struct {
+		const char *condition;
+		int nr[4]; /* 0 ends them */
+	} rows[] = {
+		{"evt.type = unlink", {87}},
+		{"evt.type in (unlink, getpid, open)", {87, 39}},
+		{"evt.type in (unlink, getpid) and not evt.type = getpid", {87}},
+		{"not evt.type != getpid", {39}},
+		{"evt.type startswith pread", {17, 295, 327}},
+		{"evt.type = pread64", {17}},
+		{"proc.name = x", {0}},
+		{"evt.type != open", {0}},
+		{"not evt.type in (open, openat)", {0}},
+		{"evt.type = chmod or proc.name = x", {90}},
+	};
+
+	for (size_t i = 0; i < TIP_ARRAY_SIZE(rows); i++) {
+		uint64_t calls[TIP_SYSCALLS / 64] = {0};
+		struct tip_load_result res;
+		struct tip_rules *r = load_rule("", rows[i].condition, "x", &res);
+
+		assert_non_null(r);
+		for (const int *nr = rows[i].nr; *nr; nr++)
+			calls[*nr / 64] |= 1ull << (*nr % 64);
+		if (memcmp(calls, tip_rules_wanted(r)->calls, sizeof(calls)) != 0)
+			fail_msg("%s: other calls", rows[i].condition);
+		tip_load_result_free(&res);
+		tip_rules_free(r);
+	}
+}
+
+/* Calls that share a code are told apart by their number. */
+static void calls_without_a_code(void **state)
+{
+	static const struct {
+		const char *condition;
+		uint16_t nr;
+		bool matches;
+	} rows[] = {
+		{"evt.type = getpid", 39, true},
+		{"evt.type = getpid", 110, false},
+		{"evt.type in (getpid, getppid)", 110, true},
+		{"evt.type in (getpid, getppid) and evt.type != getppid", 110, false},
+		{"evt.type in (getpid, getppid) and not evt.type = getppid", 39, true},
+		{"evt.type in (getpid, unlink) and evt.type startswith getpid", 39, true},
+		{"evt.type = getpid and evt.type.is[getpid] = 1", 39, true},
+		{"evt.type = getpid and evt.arg.ID = getpid", 39, true},
+		{"evt.type = getpid or evt.type = unlink", 87, true},
+		{"evt.type = getpid or evt.type = unlink", 110, false},
+	};
+
+	for (size_t i = 0; i < TIP_ARRAY_SIZE(rows); i++) {
+		struct tip_load_result res;
+		struct tip_rules *r = load_rule("", rows[i].condition, "x", &res);
+		struct world w;
+
+		if (!r) {
+			print_messages(&res);
+			fail_msg("does not load: %s", rows[i].condition);
+		}
+		world_init(&w);
+		world_syscall(&w, rows[i].nr, (uint64_t[6]){0}, 0);
+		if (matches(r, &w.in) != rows[i].matches)
+			fail_msg("%s on %u", rows[i].condition, rows[i].nr);
+		tip_load_result_free(&res);
+		tip_rules_free(r);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(boolean_logic), cmocka_unit_test(string_operators),
-		cmocka_unit_test(numbers),       cmocka_unit_test(unset_is_false),
-		cmocka_unit_test(event_types),   cmocka_unit_test(ancestors),
-		cmocka_unit_test(addresses),     cmocka_unit_test(regex_is_not_blinded),
-		cmocka_unit_test(order_and_all), cmocka_unit_test(event_masks),
+		cmocka_unit_test(boolean_logic),
+		cmocka_unit_test(string_operators),
+		cmocka_unit_test(numbers),
+		cmocka_unit_test(unset_is_false),
+		cmocka_unit_test(event_types),
+		cmocka_unit_test(ancestors),
+		cmocka_unit_test(addresses),
+		cmocka_unit_test(regex_is_not_blinded),
+		cmocka_unit_test(order_and_all),
+		cmocka_unit_test(event_masks),
+		cmocka_unit_test(calls_that_are_named),
+		cmocka_unit_test(calls_without_a_code),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

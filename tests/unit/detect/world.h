@@ -128,9 +128,22 @@ static inline void world_call(struct world *w, uint16_t type, uint16_t call, con
 				       .file_mode = path ? S_IFREG | 0644 : 0};
 	memcpy(w->call.args, args, sizeof(w->call.args));
 	w->ev.call.data = &w->call;
+	for (int i = 0; i < TIP_CALL_TEXTS; i++)
+		w->ev.call.text[i] = "";
 	w->ev.call.text[0] = text;
 	w->ev.call.text[1] = path ? path : "";
-	w->ev.call.text[2] = "";
+}
+
+/* A system call of TIP_EV_CALL, without strings. */
+static inline void world_syscall(struct world *w, uint16_t nr, const uint64_t args[6], int64_t ret)
+{
+	w->hdr.type = TIP_EV_CALL;
+	w->hdr.ret = ret;
+	w->call = (struct tip_ev_call){.call = TIP_CALL_SYSCALL, .nr = nr, .fd = -1};
+	memcpy(w->call.args, args, sizeof(w->call.args));
+	w->ev.call.data = &w->call;
+	for (int i = 0; i < TIP_CALL_TEXTS; i++)
+		w->ev.call.text[i] = "";
 }
 
 static inline void world_open(struct world *w, int how, const char *base, const char *name,

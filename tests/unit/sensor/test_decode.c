@@ -261,6 +261,8 @@ static void make_call(struct rec *r, uint16_t type, uint16_t call)
 	rec_str(r, "none", 4);
 	rec_str(r, "/mnt", 4);
 	rec_str(r, "tmpfs", 5);
+	for (int i = TIP_TEXT_DATA; i < TIP_CALL_TEXTS; i++)
+		rec_str(r, "", 0);
 	rec_end(r);
 }
 
@@ -282,6 +284,40 @@ static void test_call(void **state)
 	}
 }
 
+static void test_system_call(void **state)
+{
+	const struct tip_ev_call d = {
+		.call = TIP_CALL_SYSCALL, .nr = 265, .text_len = {3, 0, 3, 4, 4, 1}};
+	struct tip_ev_call *at;
+	struct tip_event ev;
+	struct rec r;
+	void *keep;
+
+	(void)state;
+	rec_begin(&r, TIP_EV_CALL, &d, sizeof(d));
+	rec_str(&r, "old", 3);
+	rec_str(&r, "", 0);
+	rec_str(&r, "new", 3);
+	rec_str(&r, "a\0b\0", 4); /* data may hold NULs */
+	rec_str(&r, "/etc", 4);
+	rec_str(&r, "/", 1);
+	rec_end(&r);
+	assert_int_equal(decode(&r, r.len, &ev, &keep), 0);
+	assert_int_equal(ev.call.data->nr, 265);
+	assert_string_equal(ev.call.text[TIP_TEXT_PATH], "old");
+	assert_string_equal(ev.call.text[TIP_TEXT_PATH2], "new");
+	assert_memory_equal(ev.call.text[TIP_TEXT_DATA], "a\0b\0", 5);
+	assert_string_equal(ev.call.text[TIP_TEXT_BASE], "/etc");
+	assert_string_equal(ev.call.text[TIP_TEXT_BASE2], "/");
+	free(keep);
+	at = (void *)(rec_bytes(&r) + sizeof(struct tip_hdr));
+	at->nr = TIP_SYSCALLS; /* an index into tables, too */
+	assert_int_equal(decode(&r, r.len, &ev, NULL), -1);
+	at->nr = 0;
+	at->call = TIP_CALL_KILL;
+	assert_int_equal(decode(&r, r.len, &ev, NULL), -1);
+}
+
 static void test_call_that_is_none(void **state)
 {
 	struct tip_ev_call *d;
@@ -290,6 +326,8 @@ static void test_call_that_is_none(void **state)
 
 	(void)state;
 	make_call(&r, TIP_EV_MOUNT, TIP_CALL_MAX); /* an index into tables: none that we know */
+	assert_int_equal(decode(&r, r.len, &ev, NULL), -1);
+	make_call(&r, TIP_EV_MOUNT, TIP_CALL_SYSCALL); /* has a record of its own */
 	assert_int_equal(decode(&r, r.len, &ev, NULL), -1);
 	make_call(&r, TIP_EV_MOUNT, TIP_CALL_MOUNT);
 	d = (void *)(rec_bytes(&r) + sizeof(struct tip_hdr));
@@ -310,6 +348,7 @@ int main(void)
 		cmocka_unit_test(strange_headers_are_refused),
 		cmocka_unit_test(unaligned_records_are_refused),
 		cmocka_unit_test(test_call),
+		cmocka_unit_test(test_system_call),
 		cmocka_unit_test(test_call_that_is_none),
 	};
 

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * calls FOLDER: system calls that have no record of their own, each with arguments that can be told
+ * apart. FOLDER is empty. Prints {"call":NAME,"result":R} for each, R being -errno on failure, and
+ * {"port":P} first: where its datagrams go.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/bpf.h>
+#include <sched.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "attack.h"
+
+/* What a 32-bit call points at must lie below 4 GB: this program is static and not relocated. */
+static char low[64];
+
+static long told(const char *call, long result)
+{
+	if (result == -1)
+		result = -errno;
+	printf("{\"call\":\"%s\",\"result\":%ld}\n", call, result);
+	return result;
+}
+
+#define CALL(name, ...) told(#name, syscall(SYS_##name, __VA_ARGS__))
+
+/* A call of two arguments through the 32-bit table. */
+static long call32(long nr, uintptr_t a, uintptr_t b)
+{
+	long ret;
+
+	asm volatile("lea -128(%%rsp), %%rsp\n\t"
+		     "int $0x80\n\t"
+		     "lea 128(%%rsp), %%rsp"
+		     : "=a"(ret)
+		     : "a"(nr), "b"(a), "c"(b)
+		     : "memory", "cc", "r8", "r9", "r10", "r11");
+	return (int)ret;
+}
+
+static void paths(int dir)
+{
+	int fd = open("old", O_CREAT | O_RDWR, 0600);
+
+	if (fd < 0)
+		die("old: %m");
+	CALL(link, "old", "sub/../hard");
+	CALL(linkat, dir, "old", AT_FDCWD, "hard2", 0);
+	CALL(symlink, "/etc/sensor-target", "soft");
+	CALL(symlinkat, "../x", dir, "soft2");
+	CALL(rename, "hard", "hard3");
+	CALL(renameat, dir, "hard2", dir, "hard4");
+	CALL(renameat2, AT_FDCWD, "hard3", dir, "hard4", 1);
+	CALL(unlink, "hard3");
+	CALL(unlinkat, dir, "missing", 0);
+	CALL(mkdir, "new", 0750);
+	CALL(mkdirat, dir, "new2", 0700);
+	CALL(rmdir, "new");
+	told("unlinkat", syscall(SYS_unlinkat, dir, "new2", AT_REMOVEDIR));
+	CALL(chmod, "old", 04755);
+	CALL(fchmod, fd, 02711);
+	CALL(fchmodat, dir, "old", 0644);
+	CALL(chown, "old", -1, -1);
+	CALL(fchownat, dir, "old", -1, -1, AT_SYMLINK_NOFOLLOW);
+	CALL(chdir, ".");
+	CALL(fchdir, dir);
+	strcpy(low, "new32");
+	told("mkdir", call32(39, (uintptr_t)low, 0700));
+	CALL(write, fd, "\xca\xfe\xba\xbe and text", 13);
+	CALL(pread64, fd, low, 13, 0);
+	CALL(close, fd);
+}
+
+static void sockets(void)
+{
+	struct sockaddr_in to = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	char text[8] = "message", buf[8];
+	struct iovec iov = {text, 7}, in = {buf, sizeof(buf)};
+	struct msghdr msg = {
+		.msg_name = &to, .msg_namelen = sizeof(to), .msg_iov = &iov, .msg_iovlen = 1};
+	struct msghdr got = {.msg_iov = &in, .msg_iovlen = 1};
+	socklen_t len = sizeof(to);
+	struct sockaddr_in from;
+	int server = socket(AF_INET, SOCK_DGRAM, IPPROTO_UDP), s;
+
+	if (server < 0 || bind(server, (void *)&to, sizeof(to)) ||
+	    getsockname(server, (void *)&to, &len))
+		die("server: %m");
+	printf("{\"port\":%u}\n", ntohs(to.sin_port));
+	s = (int)CALL(socket, AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	CALL(sendto, s, "hello", 5, 0, &to, sizeof(to));
+	CALL(sendmsg, s, &msg, 0);
+	CALL(recvfrom, server, buf, sizeof(buf), 0, &from, &len);
+	CALL(recvmsg, server, &got, 0);
+	if (connect(s, (void *)&to, sizeof(to)))
+		die("connect: %m");
+	CALL(dup, s);
+	CALL(dup2, s, 200);
+	CALL(dup3, s, 201, O_CLOEXEC);
+	told("dup2", syscall(SYS_dup2, 900, 201));
+	told("socket", syscall(SYS_socket, AF_PACKET, SOCK_RAW, 0));
+}
+
+static void others(void)
+{
+	int fds[2];
+
+	CALL(setns, 900, CLONE_NEWNET);
+	CALL(unshare, CLONE_FILES);
+	told("setsid", syscall(SYS_setsid));
+	CALL(bpf, BPF_PROG_LOAD, NULL, 0);
+	CALL(userfaultfd, O_CLOEXEC | O_NONBLOCK);
+	CALL(memfd_create, "sensor-memory", MFD_CLOEXEC);
+	CALL(prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	CALL(pipe2, fds, O_CLOEXEC);
+	CALL(getpriority, 0, 0);
+}
+
+int main(int argc, char **argv)
+{
+	int dir;
+
+	setvbuf(stdout, NULL, _IOFBF, 1 << 16); /* one write at the end: it is a call, too */
+	if (argc != 2 || chdir(argv[1]) || mkdir("sub", 0700))
+		die("usage: calls FOLDER");
+	dir = open(".", O_RDONLY | O_DIRECTORY);
+	if (dir < 0)
+		die("%s: %m", argv[1]);
+	paths(dir);
+	sockets();
+	others();
+	return 0;
+}

@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0
+"""System calls that one program tells of, where a rule names them: their arguments as the field's language shows them."""
+
+import pytest
+
+from world import until
+
+pytestmark = pytest.mark.kernel(each=True)
+
+CALLS = """link linkat symlink symlinkat rename renameat renameat2 unlink unlinkat mkdir mkdirat rmdir chmod fchmod fchmodat chown
+    fchownat chdir fchdir write pread close socket sendto sendmsg recvfrom recvmsg dup dup2 dup3 setns unshare setsid bpf
+    userfaultfd memfd_create prctl pipe2 getpriority""".split()
+FIELDS = """evt.type evt.res evt.rawres evt.args evt.buffer evt.is_io fd.num fd.name fd.typechar fd.l4proto fd.sip fd.sport fd.cip
+    fd.is_server fd.name_changed evt.arg[1] evt.rawarg[1] proc.pid""".split()
+RULES = f"""
+- rule: Calls
+  desc: whatever the program does
+  condition: evt.type in ({", ".join(CALLS)}) and proc.name = calls
+  output: call {" ".join("%" + f for f in FIELDS)}
+  priority: Notice
+- rule: Setuid bit
+  desc: as the rules of the field have it
+  condition: evt.type in (chmod, fchmod, fchmodat) and proc.name = calls and evt.arg.mode contains S_ISUID
+  output: setuid %evt.arg.filename %evt.arg.mode
+  priority: Notice
+- rule: Class file
+  desc: bytes in what was written
+  condition: evt.type = write and proc.name = calls and evt.buffer bcontains cafebabe
+  output: class %fd.name
+  priority: Notice
+- rule: Unnamed
+  desc: a rule that names no event is not tried on every system call
+  condition: proc.name = calls
+  output: unnamed %evt.type
+  priority: Debug
+  warn_evttypes: false
+"""
+
+
+@pytest.fixture(scope="module")
+def daemon(world):
+    d = world.daemon(entries=[], rules=RULES)
+    d.settings["rules"]["matching"] = "all"
+    d.start()
+    return d
+
+
+@pytest.fixture(scope="module")
+def done(daemon, world, run):
+    """What the program says of itself, and the alerts by rule."""
+    folder = world.dir / "calls-folder"
+    folder.mkdir()
+    mark = daemon.alerts_mark()
+    status, lines = run("calls", str(folder), cgroup="x", timeout=60.0)
+    assert status == 0, lines
+
+    def whole():
+        alerts = daemon.alerts(mark)
+        return alerts if any(a["output_fields"].get("evt.type") == "getpriority" for a in alerts) else None
+    alerts = until("the last call", whole, 30.0)
+    return {
+        "folder": str(folder),
+        "port": next(line["port"] for line in lines if "port" in line),
+        "said": [(line["call"], line["result"]) for line in lines if "call" in line],
+        "alerts": lambda rule: [a["output_fields"] for a in alerts if a["rule"] == rule],
+    }
+
+
+def test_every_call_is_told_with_its_result(done):
+    told = [(a["evt.type"], a["evt.rawres"]) for a in done["alerts"]("Calls")]
+    said = [(name.removesuffix("64"), result) for name, result in done["said"]]
+    # What the program does to make itself ready are such calls, too: mkdir, chdir, socket, ...
+    at = 0
+    for one in said:
+        assert one in told[at:], (one, told[at:])
+        at = told.index(one, at) + 1
+    assert {name for name, _ in said} == set(CALLS)
+
+
+def args(done, name, nth=0):
+    return [a for a in done["alerts"]("Calls") if a["evt.type"] == name][nth]["evt.args"]
+
+
+def test_paths(done):
+    f = done["folder"]
+    own = [a for a in done["alerts"]("Calls") if a["evt.type"] == "linkat"][0]["evt.args"].split("olddir=")[1].split("(")[0]
+    assert args(done, "link") == f"res=0 oldpath=old({f}/old) newpath=sub/../hard({f}/hard)"
+    assert args(done, "linkat") == (f"res=0 olddir={own}(<d>{f}) oldpath=old({f}/old) newdir=-100(AT_FDCWD) "
+                                    f"newpath=hard2({f}/hard2) flags=0")
+    assert args(done, "symlink") == f"res=0 target=/etc/sensor-target linkpath=soft({f}/soft)"
+    assert args(done, "symlinkat") == f"res=0 target=../x linkdirfd={own}(<d>{f}) linkpath=soft2({f}/soft2)"
+    assert args(done, "rename") == f"res=0 oldpath=hard({f}/hard) newpath=hard3({f}/hard3)"
+    assert args(done, "renameat2") == (f"res=-17(EEXIST) olddirfd=-100(AT_FDCWD) oldpath=hard3({f}/hard3) newdirfd={own}(<d>{f}) "
+                                       f"newpath=hard4({f}/hard4) flags=1(RENAME_NOREPLACE)")
+    assert args(done, "unlink") == f"res=0 path=hard3({f}/hard3)"
+    assert args(done, "unlinkat") == f"res=-2(ENOENT) dirfd={own}(<d>{f}) name=missing({f}/missing) flags=0"
+    assert args(done, "unlinkat", 1) == f"res=0 dirfd={own}(<d>{f}) name=new2({f}/new2) flags=512(AT_REMOVEDIR)"
+    assert args(done, "mkdir", 1) == f"res=0 path=new({f}/new) mode=1E8"
+    assert args(done, "chmod") == (f"res=0 filename=old({f}/old) "
+                                   "mode=4755(S_IXOTH|S_IROTH|S_IXGRP|S_IRGRP|S_IXUSR|S_IWUSR|S_IRUSR|S_ISUID)")
+    assert args(done, "fchmod").endswith("mode=2711(S_IXOTH|S_IXGRP|S_IXUSR|S_IWUSR|S_IRUSR|S_ISGID)")
+    assert f"(<f>{f}/old) " in args(done, "fchmod")
+    assert args(done, "chown") == f"res=0 path=old({f}/old) uid=-1 gid=-1"
+    assert args(done, "fchdir") == f"res=0 fd={own}(<d>{f})"
+
+
+def test_call_through_the_32_bit_table(done):
+    assert args(done, "mkdir", 2) == f"res=0 path=new32({done['folder']}/new32) mode=1C0"
+
+
+def test_sockets(done):
+    port = done["port"]
+    one = {name: [a for a in done["alerts"]("Calls") if a["evt.type"] == name] for name in CALLS}
+    assert one["socket"][1]["evt.args"].endswith("domain=2(AF_INET) type=2 proto=0 flags=524288(O_CLOEXEC)")
+    assert "domain=17(AF_PACKET) type=3" in one["socket"][2]["evt.args"]
+    for name in "sendto", "sendmsg":
+        sent = one[name][0]
+        assert sent["fd.sip"] == "127.0.0.1" and sent["fd.sport"] == port and sent["fd.l4proto"] == "udp"
+        assert sent["fd.typechar"] == "4" and sent["fd.name_changed"] is True and sent["fd.is_server"] is False
+        assert sent["fd.name"].endswith(f"->127.0.0.1:{port}")
+        assert sent["evt.is_io"] is True
+    assert "data=hello " in one["sendto"][0]["evt.args"] and "data=message " in one["sendmsg"][0]["evt.args"]
+    got = one["recvfrom"][0]
+    assert got["fd.is_server"] is True and got["fd.sport"] == port and got["fd.cip"] == "127.0.0.1" and got["evt.rawres"] == 5
+    assert got["evt.buffer"] == "hello" and "data=message " in one["recvmsg"][0]["evt.args"]
+    for name in "dup", "dup2", "dup3":
+        again = one[name][0]
+        assert again["fd.num"] == again["evt.rawres"] and again["fd.sport"] == port and again["fd.typechar"] == "4"
+    assert one["dup2"][0]["evt.args"].startswith(f"res=200(<4u>127.0.0.1:")
+    assert one["dup2"][1]["evt.args"] == "res=-9(EBADF) oldfd=900 newfd=201"
+
+
+def test_others(done):
+    assert args(done, "setns") == "res=-9(EBADF) fd=900 nstype=1073741824(CLONE_NEWNET)"
+    assert args(done, "unshare") == "res=0 flags=1024(CLONE_FILES)"
+    assert args(done, "bpf").endswith("cmd=5(BPF_PROG_LOAD)")
+    assert args(done, "userfaultfd").endswith("flags=526336(O_NONBLOCK|O_CLOEXEC)")
+    assert args(done, "memfd_create").endswith("name=sensor-memory flags=1(MFD_CLOEXEC)")
+    assert args(done, "prctl", -1) == "res=0 option=38(PR_SET_NO_NEW_PRIVS) arg2_int=1"
+    assert args(done, "pipe2") == "res=0 flags=524288(O_CLOEXEC)"
+    assert args(done, "getpriority") == "ID=140(getpriority) nativeID=140"
+
+
+def test_conditions(done):
+    bit, = done["alerts"]("Setuid bit")
+    assert bit["evt.arg.filename"] == f"{done['folder']}/old"
+    assert [a["fd.name"] for a in done["alerts"]("Class file")] == [f"{done['folder']}/old"]
+    # It is tried on what is told anyway: the program opens files.
+    assert {a["evt.type"] for a in done["alerts"]("Unnamed")}.isdisjoint(CALLS)
+    assert "openat" in {a["evt.type"] for a in done["alerts"]("Unnamed")}

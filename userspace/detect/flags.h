@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef TIP_DETECT_FLAGS_H
+#define TIP_DETECT_FLAGS_H
+
+#include "detect/field.h"
+
+/* Names of the bits, or of the values, of arguments. */
+struct tip_named_bits {
+	uint64_t value;
+	const char *name;
+};
+
+struct tip_flag_table {
+	const struct tip_named_bits *flags;
+	size_t count;
+	bool values; /* the argument is one of them, not a sum */
+};
+extern const struct tip_flag_table tip_flags_file, tip_flags_clone, tip_flags_mode,
+	tip_flags_at_unlink, tip_flags_at_link, tip_flags_at_owner, tip_flags_rename,
+	tip_flags_family, tip_flags_bpf, tip_flags_memfd, tip_flags_splice, tip_flags_prctl,
+	tip_flags_shutdown, tip_flags_module;
+
+/* "A|B" of those that are set in `value`; leaves `out` unset where it has no name. */
+void tip_flags_text(struct tip_extract *x, const struct tip_flag_table *table, uint64_t value,
+		    struct tip_value *out);
+
+#endif
