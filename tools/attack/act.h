@@ -108,7 +108,9 @@ void do_step(const char *verb, const char *arg);
 
 /* open(2) and close; fails with the error. */
 void touch(const char *path, int flags);
-/* A TCP connection to "address:port", and its end; what became of it: 0 or an errno. */
+/* A TCP connection to "address:port", which ends with this process: a descriptor, or -errno. */
+int connect_tcp(const char *to);
+/* The same, ended at once; what became of it: 0 or an errno. */
 int dial_tcp(const char *to);
 /* A TCP listener at "address:port", which nobody ever accepts from. */
 void listen_tcp(const char *at);

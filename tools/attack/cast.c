@@ -116,7 +116,7 @@ static struct sockaddr_in tcp_address(const char *text)
 	return sin;
 }
 
-int dial_tcp(const char *to)
+int connect_tcp(const char *to)
 {
 	const struct sockaddr_in sin = tcp_address(to);
 	const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -124,9 +124,21 @@ int dial_tcp(const char *to)
 
 	if (fd < 0)
 		fail("socket: %s", strerror(errno));
-	err = connect(fd, (const struct sockaddr *)&sin, sizeof(sin)) ? errno : 0;
+	if (connect(fd, (const struct sockaddr *)&sin, sizeof(sin)) == 0)
+		return fd;
+	err = errno;
 	close(fd);
-	return err;
+	return -err;
+}
+
+int dial_tcp(const char *to)
+{
+	const int fd = connect_tcp(to);
+
+	if (fd < 0)
+		return -fd;
+	close(fd);
+	return 0;
 }
 
 void listen_tcp(const char *at)
