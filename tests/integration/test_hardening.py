@@ -165,6 +165,14 @@ def test_a_front_that_hangs_is_replaced(daemon, need):
     assert need("frontend").do("fetch")["ok"]
 
 
+def test_started_without_standard_descriptors(world):
+    """Otherwise the first sockets would be standard error, and log lines go into them."""
+    d = world.daemon("closed", entries=[entry(world, "frontend")])
+    d.wrap = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh"]
+    d.start()
+    assert [os.readlink(f"/proc/{pid}/fd/{fd}") for pid in (d.keeper_pid, d.front_pid()) for fd in range(3)] == ["/dev/null"] * 6
+
+
 def test_folders_of_others_are_refused(world):
     d = world.daemon("folders", entries=[entry(world, "frontend")])
     d.run_dir.mkdir()

@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -15,6 +14,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/spawn.h"
 
 #define MS            1000000ULL
 #define BACKOFF_FIRST (100 * MS) /* before a program that died young is started again */
@@ -184,33 +184,18 @@ static void end(struct out_program *o)
 
 static int spawn(struct out_program *o, int in, int err)
 {
-	/* Nothing of our environment: it has the credentials' folder and the manager's socket. */
-	static char path[] = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-		    home[] = "HOME=/", lang[] = "LC_ALL=C.UTF-8";
-	char *const env[] = {path, home, lang, NULL};
-	posix_spawn_file_actions_t files;
-	posix_spawnattr_t attr;
-	sigset_t none, all;
-	int ret;
+	static const char *const env[] = {
+		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/",
+		"LC_ALL=C.UTF-8", NULL};
+	const struct tip_spawn child = {
+		.path = o->argv[0],
+		.argv = (const char *const *)o->argv,
+		.env = env,
+		.fds = {in, TIP_SPAWN_NULL, err, TIP_SPAWN_SAME},
+		.session = true,
+	};
 
-	sigemptyset(&none);
-	sigfillset(&all);
-	posix_spawn_file_actions_init(&files);
-	posix_spawnattr_init(&attr);
-	/* A session of its own, so that all that it starts can be ended with it. */
-	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK |
-						POSIX_SPAWN_SETSIGDEF);
-	posix_spawnattr_setsigmask(&attr, &none);
-	posix_spawnattr_setsigdefault(&attr, &all);
-	posix_spawn_file_actions_adddup2(&files, in, STDIN_FILENO);
-	posix_spawn_file_actions_addopen(&files, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
-	posix_spawn_file_actions_adddup2(&files, err, STDERR_FILENO);
-	ret = posix_spawn(&o->pid, o->argv[0], &files, &attr, o->argv, env);
-	if (ret)
-		o->pid = 0;
-	posix_spawn_file_actions_destroy(&files);
-	posix_spawnattr_destroy(&attr);
-	return ret;
+	return tip_spawn(&child, &o->pid);
 }
 
 static int start(struct out_program *o)

@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +16,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/spawn.h"
 
 /*
  * A table takes three milliseconds. Only a machine in trouble needs longer, a foreign lock, or a
@@ -178,25 +178,14 @@ static int spawn(const struct tip_netfilter *nf, int in, int out, pid_t *pid)
 	const char *const argv[] = {nf->tool, "--noflush", "--wait", LOCK_SECS, NULL};
 	char *lock = nf->lock ? tip_sprintf("XTABLES_LOCKFILE=%s", nf->lock) : NULL;
 	const char *const env[] = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C", lock, NULL};
-	posix_spawn_file_actions_t files;
-	posix_spawnattr_t attr;
-	sigset_t none, all;
-	int ret;
+	const struct tip_spawn child = {
+		.path = nf->tool,
+		.argv = argv,
+		.env = env,
+		.fds = {in, out, out, TIP_SPAWN_SAME},
+	};
+	const int ret = tip_spawn(&child, pid);
 
-	sigemptyset(&none);
-	sigfillset(&all);
-	posix_spawn_file_actions_init(&files);
-	posix_spawnattr_init(&attr);
-	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-	posix_spawnattr_setsigmask(&attr, &none);
-	posix_spawnattr_setsigdefault(&attr, &all);
-	posix_spawn_file_actions_adddup2(&files, in, 0);
-	posix_spawn_file_actions_adddup2(&files, out, 1);
-	posix_spawn_file_actions_adddup2(&files, out, 2);
-	/* It changes neither: POSIX only has no way to say so. */
-	ret = posix_spawn(pid, nf->tool, &files, &attr, (char *const *)argv, (char *const *)env);
-	posix_spawn_file_actions_destroy(&files);
-	posix_spawnattr_destroy(&attr);
 	free(lock);
 	return ret;
 }

@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -11,6 +10,7 @@
 #include <openssl/crypto.h>
 
 #include "base/clock.h"
+#include "base/spawn.h"
 #include "seal/tpm.h"
 
 /* Discrete TPMs take a second for a key; one that another program holds makes us wait. */
@@ -20,17 +20,17 @@
 /* This very binary, with the blob on its standard input and its answer on `answer`. */
 static int spawn(const char *tcti, int blob, int answer, pid_t *pid, struct tip_error *err)
 {
-	const char *argv[] = {"tipstaffd", "--tpm", tcti, NULL};
+	const char *const argv[] = {"tipstaffd", "--tpm", tcti, NULL};
 	/* The libraries' own log would be lines without a place; what it says is in the error. */
-	char quiet[] = "TSS2_LOG=all+NONE", *envp[] = {quiet, NULL};
-	posix_spawn_file_actions_t fa;
-	int ret;
+	const char *const env[] = {"TSS2_LOG=all+NONE", NULL};
+	const struct tip_spawn child = {
+		.path = "/proc/self/exe",
+		.argv = argv,
+		.env = env,
+		.fds = {blob, answer, TIP_SPAWN_SAME, TIP_SPAWN_SAME},
+	};
+	const int ret = tip_spawn(&child, pid);
 
-	posix_spawn_file_actions_init(&fa);
-	posix_spawn_file_actions_adddup2(&fa, blob, STDIN_FILENO);
-	posix_spawn_file_actions_adddup2(&fa, answer, STDOUT_FILENO);
-	ret = posix_spawn(pid, "/proc/self/exe", &fa, NULL, (char *const *)argv, envp);
-	posix_spawn_file_actions_destroy(&fa);
 	return ret ? tip_error_set(err, "posix_spawn: %s", strerror(ret)) : 0;
 }
 

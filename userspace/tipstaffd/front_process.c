@@ -6,7 +6,6 @@
 #include <fcntl.h>
 #include <pwd.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +20,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/spawn.h"
 
 /*
  * The front as the keeper sees it: started, fed, judged by what it says over the
@@ -344,31 +344,22 @@ void tip_front_reaped(struct tip_keeper *k, pid_t pid, int status)
 static int spawn(struct tip_keeper *k, int link_fd, struct tip_error *err)
 {
 	char uid[16], gid[16];
-	const char *argv[] = {"tipstaffd", "--front", uid, gid, k->config->run_dir, NULL};
-	/* Nothing of our environment reaches it; its time zone needs no file. */
-	char tz[] = "TZ=UTC0", *envp[] = {tz, NULL};
-	posix_spawn_file_actions_t fa;
-	posix_spawnattr_t attr;
-	sigset_t none;
-	pid_t pid;
+	const char *const argv[] = {"tipstaffd", "--front", uid, gid, k->config->run_dir, NULL};
+	/* Its time zone needs no file. */
+	const char *const env[] = {"TZ=UTC0", NULL};
+	const struct tip_spawn child = {
+		.path = "/proc/self/exe",
+		.argv = argv,
+		.env = env,
+		.fds = {TIP_SPAWN_NULL, TIP_SPAWN_NULL, TIP_SPAWN_SAME, [LINK_FD] = link_fd},
+	};
 	int ret;
 
 	snprintf(uid, sizeof(uid), "%u", (unsigned int)k->front.uid);
 	snprintf(gid, sizeof(gid), "%u", (unsigned int)k->front.gid);
-	sigemptyset(&none);
-	posix_spawnattr_init(&attr);
-	posix_spawnattr_setsigmask(&attr, &none);
-	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK);
-	posix_spawn_file_actions_init(&fa);
-	posix_spawn_file_actions_addopen(&fa, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-	posix_spawn_file_actions_addopen(&fa, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
-	posix_spawn_file_actions_adddup2(&fa, link_fd, LINK_FD);
-	ret = posix_spawn(&pid, "/proc/self/exe", &fa, &attr, (char *const *)argv, envp);
-	posix_spawn_file_actions_destroy(&fa);
-	posix_spawnattr_destroy(&attr);
+	ret = tip_spawn(&child, &k->front.pid);
 	if (ret)
 		return tip_error_set(err, "posix_spawn: %s", strerror(ret));
-	k->front.pid = pid;
 	k->front.started_ns = tip_clock_monotonic();
 	return 0;
 }

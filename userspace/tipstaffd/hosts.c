@@ -7,13 +7,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/spawn.h"
 #include "detect/hosts.h"
 #include "tipstaffd/keeper.h"
 
@@ -100,25 +100,17 @@ static void on_answer(evutil_socket_t fd, short what, void *ctx)
 
 /* ---- the question -------------------------------------------------------------------------- */
 
-static int spawn(struct tip_keeper *k, const char **argv, int answer)
+static int spawn(struct tip_keeper *k, const char *const *argv, int answer)
 {
-	char tz[] = "TZ=UTC0", *envp[] = {tz, NULL};
-	posix_spawn_file_actions_t fa;
-	posix_spawnattr_t attr;
-	sigset_t none;
-	int ret;
+	static const char *const env[] = {"TZ=UTC0", NULL};
+	const struct tip_spawn child = {
+		.path = "/proc/self/exe",
+		.argv = argv,
+		.env = env,
+		.fds = {TIP_SPAWN_NULL, answer, TIP_SPAWN_SAME, TIP_SPAWN_SAME},
+	};
 
-	sigemptyset(&none);
-	posix_spawnattr_init(&attr);
-	posix_spawnattr_setsigmask(&attr, &none);
-	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK);
-	posix_spawn_file_actions_init(&fa);
-	posix_spawn_file_actions_addopen(&fa, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-	posix_spawn_file_actions_adddup2(&fa, answer, STDOUT_FILENO);
-	ret = posix_spawn(&k->hosts.pid, "/proc/self/exe", &fa, &attr, (char *const *)argv, envp);
-	posix_spawn_file_actions_destroy(&fa);
-	posix_spawnattr_destroy(&attr);
-	return ret;
+	return tip_spawn(&child, &k->hosts.pid);
 }
 
 static void ask(struct tip_keeper *k)
@@ -146,7 +138,6 @@ static void ask(struct tip_keeper *k)
 	ret = spawn(k, argv, fds[1]);
 	close(fds[1]);
 	if (ret) {
-		k->hosts.pid = 0;
 		close(fds[0]);
 		tip_warn("detect", "the hosts that rules name are not resolved: posix_spawn: %s",
 			 strerror(ret));

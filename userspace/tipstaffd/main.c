@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "base/version.h"
@@ -44,6 +46,17 @@ static void usage(FILE *out)
 		"SIGHUP reloads rules and entries and reopens the alert file; SIGUSR1 does only "
 		"the last.\n"
 		"See tipstaffd(8), tipstaff.yaml(5), tipstaff(1).\n");
+}
+
+/* Whoever started us without them would have a socket of ours stand there, and be written to. */
+static int have_standard_descriptors(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	return fd < 0 ? -1 : close(fd);
 }
 
 static int number(const char *s, unsigned int *out)
@@ -104,6 +117,8 @@ int main(int argc, char **argv)
 	char text[1200];
 	int c, ret;
 
+	if (have_standard_descriptors() < 0)
+		return 1;
 	if (argc > 1 && strcmp(argv[1], "--front") == 0)
 		return front_main(argc, argv);
 	if (argc > 1 && strcmp(argv[1], "--program") == 0)
