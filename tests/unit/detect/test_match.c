@@ -3,33 +3,9 @@
 
 /* Conditions against events: what each operator and each part of the language means. */
 
-struct row {
-	const char *condition;
-	bool expected;
-};
-
-static void run_rows(const struct row *rows, size_t count, const struct world *w)
-{
-	for (size_t i = 0; i < count; i++) {
-		struct tip_load_result res;
-		struct tip_rules *r = load_rule("", rows[i].condition, "x", &res);
-
-		if (!r) {
-			print_messages(&res);
-			fail_msg("does not load: %s", rows[i].condition);
-		}
-		if (matches(r, &w->in) != rows[i].expected)
-			fail_msg("expected %s: %s", rows[i].expected ? "a match" : "no match",
-				 rows[i].condition);
-		tip_load_result_free(&res);
-		tip_rules_free(r);
-	}
-}
-#define RUN(rows, w) run_rows(rows, TIP_ARRAY_SIZE(rows), w)
-
 static void boolean_logic(void **state)
 {
-	static const struct row rows[] = {
+	static const struct verdict rows[] = {
 		{"proc.name=cat", true},
 		{"proc.name = cat and proc.pid = 104", true},
 		{"proc.name = cat and proc.pid = 1", false},
@@ -50,12 +26,12 @@ static void boolean_logic(void **state)
 
 	world_init(&w);
 	world_open(&w, TIP_OPEN_OPENAT, "", "/etc/shadow", O_RDONLY, 3);
-	RUN(rows, &w);
+	VERDICTS(rows, &w);
 }
 
 static void string_operators(void **state)
 {
-	static const struct row rows[] = {
+	static const struct verdict rows[] = {
 		{"fd.name == /etc/shadow", true},
 		{"fd.name != /etc/shadow", false},
 		{"fd.name != /etc/passwd", true},
@@ -108,12 +84,12 @@ static void string_operators(void **state)
 
 	world_init(&w);
 	world_open(&w, TIP_OPEN_OPENAT, "", "/etc/shadow", O_RDONLY, 3);
-	RUN(rows, &w);
+	VERDICTS(rows, &w);
 }
 
 static void numbers(void **state)
 {
-	static const struct row rows[] = {
+	static const struct verdict rows[] = {
 		{"fd.num = 3", true},
 		{"fd.num != 3", false},
 		{"fd.num < 4", true},
@@ -140,12 +116,12 @@ static void numbers(void **state)
 
 	world_init(&w);
 	world_open(&w, TIP_OPEN_OPENAT, "", "/etc/shadow", O_RDONLY, 3);
-	RUN(rows, &w);
+	VERDICTS(rows, &w);
 }
 
 static void unset_is_false(void **state)
 {
-	static const struct row rows[] = {
+	static const struct verdict rows[] = {
 		{"spiffe.id = spiffe://x/a", false},
 		{"spiffe.id != spiffe://x/a", false},
 		{"not spiffe.id = spiffe://x/a", true},
@@ -170,12 +146,12 @@ static void unset_is_false(void **state)
 
 	world_init(&w);
 	world_open(&w, TIP_OPEN_OPENAT, "", "/etc/shadow", O_RDONLY, 3);
-	RUN(rows, &w);
+	VERDICTS(rows, &w);
 }
 
 static void event_types(void **state)
 {
-	static const struct row open_rows[] = {
+	static const struct verdict open_rows[] = {
 		{"evt.type = openat", true},
 		{"evt.type = open", false},
 		{"evt.type != open", true},
@@ -191,7 +167,7 @@ static void event_types(void **state)
 		{"evt.dir = <", true},
 		{"evt.dir = >", false},
 	};
-	static const struct row accept_rows[] = {
+	static const struct verdict accept_rows[] = {
 		/* one event, two names: which call it was is not told */
 		{"evt.type = accept", true},
 		{"evt.type = accept4", true},
@@ -202,14 +178,14 @@ static void event_types(void **state)
 
 	world_init(&w);
 	world_open(&w, TIP_OPEN_OPENAT, "", "/etc/shadow", O_RDONLY, 3);
-	RUN(open_rows, &w);
+	VERDICTS(open_rows, &w);
 	world_sock(&w, TIP_EV_ACCEPT, AF_INET, "10.0.0.1", 80, "10.0.0.2", 4000, 6);
-	RUN(accept_rows, &w);
+	VERDICTS(accept_rows, &w);
 }
 
 static void ancestors(void **state)
 {
-	static const struct row rows[] = {
+	static const struct verdict rows[] = {
 		{"proc.aname = sshd", true},
 		{"proc.aname = cat", false}, /* any ancestor, not itself */
 		{"proc.aname in (x, init)", true},
@@ -229,12 +205,12 @@ static void ancestors(void **state)
 
 	world_init(&w);
 	world_exec(&w, 0);
-	RUN(rows, &w);
+	VERDICTS(rows, &w);
 }
 
 static void addresses(void **state)
 {
-	static const struct row rows[] = {
+	static const struct verdict rows[] = {
 		{"fd.sip = 93.184.216.34", true},
 		{"fd.sip = 10.0.0.1", false},
 		{"fd.cip = 10.0.0.1", true},
@@ -265,14 +241,14 @@ static void addresses(void **state)
 		{"evt.res = EINPROGRESS", true},
 		{"evt.rawres < 0", true},
 	};
-	static const struct row denied[] = {
+	static const struct verdict denied[] = {
 		{"evt.type = connect and evt.res = EPERM", true},
 		{"fd.connected = true", false},
 		{"fd.rip = 2001:db8::1", true},
 		{"fd.rnet = 2001:db8::/32", true},
 		{"fd.rnet = 2001:db9::/32", false},
 	};
-	static const struct row listening[] = {
+	static const struct verdict listening[] = {
 		{"fd.sport = 80", true},   {"fd.cport exists", false},     {"fd.rip exists", false},
 		{"fd.ip = 0.0.0.0", true}, {"fd.name = 0.0.0.0:80", true},
 	};
@@ -281,21 +257,21 @@ static void addresses(void **state)
 	world_init(&w);
 	world_sock(&w, TIP_EV_CONNECT, AF_INET, "10.0.0.1", 40000, "93.184.216.34", 443,
 		   -EINPROGRESS);
-	RUN(rows, &w);
+	VERDICTS(rows, &w);
 	world_sock(&w, TIP_EV_DENIED_CONNECT, AF_INET6, "::", 0, "2001:db8::1", 443, -EPERM);
-	RUN(denied, &w);
+	VERDICTS(denied, &w);
 	world_sock(&w, TIP_EV_BIND, AF_INET, "0.0.0.0", 80, "0.0.0.0", 0, 0);
-	RUN(listening, &w);
+	VERDICTS(listening, &w);
 }
 
 static void regex_is_not_blinded(void **state)
 {
-	static const struct row newline[] = {{"fd.name regex '/tmp/.*'", true},
-					     {"fd.name regex '/tmp/a.b'", true}};
-	static const struct row invalid[] = {{"fd.name regex '/tmp/.*'", true},
-					     {"fd.name regex '/tmp/.b'", true}};
-	static const struct row evil[] = {{"fd.name regex '/(a+)+b'", false},
-					  {"fd.name regex '/(a|aa)+[bc]'", false}};
+	static const struct verdict newline[] = {{"fd.name regex '/tmp/.*'", true},
+						 {"fd.name regex '/tmp/a.b'", true}};
+	static const struct verdict invalid[] = {{"fd.name regex '/tmp/.*'", true},
+						 {"fd.name regex '/tmp/.b'", true}};
+	static const struct verdict evil[] = {{"fd.name regex '/(a+)+b'", false},
+					      {"fd.name regex '/(a|aa)+[bc]'", false}};
 	static char bomb[3000];
 	struct tip_load_result res;
 	struct tip_matcher *m = tip_matcher_new();
@@ -305,16 +281,16 @@ static void regex_is_not_blinded(void **state)
 
 	world_init(&w);
 	world_open(&w, TIP_OPEN_OPENAT, "", "/tmp/a\nb", O_RDONLY, 3);
-	RUN(newline, &w);
+	VERDICTS(newline, &w);
 	world_open(&w, TIP_OPEN_OPENAT, "",
 		   "/tmp/\xff"
 		   "b",
 		   O_RDONLY, 3);
-	RUN(invalid, &w);
+	VERDICTS(invalid, &w);
 	memset(bomb, 'a', sizeof(bomb) - 1);
 	bomb[0] = '/';
 	world_open(&w, TIP_OPEN_OPENAT, "", bomb, O_RDONLY, 3);
-	RUN(evil, &w);
+	VERDICTS(evil, &w);
 	/* what was given up is counted */
 	r = load_rule("", evil[1].condition, "x", &res);
 	assert_non_null(r);

@@ -3,32 +3,9 @@
 
 /* Transformers and val(): what they yield, where they may stand, what they refuse. */
 
-struct row {
-	const char *condition;
-	bool expected;
-};
-
-static void run_rows(const struct row *rows, size_t count, const struct world *w)
-{
-	for (size_t i = 0; i < count; i++) {
-		struct tip_load_result res;
-		struct tip_rules *r = load_rule("", rows[i].condition, "x", &res);
-
-		if (!r) {
-			print_messages(&res);
-			fail_msg("does not load: %s", rows[i].condition);
-		}
-		if (matches(r, &w->in) != rows[i].expected)
-			fail_msg("expected %s: %s", rows[i].expected ? "a match" : "no match",
-				 rows[i].condition);
-		tip_load_result_free(&res);
-		tip_rules_free(r);
-	}
-}
-
 static void values(void **state)
 {
-	static const struct row rows[] = {
+	static const struct verdict rows[] = {
 		{"toupper(proc.name) = CAT", true},
 		{"toupper(proc.name) = cat", false},
 		{"tolower(toupper(proc.name)) = cat", true},
@@ -68,12 +45,12 @@ static void values(void **state)
 
 	world_init(&w);
 	world_open(&w, TIP_OPEN_OPENAT, "", "/etc/shadow", O_RDONLY, 3);
-	run_rows(rows, TIP_ARRAY_SIZE(rows), &w);
+	VERDICTS(rows, &w);
 }
 
 static void right_side(void **state)
 {
-	static const struct row rows[] = {
+	static const struct verdict rows[] = {
 		{"proc.name = val(proc.name)", true},
 		{"proc.name = val(proc.pname)", false},
 		{"proc.name != val(proc.pname)", true},
@@ -104,12 +81,12 @@ static void right_side(void **state)
 
 	world_init(&w);
 	world_open(&w, TIP_OPEN_OPENAT, "", "/etc/shadow", O_RDONLY, 3);
-	run_rows(rows, TIP_ARRAY_SIZE(rows), &w);
+	VERDICTS(rows, &w);
 }
 
 static void options(void **state)
 {
-	static const struct row rows[] = {
+	static const struct verdict rows[] = {
 		{"getopt(('-n', ''), 'n') intersects (n)", true},
 		{"getopt(('-n'), 'n') intersects (t)", false},
 		{"getopt(('-nt', 'hello'), 'nt:') in (n, t, hello)", true},
@@ -134,7 +111,7 @@ static void options(void **state)
 
 	world_init(&w);
 	world_open(&w, TIP_OPEN_OPENAT, "", "/etc/shadow", O_RDONLY, 3);
-	run_rows(rows, TIP_ARRAY_SIZE(rows), &w);
+	VERDICTS(rows, &w);
 }
 
 static void refusals(void **state)
@@ -211,7 +188,7 @@ static void refusals(void **state)
 /* With few values and with as many as make a set of them. */
 static void modifiers(void **state)
 {
-	static const struct row rows[] = {
+	static const struct verdict rows[] = {
 		{"proc.name = anyof (cat, dog)", true},
 		{"proc.name = oneof (cat, dog)", true},
 		{"proc.name = oneof (cat, cat)", false},
@@ -265,7 +242,7 @@ static void modifiers(void **state)
 
 	world_init(&w);
 	world_open(&w, TIP_OPEN_OPENAT, "", "/etc/shadow", O_RDONLY, 3);
-	run_rows(rows, TIP_ARRAY_SIZE(rows), &w);
+	VERDICTS(rows, &w);
 }
 
 static void hit(void *ctx, const struct tip_rule *rule, const struct tip_match_input *in)

@@ -272,4 +272,30 @@ static inline bool matches(const struct tip_rules *r, const struct tip_match_inp
 	return n > 0;
 }
 
+/* What a condition makes of the world's event. */
+struct verdict {
+	const char *condition;
+	bool expected;
+};
+
+static inline void run_verdicts(const struct verdict *rows, size_t count, const struct world *w)
+{
+	for (size_t i = 0; i < count; i++) {
+		struct tip_load_result res;
+		struct tip_rules *r = load_rule("", rows[i].condition, "x", &res);
+
+		if (!r) {
+			print_messages(&res);
+			fail_msg("does not load: %s", rows[i].condition);
+		}
+		if (matches(r, &w->in) != rows[i].expected)
+			fail_msg("expected %s: %s", rows[i].expected ? "a match" : "no match",
+				 rows[i].condition);
+		tip_load_result_free(&res);
+		tip_rules_free(r);
+	}
+}
+
+#define VERDICTS(rows, w) run_verdicts(rows, TIP_ARRAY_SIZE(rows), w)
+
 #endif
