@@ -258,6 +258,49 @@ def test_rules_are_switched_by_name_and_tag(world, daemon, run):
     daemon.cli("rules", "remove", "added")
 
 
+@pytest.fixture
+def configured(daemon):
+    """Restarts the daemon with other settings of `rules`, and with the old ones at the end."""
+    before = dict(daemon.settings["rules"])
+
+    def go(**settings):
+        daemon.settings["rules"] = {**before, **settings}
+        daemon.restart()
+
+    yield go
+    daemon.settings["rules"] = before
+    daemon.restart()
+
+
+def test_first_rule_takes_the_event_or_all_get_it(world, daemon, run, configured):
+    add(world, daemon, "second", ADDED.replace("Added", "Second").replace("/rules-added", "/rules-configured"))
+    add(world, daemon, "last", ADDED)
+
+    def told():
+        mark = touch(world, daemon, run, "rules-configured")
+        touch(world, daemon, run, "rules-added")
+        daemon.wait_alert("Added", mark)
+        return [a["rule"] for a in daemon.alerts(mark)]
+    assert told() == ["Configured", "Added"]
+    configured(matching="all")
+    assert told() == ["Configured", "Second", "Added"]
+    daemon.cli("rules", "remove", "second")
+    daemon.cli("rules", "remove", "last")
+
+
+def test_configuration_selects_rules_by_name_and_tag(world, daemon, configured):
+    add(world, daemon, "added", ADDED + "  tags: [three]\n" + ADDED.replace("Added", "Admitted") + "  tags: [four]\n")
+
+    def on():
+        return [name for name, is_on in enabled(daemon).items() if is_on and name != "Configured"]
+    assert on() == ["Added", "Admitted"]
+    configured(select=[{"disable": {"rule": "Ad?[!m]*"}}, {"disable": {"tag": "four"}}])
+    assert on() == []
+    configured(select=[{"disable": {"rule": "Ad*"}}, {"enable": {"tag": "four"}}])
+    assert on() == ["Admitted"]
+    daemon.cli("rules", "remove", "added")
+
+
 def test_explain_of_the_running_set(world, daemon):
     rule = daemon.json("rules", "explain", "Configured")
     assert rule["details"]["condition_compiled"] == "(evt.type in (open, openat) and fd.name endswith /rules-configured)"

@@ -39,10 +39,11 @@ static int compile(struct tip_loader *l, struct tip_rules *set, const struct tip
 	struct tip_text t = {0};
 	struct tip_cond_error err = {0};
 	const char *deprecated;
+	bool unknown;
 	int ret;
 
 	tip_buf_adds(&t.buf, text);
-	ret = tip_template_compile(set, &t, used, out, &deprecated, &err);
+	ret = tip_template_compile(set, &t, used, out, &deprecated, &unknown, &err);
 	if (ret < 0)
 		tip_load_say_append(l, a, "'%s': %s", text, err.what);
 	tip_text_free(&t);

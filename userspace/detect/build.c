@@ -80,6 +80,16 @@ static void warn(struct tip_loader *l, const struct tip_rule_def *d, const struc
 				 "condition");
 }
 
+/* 0: the rule is skipped, for it may be of a later version; -1: an error was said. */
+static int refuse(struct tip_loader *l, const struct tip_rule_def *d, const struct tip_compiled *c,
+		  const struct tip_cond_error *err)
+{
+	bool skip = c->unknown_field && d->skip_unknown;
+
+	tip_load_say_cond(l, skip ? "LOAD_UNKNOWN_FILTER" : NULL, err, &d->place, "rule", d->name);
+	return skip ? 0 : -1;
+}
+
 /* 1: compiled, 0: skipped, -1: an error was said. */
 static int build_rule(struct tip_loader *l, struct tip_rules *set, struct tip_rule_def *d,
 		      bool last)
@@ -97,23 +107,20 @@ static int build_rule(struct tip_loader *l, struct tip_rules *set, struct tip_ru
 	l->item_name = d->name;
 	if (tip_load_full_condition(l, d, &full) < 0)
 		goto out;
+	if (tip_template_compile(set, &d->output, d->enabled, &r->output, &deprecated,
+				 &compiled.unknown_field, &err) < 0) {
+		ret = refuse(l, d, &compiled, &err);
+		goto out;
+	}
 	l->defs->seen = &lists;
 	ast = tip_resolve_condition(l->defs, &full, &d->expanded, UINT_MAX, &err);
 	l->defs->seen = NULL;
 	if (!ast || tip_compile(set, ast, d->enabled, &r->program, &compiled, &err) < 0) {
-		if (!compiled.unknown_field || !d->skip_unknown) {
-			tip_load_say_cond(l, NULL, &err, &d->place, "rule", d->name);
-			goto out;
-		}
-		if (last)
-			tip_load_say_cond(l, "LOAD_UNKNOWN_FILTER", &err, &d->place, "rule",
-					  d->name);
-		ret = 0;
+		ret = refuse(l, d, &compiled, &err);
 		goto out;
 	}
-	if (tip_template_compile(set, &d->output, d->enabled, &r->output, &deprecated, &err) < 0 ||
-	    (d->action != TIP_ACTION_NONE &&
-	     tip_enforce_compile(set->arena, ast, &r->enforce, &err) < 0)) {
+	if (d->action != TIP_ACTION_NONE &&
+	    tip_enforce_compile(set->arena, ast, &r->enforce, &err) < 0) {
 		tip_load_say_cond(l, NULL, &err, &d->place, "rule", d->name);
 		goto out;
 	}
@@ -126,10 +133,8 @@ static int build_rule(struct tip_loader *l, struct tip_rules *set, struct tip_ru
 	}
 	if (!compiled.deprecated)
 		compiled.deprecated = deprecated;
-	if (last) {
-		warn(l, d, &compiled);
-		tip_load_advise(l, d, ast);
-	}
+	warn(l, d, &compiled);
+	tip_load_advise(l, d, ast);
 	r->codes = compiled.codes;
 	memcpy(r->calls, compiled.calls, sizeof(r->calls));
 	tip_necessary_rule(r, ast, set->arena);
@@ -219,8 +224,7 @@ struct tip_rules *tip_load_build(struct tip_loader *l, bool last)
 		if (build_rule(l, set, d->rule_order[i], last) < 0)
 			goto fail;
 	tip_rules_index(set);
-	if (last)
-		warn_unused(l);
+	warn_unused(l);
 	return set;
 fail:
 	tip_rules_free(set);

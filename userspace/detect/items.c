@@ -196,9 +196,10 @@ static int load_list(struct tip_loader *l, const struct tip_yaml *item)
 	if (!d->first)
 		d->first = l->defs->sequence;
 	d->last = l->defs->sequence;
-	d->place = (struct tip_def_place){l->source, tip_yaml_get(item, "list"), item};
-	if (tip_load_override(item, "items") != TIP_OVERRIDE_APPEND || !partial)
+	if (!partial || tip_load_override(item, "items") != TIP_OVERRIDE_APPEND) {
+		d->place = (struct tip_def_place){l->source, tip_yaml_get(item, "list"), item};
 		d->nitems = 0;
+	}
 	d->items = tip_realloc(d->items, d->nitems + items->count + 1, sizeof(*d->items));
 	for (size_t i = 0; i < items->count; i++)
 		d->items[d->nitems++] = items->items[i]->text;
@@ -235,11 +236,12 @@ static int load_macro(struct tip_loader *l, const struct tip_yaml *item)
 	if (!d->first)
 		d->first = l->defs->sequence;
 	d->last = l->defs->sequence;
-	d->place = (struct tip_def_place){l->source, tip_yaml_get(item, "macro"), item};
-	if (partial && tip_load_override(item, "condition") == TIP_OVERRIDE_APPEND)
+	if (partial && tip_load_override(item, "condition") == TIP_OVERRIDE_APPEND) {
 		tip_text_put(&d->condition, &d->condition, d->condition.buf.len, " ", 1);
-	else
+	} else {
+		d->place = (struct tip_def_place){l->source, tip_yaml_get(item, "macro"), item};
 		tip_text_free(&d->condition);
+	}
 	tip_text_add_node(&d->condition, l->source, condition);
 	return 0;
 }
@@ -385,6 +387,8 @@ int tip_load_item(struct tip_loader *l, const struct tip_yaml *item)
 	l->item_name = "";
 	l->item = item;
 	l->exception = NULL;
+	if (tip_yaml_is_null(item))
+		return 0;
 	if (item->kind != TIP_YAML_MAPPING)
 		return tip_load_say(l, YAML_ERR, item,
 				    "each item of a rule file must be a map of keys");

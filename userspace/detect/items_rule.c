@@ -189,7 +189,7 @@ static int set_keys(struct tip_loader *l, struct tip_rule_def *r, const struct t
 
 static int skip(struct tip_loader *l, const struct tip_yaml *at, const char *source)
 {
-	tip_map_puts(l->skipped, l->item_name, l->skipped);
+	tip_map_puts(l->skipped, l->item_name, (void *)source);
 	tip_load_say(l, "LOAD_UNKNOWN_SOURCE", at,
 		     "rule '%s' is skipped: there is no event source '%s'", l->item_name, source);
 	return 0;
@@ -199,15 +199,16 @@ static int change_rule(struct tip_loader *l, const struct tip_yaml *item)
 {
 	struct tip_rule_def *r = tip_map_gets(l->defs->rules, l->item_name);
 	const struct tip_yaml *name = tip_yaml_get(item, "rule");
+	const char *skipped = tip_map_gets(l->skipped, l->item_name);
 
-	if (!r && tip_map_gets(l->skipped, l->item_name))
-		return skip(l, name, "that the rule was written for");
+	if (!r && skipped)
+		return skip(l, name, skipped);
 	if (!r)
 		return tip_load_say(l, "LOAD_ERR_VALIDATE", name, "there is no rule '%s' to change",
 				    l->item_name);
 	if (!tip_yaml_get(item, "override") && !tip_yaml_get(item, "condition") &&
 	    !tip_yaml_get(item, "exceptions"))
-		return tip_load_say(l, YAML_ERR, item,
+		return tip_load_say(l, "LOAD_ERR_VALIDATE", name,
 				    "an appended rule needs 'condition' or 'exceptions'");
 	r->last = ++l->defs->sequence;
 	return set_keys(l, r, item, true);
@@ -217,9 +218,10 @@ static int change_rule(struct tip_loader *l, const struct tip_yaml *item)
 static int switch_rule(struct tip_loader *l, const struct tip_yaml *item)
 {
 	struct tip_rule_def *r = tip_map_gets(l->defs->rules, l->item_name);
+	const char *skipped = tip_map_gets(l->skipped, l->item_name);
 
-	if (!r && tip_map_gets(l->skipped, l->item_name))
-		return skip(l, tip_yaml_get(item, "rule"), "that the rule was written for");
+	if (!r && skipped)
+		return skip(l, tip_yaml_get(item, "rule"), skipped);
 	if (!r)
 		return tip_load_say(l, "LOAD_ERR_VALIDATE", tip_yaml_get(item, "rule"),
 				    "there is no rule '%s' to switch", l->item_name);

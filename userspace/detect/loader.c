@@ -38,6 +38,24 @@ static int load_file(struct tip_loader *l, const struct tip_rule_source *source)
 	return 0;
 }
 
+/*
+ * Warnings of what was compiled with an earlier file hold only while no later one is taken in: that
+ * may use the macro which nobody used. They stay where the later file is refused.
+ */
+struct warnings {
+	size_t start, end;
+};
+
+static void replace_warnings(struct tip_load_result *r, struct warnings *old, size_t start)
+{
+	size_t gone = old->end - old->start;
+
+	memmove(r->messages + old->start, r->messages + old->end,
+		(r->count - old->end) * sizeof(*r->messages));
+	r->count -= gone;
+	*old = (struct warnings){start - gone, r->count};
+}
+
 struct tip_rules *tip_rules_load(const struct tip_rule_source *sources, size_t count,
 				 struct tip_load_result *result)
 {
@@ -50,6 +68,7 @@ struct tip_rules *tip_rules_load_with(const struct tip_rule_source *sources, siz
 {
 	static const struct tip_rules_options none = {.min_priority = TIP_PRIO_DEBUG};
 	struct tip_loader l = {.result = result, .options = options ? options : &none};
+	struct warnings compiled = {0};
 	struct tip_rules *rules = NULL;
 
 	*result = (struct tip_load_result){.arena = tip_arena_new()};
@@ -57,10 +76,15 @@ struct tip_rules *tip_rules_load_with(const struct tip_rule_source *sources, siz
 	l.skipped = tip_map_new();
 	/* a later file may lean on an earlier one: after a bad one nothing more can be said */
 	for (size_t i = 0; i < count && !l.failed; i++) {
+		size_t start;
+
 		if (load_file(&l, &sources[i]) < 0)
 			break;
 		tip_rules_free(rules);
+		start = result->count;
 		rules = tip_load_build(&l, i + 1 == count);
+		if (rules && result->count)
+			replace_warnings(result, &compiled, start);
 	}
 	if (count == 0)
 		rules = tip_load_build(&l, true);

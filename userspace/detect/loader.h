@@ -15,7 +15,7 @@
 struct tip_loader {
 	struct tip_defs *defs;
 	struct tip_load_result *result;
-	struct tip_map *skipped; /* rules of an unknown source: appends to them are skipped too */
+	struct tip_map *skipped; /* rules of an unknown source, to its name: appends are skipped */
 	const struct tip_rule_source *source; /* the file at hand */
 	const struct tip_yaml *item;          /* the item at hand */
 	const char *item_type, *item_name;    /* of it, for messages */
@@ -92,8 +92,7 @@ void tip_load_advise(struct tip_loader *l, const struct tip_rule_def *rule,
 /* ---- the last step (build.c) --------------------------------------------------------------------
  */
 
-/* Compiles all that was read. `last`: no more files follow, so warnings are due. NULL after an
- * error. */
+/* Compiles all that was read. `last`: no more files follow. NULL after an error. */
 struct tip_rules *tip_load_build(struct tip_loader *l, bool last);
 
 #endif

@@ -43,11 +43,10 @@ static void *bad(struct tip_cond_error *err, const struct tip_text *text, size_t
 
 /* "tolower(proc.name)" at `*pos`. */
 static int64_t transformed(struct tip_rules *set, const struct tip_text *text, size_t *pos,
-			   bool used, struct tip_cond_error *err)
+			   bool used, bool *unknown, struct tip_cond_error *err)
 {
 	const struct tip_ast_expr *e = tip_parse_expr(set->arena, text, false, pos, err);
-	bool unknown;
-	int64_t slot = e ? tip_rules_expr_slot(set, text, e, used, &unknown, err) : -1;
+	int64_t slot = e ? tip_rules_expr_slot(set, text, e, used, unknown, err) : -1;
 
 	if (slot < 0)
 		err->code = "LOAD_ERR_COMPILE_OUTPUT";
@@ -59,7 +58,7 @@ static int64_t transformed(struct tip_rules *set, const struct tip_text *text, s
  * name is as long as a known field can be made of it, so that "%proc.name." ends a sentence.
  */
 static int64_t field(struct tip_rules *set, const struct tip_text *text, size_t *pos, bool used,
-		     struct tip_cond_error *err)
+		     bool *unknown, struct tip_cond_error *err)
 {
 	const char *s = text->buf.data;
 	size_t len = text->buf.len, p = *pos, start, n;
@@ -69,12 +68,13 @@ static int64_t field(struct tip_rules *set, const struct tip_text *text, size_t 
 	enum tip_fn fn;
 
 	if (!isspace((unsigned char)s[p]) && tip_lex_function(&lx, true, &fn))
-		return transformed(set, text, pos, used, err);
+		return transformed(set, text, pos, used, unknown, err);
 	n = tip_field_prefix(s + p, len - p);
 	if (!n) {
 		for (n = 0; p + n < len && (isalnum((unsigned char)s[p + n]) || s[p + n] == '_' ||
 					    s[p + n] == '.');)
 			n++;
+		*unknown = n > 0;
 		if (!n)
 			bad(err, text, p - 1,
 			    "'%' must be followed by a field: there is no way to write a bare '%'");
@@ -98,6 +98,7 @@ static int64_t field(struct tip_rules *set, const struct tip_text *text, size_t 
 		p = (size_t)(end - s) + 1;
 	}
 	slot = tip_rules_slot(set, name, arg, used, why, sizeof(why));
+	*unknown = slot < 0;
 	if (slot < 0)
 		bad(err, text, start, why);
 	*pos = p;
@@ -161,7 +162,7 @@ void tip_template_join(struct tip_rules *set, struct tip_template *t,
 }
 
 int tip_template_compile(struct tip_rules *set, const struct tip_text *text, bool used,
-			 struct tip_template *out, const char **deprecated,
+			 struct tip_template *out, const char **deprecated, bool *unknown,
 			 struct tip_cond_error *err)
 {
 	const char *s = text->buf.data ? text->buf.data : "";
@@ -170,6 +171,7 @@ int tip_template_compile(struct tip_rules *set, const struct tip_text *text, boo
 
 	*out = (struct tip_template){0};
 	*deprecated = NULL;
+	*unknown = false;
 	while (len && isspace((unsigned char)s[len - 1]))
 		len--;
 	while (p < len && isspace((unsigned char)s[p]))
@@ -188,7 +190,7 @@ int tip_template_compile(struct tip_rules *set, const struct tip_text *text, boo
 		}
 		add_literal(set, out, s + literal, p - literal);
 		p++;
-		slot = field(set, text, &p, used, err);
+		slot = field(set, text, &p, used, unknown, err);
 		if (slot < 0)
 			return -1;
 		if (set->refs[slot].field->deprecated)

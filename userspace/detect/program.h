@@ -203,9 +203,12 @@ void tip_program_free(struct tip_program *p);
 /* Of the parts of an `and` or `or`, the one with the lower rank is better asked first. */
 unsigned int tip_rank(const struct tip_ast *n, bool negated);
 
-/* Parses an output template. `err->pos` is a byte of `text`. */
+/*
+ * Parses an output template. `err->pos` is a byte of `text`; `*unknown` says that the error is a
+ * field that is not known.
+ */
 int tip_template_compile(struct tip_rules *set, const struct tip_text *text, bool used,
-			 struct tip_template *out, const char **deprecated,
+			 struct tip_template *out, const char **deprecated, bool *unknown,
 			 struct tip_cond_error *err);
 
 /* Adds `more`, behind a blank. */

@@ -163,9 +163,10 @@ static void put_messages(const struct tip_load_result *r, const char *name, bool
 			put_message(&r->messages[k]);
 }
 
-static void put_text(const struct cli_sources *in, const struct tip_load_result *r)
+static void put_text(const struct cli_sources *in, size_t from, size_t to,
+		     const struct tip_load_result *r)
 {
-	for (size_t i = 0; i < in->count; i++) {
+	for (size_t i = from; i < to; i++) {
 		size_t errors, warnings;
 		enum out_style style;
 
@@ -227,11 +228,12 @@ static json_t *schema_warnings(const struct tip_load_result *r, const char *name
 	return list;
 }
 
-static void put_json(const struct cli_sources *in, const struct tip_load_result *r)
+static void put_json(const struct cli_sources *in, size_t from, size_t to,
+		     const struct tip_load_result *r)
 {
 	json_t *files = json_array(), *doc;
 
-	for (size_t i = 0; i < in->count; i++) {
+	for (size_t i = from; i < to; i++) {
 		json_t *errors = json_array(), *warnings = json_array();
 		json_t *schema = schema_warnings(r, in->names[i]);
 
@@ -254,16 +256,29 @@ static void put_json(const struct cli_sources *in, const struct tip_load_result 
 	json_decref(doc);
 }
 
+/* Loading ends at the first file with an error: nothing can be said of those behind it. */
+static size_t judged(const struct cli_sources *in, const struct tip_load_result *r)
+{
+	size_t errors = 0, warnings, n = 0;
+
+	while (n < in->count && !errors)
+		count(r, in->names[n++], &errors, &warnings);
+	return n;
+}
+
 static int do_validate(const struct cli_args *args)
 {
 	struct tip_load_result result = {0};
 	struct tip_rules *rules = NULL;
 	struct cli_sources in = {0};
 	struct tip_error err = {0};
+	size_t from = 0, to = 0;
 	int ret = CLI_FAIL;
 
 	if (cli_sources_read(&in, args->argv, args->argc, &err) < 0) {
 		unreadable(&in, &err, &result);
+		to = in.count;
+		from = to - 1;
 		goto put;
 	}
 	if (in.count == 0) {
@@ -280,11 +295,12 @@ static int do_validate(const struct cli_args *args)
 		goto out;
 	}
 	ret = rules ? CLI_OK : CLI_FAIL;
+	to = judged(&in, &result);
 put:
 	if (cli.json)
-		put_json(&in, &result);
+		put_json(&in, from, to, &result);
 	else
-		put_text(&in, &result);
+		put_text(&in, from, to, &result);
 out:
 	tip_rules_free(rules);
 	tip_load_result_free(&result);

@@ -163,7 +163,7 @@ static void items_refused(void **state)
 		{RULE "- rule: r\n  desc: e\n  append: true\n  override: {desc: append}\n", YAML, 8,
 		 11},
 		{RULE "- rule: r\n  desc: e\n  override: {source: replace}\n", YAML, 8, 14},
-		{RULE "- rule: r\n  desc: e\n  append: true\n", YAML, 6, 3},
+		{RULE "- rule: r\n  desc: e\n  append: true\n", VAL, 6, 9},
 		{RULE "- rule: r\n  condition: and proc.nam = x\n  override: {condition: append}\n",
 		 COND, 7, 18},
 		/* macros see what stands before them */

@@ -93,7 +93,7 @@ static void items(void **state)
 		{"- rule: r\n  condition: a\n  append: true\n", VAL, "rule 'r' 0:2:2"},
 		{"- rule: r\n  condition: a\n  override: {condition: append}\n", VAL,
 		 "rule 'r' 0:2:2"},
-		{RULE "- rule: r\n  append: true\n", YAML, "rule 'r' 5:2:78"},
+		{RULE "- rule: r\n  append: true\n", VAL, "rule 'r' 5:2:78"},
 		{RULE "- rule: r\n  output: x\n  override: {priority: append}\n", YAML,
 		 "rule 'r' 5:2:78 | overrides 5:2:78 | value for 'priority' 7:23:121"},
 		{RULE "- rule: r\n  output: x\n  override: {colour: replace}\n", YAML,
