@@ -183,7 +183,12 @@ static void take_fork(struct tip_process_table *t, struct proc_entry *e,
 	e->p.netns = f->child_netns;
 	e->p.flags = f->child_flags;
 	e->parent_exec_id = h->exec_id;
-	tip_proc_set_comm(e, h->comm, sizeof(h->comm));
+	/* What it was executed as: the name that it, or a thread of it, has taken since says
+	 * nothing. */
+	if (parent && *parent->comm)
+		tip_proc_set_comm(e, parent->comm, sizeof(parent->comm));
+	else
+		tip_proc_set_comm(e, h->comm, sizeof(h->comm));
 	tip_proc_set_cgroup(t, e, f->child_cgroup_id);
 	tip_proc_set_v1(t, e, parent, false);
 }
