@@ -237,10 +237,11 @@ static void fd_num(struct tip_extract *x, const struct tip_field_ref *ref, struc
 {
 	const struct tip_event *ev = x->in->ev;
 
-	if (ev->hdr->flags & TIP_EVF_DIRECT)
-		return;
+	/* Also of what io_uring put into its own table: rules ask whether an open succeeded. */
 	if (is_open(x))
 		tip_value_int(out, ev->hdr->ret < 0 ? -1 : ev->hdr->ret);
+	else if (ev->hdr->flags & TIP_EVF_DIRECT)
+		return;
 	else if (is_desc(x))
 		tip_value_int(out, ev->call.data->fd < 0 ? -1 : ev->call.data->fd);
 	else if (is_sock(x))
