@@ -236,6 +236,9 @@ static __always_inline __u16 text_file(struct tip_scratch *s, struct file *file)
 	return text_path(s, BPF_CORE_READ(file, f_path.mnt), BPF_CORE_READ(file, f_path.dentry));
 }
 
+/* The path of a file under the oldest mount of its file system that root made, see text.bpf.c. */
+int tip_text_host(struct tip_scratch *s, __u64 dentry);
+
 static __always_inline __u16 text_cwd(struct tip_scratch *s, struct task_struct *task)
 {
 	struct fs_struct *fs = BPF_CORE_READ(task, fs);

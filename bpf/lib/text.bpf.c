@@ -22,4 +22,22 @@ __noinline int tip_text_path(struct tip_scratch *s, __u64 mnt, __u64 dentry)
 	return text_end(s, len);
 }
 
+/*
+ * The path of a dentry under the oldest mount of its file system that only root could make: where
+ * the system itself has it, whatever was mounted over what since. Nothing, not even a NUL, if there
+ * is no such mount.
+ */
+__noinline int tip_text_host(struct tip_scratch *s, __u64 dentry)
+{
+	struct mount *mnt;
+
+	if (!s || !dentry)
+		return 0;
+	mnt = trusted_mount((void *)dentry);
+	if (!mnt)
+		return 0;
+	return tip_text_path(s, (unsigned long)mnt + bpf_core_field_offset(struct mount, mnt),
+			     dentry);
+}
+
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

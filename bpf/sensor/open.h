@@ -155,6 +155,8 @@ static __always_inline void open_tell(struct tip_scratch *s, const struct tip_se
 	rec->ev.dev = 0;
 	rec->ev.file_mode = 0;
 	rec->ev.file_flags = 0;
+	rec->ev.host_len = 0;
+	__builtin_memset(rec->ev.zero, 0, sizeof(rec->ev.zero));
 	if (file) {
 		struct inode *inode = BPF_CORE_READ(file, f_inode);
 
@@ -174,6 +176,9 @@ static __always_inline void open_tell(struct tip_scratch *s, const struct tip_se
 		rec->ev.real_len = text_file(s, (void *)o->file);
 	else
 		rec->ev.real_len = text_none(s);
+	if (o->file && (st->wants & TIP_WANT_HOST_PATH))
+		rec->ev.host_len =
+			tip_text_host(s, (unsigned long)BPF_CORE_READ(file, f_path.dentry));
 	activity_send(s, &rec->hdr);
 }
 

@@ -386,6 +386,7 @@ struct tip_scope {
 #define TIP_WANT_REAL_PATH (1u << 0) /* fd.path.real */
 #define TIP_WANT_ENV       (1u << 1) /* proc.env, proc.aenv */
 #define TIP_WANT_DATA      (1u << 2) /* evt.buffer: what is read and written */
+#define TIP_WANT_HOST_PATH (1u << 3) /* fd.path.host */
 
 /*
  * Value of `settings` (array of one). Replaced whole by the keeper; each
@@ -571,6 +572,8 @@ struct tip_ev_open { /* header.ret: the fd, or -errno */
 	__u16 real_len; /* what was really opened, "" when failed or not wanted */
 	__u16 file_mode;  /* st_mode of the opened file, 0 when failed */
 	__u16 file_flags; /* TIP_FILE_* */
+	__u16 host_len; /* the same file under the oldest mount that root made; 0: no such string */
+	__u16 zero[3];
 };
 
 struct tip_ev_sock {    /* connect, accept, bind, listen, denied connect; header.ret: result */

@@ -18,7 +18,7 @@ FIELDS = """
     evt.is_open_read evt.is_open_write evt.is_open_exec evt.is_open_create evt.arg.res evt.arg.flags evt.rawarg.flags
     evt.arg.name evt.arg.addr evt.arg.tuple evt.arg.fd evt.arg.sig evt.rawarg.sig evt.arg.request evt.rawarg.request evt.arg.prot
     evt.rawarg.prot evt.arg.dev evt.arg.dir evt.arg.uargs evt.arg.backlog
-    fd.num fd.name fd.nameraw fd.directory fd.filename fd.path.real fd.type fd.typechar fd.sockfamily fd.l4proto
+    fd.num fd.name fd.nameraw fd.directory fd.filename fd.path.real fd.path.host fd.type fd.typechar fd.sockfamily fd.l4proto
     fd.dev fd.dev.major fd.dev.minor fd.ino fd.ip fd.cip fd.sip fd.lip fd.rip fd.net fd.port fd.cport fd.sport fd.lport fd.rport
     fd.is_server fd.connected fd.name_changed
     proc.name proc.exe proc.exepath proc.args proc.cmdline proc.cwd proc.pname proc.tty thread.cap_effective

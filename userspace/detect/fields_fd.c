@@ -177,7 +177,7 @@ void tip_extract_fd_name(struct tip_extract *x, struct tip_value *out)
 		tip_value_str(out, call_path(x));
 }
 
-enum { NAME_FULL, NAME_RAW, NAME_DIRECTORY, NAME_FILE, NAME_REAL };
+enum { NAME_FULL, NAME_RAW, NAME_DIRECTORY, NAME_FILE, NAME_REAL, NAME_HOST };
 
 static void fd_name(struct tip_extract *x, const struct tip_field_ref *ref, struct tip_value *out)
 {
@@ -195,6 +195,10 @@ static void fd_name(struct tip_extract *x, const struct tip_field_ref *ref, stru
 			tip_value_str(out, x->in->ev->open.real);
 		else if (call_path(x))
 			tip_value_str(out, call_path(x));
+		return;
+	case NAME_HOST:
+		if (x->in->ev->open.host[0])
+			tip_value_str(out, x->in->ev->open.host);
 		return;
 	default: break;
 	}
@@ -521,6 +525,10 @@ static const struct tip_field fields[] = {
 		  "last component of fd.name"),
 	TIP_FIELD("fd.path.real", TIP_T_PATH, 0, FILES | DESC, fd_name, NAME_REAL, 0,
 		  "path that the kernel really opened"),
+	TIP_FIELD(
+		"fd.path.host", TIP_T_PATH, 0, TIP_CODES_OPEN, fd_name, NAME_HOST, 0,
+		"path where the system itself has the file that was opened, whatever was bound to "
+		"which place since"),
 	TIP_FIELD("fd.type", TIP_T_STRING, 0, FD, fd_type, TYPE_NAME, 0,
 		  "file, directory, ipv4, ipv6, unix"),
 	TIP_FIELD("fd.typechar", TIP_T_STRING, 0, FD, fd_type, TYPE_CHAR, 0,

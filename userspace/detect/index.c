@@ -240,7 +240,7 @@ static uint32_t wants_of(const struct tip_rules *set)
 		{"proc.aenv", TIP_WANT_ENV},          {"evt.arg.env", TIP_WANT_ENV},
 		{"evt.buffer", TIP_WANT_DATA},        {"evt.arg.data", TIP_WANT_DATA},
 		{"evt.arg[", TIP_WANT_DATA},          {"evt.args", TIP_WANT_DATA},
-		{"evt.info", TIP_WANT_DATA},
+		{"evt.info", TIP_WANT_DATA},          {"fd.path.host", TIP_WANT_HOST_PATH},
 	};
 	uint32_t wants = 0;
 

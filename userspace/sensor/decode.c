@@ -76,7 +76,10 @@ static int decode_open(const struct tip_hdr *hdr, struct tip_event *ev)
 	/* Where it was refused nobody knew any more by which name it was asked for. */
 	if ((hdr->flags & TIP_EVF_DENIED) && !d->name_len)
 		ev->open.name = ev->open.real;
-	return ev->open.real && c.left == 0 ? 0 : -1;
+	if (!ev->open.real)
+		return -1;
+	ev->open.host = d->host_len ? take(&c, d->host_len) : "";
+	return ev->open.host && c.left == 0 ? 0 : -1;
 }
 
 static int decode_sock(const struct tip_hdr *hdr, struct tip_event *ev)

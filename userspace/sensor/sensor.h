@@ -42,6 +42,7 @@ struct tip_event {
 			const char *name;
 			const char *base;
 			const char *real;
+			const char *host;
 		} open;
 		struct {
 			const struct tip_ev_sock *data;

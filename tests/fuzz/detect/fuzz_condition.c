@@ -63,6 +63,7 @@ static void run(const struct tip_rules *r, const char *rest, size_t len)
 	ev.open.name = copy;
 	ev.open.base = "/base";
 	ev.open.real = copy;
+	ev.open.host = copy;
 	tip_rules_match(r, m, &in, true, hit, m);
 	hdr.type = TIP_EV_EXEC;
 	ev.exec.data = &exec;

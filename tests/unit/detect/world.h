@@ -164,6 +164,7 @@ static inline void world_open(struct world *w, int how, const char *base, const 
 	w->ev.open.name = name;
 	w->ev.open.base = base;
 	w->ev.open.real = ret < 0 ? "" : "/real/path";
+	w->ev.open.host = ret < 0 ? "" : "/host/path";
 }
 
 static inline void world_exec(struct world *w, uint32_t flags)

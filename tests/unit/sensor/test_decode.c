@@ -144,6 +144,7 @@ static void lying_lengths_are_refused(void **state)
 	assert_string_equal(ev.open.name, "abc");
 	assert_string_equal(ev.open.base, "");
 	assert_string_equal(ev.open.real, "");
+	assert_string_equal(ev.open.host, "");
 	free(keep);
 
 	in = (struct tip_ev_open *)(rec_bytes(&r) + sizeof(struct tip_hdr));
