@@ -36,15 +36,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (tip_event_decode(record, size, &ev) == 0) {
 		switch (ev.hdr->type) {
 		case TIP_EV_EXEC:
+		case TIP_EV_DENIED_EXEC:
 			touch(ev.exec.filename, ev.exec.data->filename_len);
 			touch(ev.exec.exe_path, ev.exec.data->exe_path_len);
 			touch(ev.exec.cwd, ev.exec.data->cwd_len);
 			touch(ev.exec.args, ev.exec.data->args_len);
+			touch(ev.exec.env, ev.exec.data->env_len);
 			break;
 		case TIP_EV_OPEN:
-			touch(ev.open.name, ev.open.data->name_len);
+			/* One that was refused has no name but what it would have opened. */
+			if (ev.open.name != ev.open.real)
+				touch(ev.open.name, ev.open.data->name_len);
 			touch(ev.open.base, ev.open.data->base_len);
 			touch(ev.open.real, ev.open.data->real_len);
+			touch(ev.open.host, ev.open.data->host_len);
 			break;
 		case TIP_EV_CONNECT:
 		case TIP_EV_ACCEPT:
@@ -56,6 +61,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		case TIP_EV_MOUNT:
 		case TIP_EV_MODULE:
 		case TIP_EV_MMAP:
+		case TIP_EV_CALL:
 			if (ev.call.data->call >= TIP_CALL_MAX)
 				abort();
 			for (int i = 0; i < TIP_CALL_TEXTS; i++)
