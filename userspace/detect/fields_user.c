@@ -93,6 +93,16 @@ static void spiffe(struct tip_extract *x, const struct tip_field_ref *ref, struc
 		tip_value_fmt(x, out, "%.*s", (int)(slash - host), host);
 }
 
+static void origin_replaced(struct tip_extract *x, const struct tip_field_ref *ref,
+			    struct tip_value *out)
+{
+	const struct tip_process *p = x->in->proc;
+	int replaced = p ? tip_process_origin_replaced(x->in->table, p) : -1;
+
+	if (replaced >= 0)
+		tip_value_int(out, replaced);
+}
+
 /* What the executable hashes to, if somebody knows. */
 static void exe_digest(struct tip_extract *x, const struct tip_field_ref *ref,
 		       struct tip_value *out)
@@ -133,6 +143,12 @@ static const struct tip_field fields[] = {
 	TIP_FIELD("spiffe.origin.id", TIP_T_STRING, 0, ALL, spiffe, SPIFFE_ORIGIN, 0,
 		  "the last SPIFFE ID that the lineage held before, or the present one if it is "
 		  "the first"),
+	TIP_FIELD(
+		"spiffe.origin.replaced", TIP_T_BOOL, 0, ALL, origin_replaced, 0, 0,
+		"what the process comes from was started anew, and left it behind: processes with "
+		"the SPIFFE ID spiffe.origin.id live, and all of them are younger than what left "
+		"it "
+		"in this lineage. Unset when none lives. Every instance on the node counts"),
 	TIP_FIELD("spiffe.trust_domain", TIP_T_STRING, 0, ALL, spiffe, SPIFFE_DOMAIN, 0,
 		  "trust domain of spiffe.id"),
 	TIP_FIELD("spiffe.path", TIP_T_STRING, 0, ALL, spiffe, SPIFFE_PATH, 0,

@@ -104,6 +104,7 @@ static void exec_lineage(struct tip_process_table *t, struct proc_entry *e, stru
 		if (last >= TIP_ID_FIRST &&
 		    (!(h->flags & TIP_EVF_SNAPSHOT) || e->base < TIP_ID_FIRST))
 			e->base = last;
+		e->left_ns = tip_proc_left(old, e);
 		if (old->p.current < TIP_ID_FIRST)
 			tip_proc_link(e, old, LINK_EXEC);
 	}
@@ -217,6 +218,7 @@ static void fork_lineage(struct tip_process_table *t, struct proc_entry *e,
 		e->base = parent->base;
 		e->held = parent->held;
 		e->held_before = parent->held_before;
+		e->left_ns = tip_proc_left(parent, e);
 		tip_proc_link(e, parent, fork_link(parent, ev->hdr));
 	}
 	e->p.current = known_answer(t, f->child_current);

@@ -110,6 +110,7 @@ struct proc_entry *tip_proc_fill(struct tip_process_table *t, const struct tip_p
 	if (live && live->p.key.start_ns == key->start_ns) {
 		if (e->base < TIP_ID_FIRST)
 			e->base = tip_proc_last(t, live);
+		e->left_ns = tip_proc_left(live, e);
 		if (live->p.current < TIP_ID_FIRST)
 			tip_proc_link(e, live, LINK_EXEC);
 	}

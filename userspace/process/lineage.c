@@ -98,6 +98,7 @@ void tip_proc_publish(struct tip_process_table *t, struct proc_entry *e)
 	e->p.origin = origin_of(t, e);
 	e->p.spiffe_id = tip_process_identity_name(t, e->p.current);
 	e->p.origin_id = tip_process_identity_name(t, e->p.origin);
+	tip_proc_hold(t, e);
 }
 
 void tip_proc_bind(struct tip_process_table *t, const struct proc_entry *e)
@@ -172,6 +173,8 @@ static bool inherit(struct tip_process_table *t, struct proc_entry *d)
 	}
 	if (d->base == base && d->held == held && d->held_before == before)
 		return false;
+	if (d->base != base)
+		d->left_ns = d->link == LINK_EXEC ? d->p.key.start_ns : f->left_ns;
 	tip_proc_publish(t, d);
 	if (d->p.origin != origin)
 		tip_proc_bind(t, d);

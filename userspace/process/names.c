@@ -50,6 +50,7 @@ void tip_proc_names_free(struct tip_process_table *t)
 	for (size_t i = 0; i < t->nnames; i++)
 		free(t->names[i]);
 	free(t->names);
+	free(t->holders);
 	tip_map_free(t->numbers, NULL);
 }
 

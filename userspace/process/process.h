@@ -159,6 +159,15 @@ const char *tip_process_identity_name(struct tip_process_table *t, uint32_t numb
 uint32_t tip_process_identity_number(struct tip_process_table *t, const char *spiffe_id);
 
 /*
+ * Whether what `p` comes from was started anew since: 1 when processes with its origin's SPIFFE ID
+ * live, and all of them started after the process in which `p`'s lineage left it; 0 when one of
+ * them is as old; -1 when none lives, or `p` has no origin. Where several instances of a workload
+ * are on the node, each counts. Of a process that an earlier daemon saw start, only its own start
+ * is known.
+ */
+int tip_process_origin_replaced(struct tip_process_table *t, const struct tip_process *p);
+
+/*
  * The container id inside a cgroup path (the 64 hex digits), into `out`[65]; false if none. The
  * outermost one: what lies below a container's own cgroup was named by the container.
  */

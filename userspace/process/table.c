@@ -234,6 +234,7 @@ struct proc_entry *tip_proc_add(struct tip_process_table *t, const struct tip_pr
 	e->p.loginuid = UINT32_MAX;
 	e->p.origin = TIP_ID_NONE;
 	e->base = TIP_ID_NONE;
+	e->left_ns = key->start_ns;
 	e->state_ns = now_ns;
 	tip_proc_set_strings(e, &(struct proc_texts){.exe_path = "", .filename = "", .cwd = ""});
 	if (t->living.count + t->ended.count >= t->nbuckets)
@@ -265,6 +266,7 @@ void tip_proc_end(struct tip_process_table *t, struct proc_entry *e, uint64_t ti
 	unindex_pid(t, e);
 	list_del(&t->living, e);
 	list_add(&t->ended, e);
+	tip_proc_hold(t, e);
 	if (t->ops.gone)
 		t->ops.gone(t->ops.ctx, &e->p, next ? &next->p : NULL);
 }

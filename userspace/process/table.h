@@ -57,12 +57,21 @@ struct proc_entry {
 	 * from them.
 	 */
 	uint32_t held, held_before, base;
+	uint64_t left_ns; /* start of the process in which the lineage left `base` behind */
+	uint32_t holding; /* as which it counts in `holders` of the table, 0: none */
 	uint32_t waiting; /* events of it that are not evaluated yet */
 };
 
 struct proc_list {
 	struct proc_entry *first, *last;
 	size_t count;
+};
+
+/* Of one identity. */
+struct proc_holders {
+	size_t count;       /* processes that hold it */
+	uint64_t oldest_ns; /* start of the oldest one, if that is known */
+	bool known;
 };
 
 struct tip_process_table {
@@ -82,6 +91,8 @@ struct tip_process_table {
 	struct tip_map *numbers; /* SPIFFE ID -> number */
 	char **names;            /* [number - TIP_ID_FIRST] */
 	size_t nnames;
+	struct proc_holders *holders; /* likewise, nholders of them */
+	size_t nholders;
 
 	struct tip_procfs scratch;
 };
@@ -144,6 +155,14 @@ bool tip_proc_new_epoch(struct tip_process_table *t, struct proc_entry *e, uint3
 			uint64_t time_ns);
 /* Calls ops.unresolved, once an epoch. */
 void tip_proc_ask(struct tip_process_table *t, struct proc_entry *e);
+
+/* ---- holders.c */
+
+/* What `left_ns` becomes in an image that comes from `from`. */
+uint64_t tip_proc_left(const struct proc_entry *from, const struct proc_entry *e);
+
+/* The entry's identity is another, or it ended: counts it as what it is now. */
+void tip_proc_hold(struct tip_process_table *t, struct proc_entry *e);
 
 /* ---- names.c */
 

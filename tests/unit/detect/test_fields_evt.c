@@ -127,10 +127,12 @@ static void what_other_rooms_know(void **state)
 	static const struct row connected[] = {
 		{"fd.peer.spiffe.id", "spiffe://td/peer", "\"spiffe://td/peer\""},
 		{"proc.exe.sha256", "abc", "\"abc\""},
+		{"spiffe.origin.replaced", "true", "true"},
 	};
 	static const struct row nothing[] = {
 		{"fd.peer.spiffe.id", "<NA>", "null"},
 		{"proc.exe.sha256", "<NA>", "null"},
+		{"spiffe.origin.replaced", "<NA>", "null"},
 	};
 	char digest[] = "abc";
 	const struct tip_match_ops ops = {some_digest, some_peer, digest};
@@ -138,9 +140,12 @@ static void what_other_rooms_know(void **state)
 
 	world_init(&w);
 	world_sock(&w, TIP_EV_CONNECT, AF_INET, "10.0.0.1", 1, "10.0.0.2", 2, 0);
+	w.table.replaced = -1;
 	RUN(nothing, &w);
 	w.in.ops = &ops;
+	w.table.replaced = 1;
 	RUN(connected, &w);
+	w.table.replaced = -1;
 	w.in.proc = &w.table.procs[0];
 	world_sock(&w, TIP_EV_ACCEPT, AF_INET, "10.0.0.1", 1, "10.0.0.2", 2, 5);
 	RUN(nothing, &w);

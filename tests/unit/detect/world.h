@@ -24,12 +24,13 @@
 
 /*
  * A small world for the rules: a chain of processes and one event of each kind. The process table
- * here answers the two questions that the room asks of the real one.
+ * here answers the questions that the room asks of the real one.
  */
 #define WORLD_PROCS 8
 struct tip_process_table {
 	struct tip_process procs[WORLD_PROCS]; /* each the parent of the next */
 	size_t count;
+	int replaced; /* see tip_process_origin_replaced() */
 };
 
 struct tip_process *tip_process_parent(struct tip_process_table *t, const struct tip_process *p)
@@ -46,6 +47,11 @@ struct tip_process *tip_process_by_pid(struct tip_process_table *t, uint32_t tgi
 		if (t->procs[i].key.tgid == tgid)
 			return &t->procs[i];
 	return NULL;
+}
+
+int tip_process_origin_replaced(struct tip_process_table *t, const struct tip_process *p)
+{
+	return t->replaced;
 }
 
 struct world {

@@ -312,6 +312,60 @@ static void long_chain(void **state)
 	tip_process_table_free(t);
 }
 
+/* What a workload leaves behind is told from what it still runs. */
+static void workloads_are_started_anew(void **state)
+{
+	struct tip_process_table *t = *state;
+
+	exec_as(t, 100, 1, 0);
+	assert_int_equal(tip_process_origin_replaced(t, by_id(t, 1)), -1);
+	tip_process_resolve(t, 1, 0, A);
+	fork_as(t, 100, 1, 101, 2, number(t, A));
+	exec_as(t, 101, 3, 2);
+	tip_process_resolve(t, 3, 0, NULL);
+	assert_int_equal(tip_process_origin_replaced(t, by_id(t, 3)), 0);
+	/* a second instance beside the first says nothing */
+	exec_as(t, 200, 10, 0);
+	tip_process_resolve(t, 10, 0, A);
+	assert_int_equal(tip_process_origin_replaced(t, by_id(t, 3)), 0);
+	exit_as(t, 100, 1);
+	assert_int_equal(tip_process_origin_replaced(t, by_id(t, 3)), 1);
+	assert_int_equal(tip_process_origin_replaced(t, by_id(t, 10)), 0);
+	/* what comes of it was left behind with it, though it is younger */
+	fork_as(t, 101, 3, 300, 4, TIP_ID_NONE);
+	assert_int_equal(tip_process_origin_replaced(t, by_id(t, 4)), 1);
+	exec_as(t, 300, 5, 4);
+	assert_int_equal(tip_process_origin_replaced(t, by_id(t, 5)), 1);
+	/* what comes of the new one was not */
+	fork_as(t, 200, 10, 301, 11, number(t, A));
+	exec_as(t, 301, 12, 11);
+	assert_int_equal(tip_process_origin_replaced(t, by_id(t, 12)), 0);
+	/* nobody replaces who is asked anew */
+	cred_as(t, 200, 10, 1, 77);
+	assert_int_equal(by_id(t, 10)->current, TIP_ID_PENDING);
+	assert_int_equal(tip_process_origin_replaced(t, by_id(t, 12)), 0);
+	exit_as(t, 200, 10);
+	assert_int_equal(tip_process_origin_replaced(t, by_id(t, 5)), -1);
+	assert_int_equal(tip_process_origin_replaced(t, by_id(t, 12)), -1);
+}
+
+/* An answer that comes late moves what was left, too. */
+static void late_answers_are_left_when_they_were(void **state)
+{
+	struct tip_process_table *t = *state;
+
+	exec_as(t, 100, 1, 0);
+	fork_as(t, 100, 1, 101, 2, TIP_ID_PENDING);
+	exec_as(t, 101, 3, 2);
+	tip_process_resolve(t, 1, 0, A);
+	assert_identity(t, 3, NULL, A);
+	assert_int_equal(tip_process_origin_replaced(t, by_id(t, 3)), 0);
+	exec_as(t, 200, 10, 0);
+	tip_process_resolve(t, 10, 0, A);
+	exit_as(t, 100, 1);
+	assert_int_equal(tip_process_origin_replaced(t, by_id(t, 3)), 1);
+}
+
 static void numbers_persist_and_end(void **state)
 {
 	struct tip_process_table *t = *state, *t2;
@@ -356,6 +410,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(kernel_knows_the_origin_of_strangers, fresh, done),
 		cmocka_unit_test_setup_teardown(reresolve_asks_for_all, fresh, done),
 		cmocka_unit_test_setup_teardown(long_chain, fresh, done),
+		cmocka_unit_test_setup_teardown(workloads_are_started_anew, fresh, done),
+		cmocka_unit_test_setup_teardown(late_answers_are_left_when_they_were, fresh, done),
 		cmocka_unit_test_setup_teardown(numbers_persist_and_end, fresh, done),
 	};
 
