@@ -310,10 +310,10 @@ extern struct tip_map_heartbeat heartbeat SEC(".maps");
 
 /* ---- one for each generation of programs ---- */
 
-/* syscall number -> handler. One for each generation of programs, filled before it is attached. */
+/* enum tip_handler -> program. One for each generation of programs, filled before it is attached. */
 struct tip_map_handlers {
 	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
-	__uint(max_entries, TIP_SYSCALLS + 1);
+	__uint(max_entries, TIP_HANDLER_MAX);
 	__uint(key_size, sizeof(__u32));
 	__uint(value_size, sizeof(__u32));
 };

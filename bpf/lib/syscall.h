@@ -56,6 +56,18 @@ static __always_inline __u32 nr_of(const struct task_struct *task, const struct 
 				     : tip_ia32[which & (TIP_SYSCALLS - 1)];
 }
 
+/*
+ * The settings, if some call of this number, in any of the tables, is handled at its exit; otherwise
+ * NULL. It comes before anything else is looked at, the task too: nearly every call ends here.
+ */
+static __always_inline const struct tip_settings *exit_settings(const struct pt_regs *regs)
+{
+	__u32 zero = 0, nr = regs->orig_ax;
+	const struct tip_settings *st = bpf_map_lookup_elem(&settings, &zero);
+
+	return st && st->handlers[nr & (TIP_SYSCALLS - 1)] ? st : NULL;
+}
+
 /* Does some rule want to hear of this call, if no other program tells of it? */
 static __always_inline bool call_wanted(const struct tip_settings *st, __u32 nr)
 {

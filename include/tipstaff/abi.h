@@ -414,7 +414,27 @@ struct tip_settings {
 	__u32 filter_generation; /* of the prefilter; 0: there is none, all is told */
 	__u32 zero;
 	__u64 calls[TIP_SYSCALLS / 64]; /* bits: system calls that some rule wants, TIP_EV_CALL */
+	/*
+	 * By number of a system call: enum tip_handler of the 64-bit call, with TIP_HANDLER_IA32
+	 * where a 32-bit call of that number is handled, whatever the 64-bit one is.
+	 */
+	__u8 handlers[TIP_SYSCALLS];
 };
+
+/* Who handles the exit of a system call: index into the map `handlers`. */
+enum tip_handler {
+	TIP_HANDLER_NONE,
+	TIP_HANDLER_OPEN,
+	TIP_HANDLER_CONNECT,
+	TIP_HANDLER_ACCEPT,
+	TIP_HANDLER_BIND,
+	TIP_HANDLER_LISTEN,
+	TIP_HANDLER_SETID,
+	TIP_HANDLER_CALL,  /* the calls in sensor/call.h */
+	TIP_HANDLER_OTHER, /* TIP_EV_CALL */
+	TIP_HANDLER_MAX
+};
+#define TIP_HANDLER_IA32 0x80
 
 /* ---- events --------------------------------------------------------------- */
 

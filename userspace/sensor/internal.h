@@ -229,7 +229,30 @@ void tip_stats_begin(struct tip_sensor *s); /* what the last daemon noted */
 void tip_syscalls_fill(uint16_t to_ia32[TIP_SYSCALLS], uint16_t to_socketcalls[TIP_SOCKETCALLS],
 		       struct tip_shape to_shapes[TIP_SYSCALLS]);
 
+/*
+ * With `handlers` (enum tip_handler by 64-bit number): adds TIP_HANDLER_IA32 at the number of each
+ * 32-bit call that stands for one that is handled.
+ */
+void tip_syscalls_mark_ia32(uint8_t handlers[TIP_SYSCALLS]);
+
+/* ---- handlers.c ---- */
+
+/* Does not load the handlers of system calls. */
+int tip_handlers_leave_out(struct bpf_object *obj, struct tip_error *err);
+
+/* Enters the handlers, which are loaded, into their map. */
+int tip_handlers_enter(struct bpf_object *obj, struct tip_error *err);
+
+/* Fills s->settings.handlers by what the other settings want. */
+void tip_handlers_choose(struct tip_sensor *s);
+
 /* ---- load.c ---- */
+
+/*
+ * The events that are sensed where the rules want those of `mask`: where LSM does not judge,
+ * enforcing rules want opens whether they are told or not.
+ */
+uint64_t tip_sensed(const struct tip_sensor *s, uint64_t mask);
 
 /*
  * The build of the programs in this binary: a hash of the object and of the groups that are loaded

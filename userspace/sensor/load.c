@@ -219,43 +219,6 @@ static const struct {
 
 #define LOG_TAIL 12
 
-/* Which program handles the exit of which system call (64-bit numbers; the dispatcher translates
- * others). */
-static const struct {
-	uint32_t nr;
-	const char *prog;
-} handlers[] = {
-	{2, "tip_sys_open"},
-	{85, "tip_sys_open"},
-	{257, "tip_sys_open"},
-	{304, "tip_sys_open"},
-	{437, "tip_sys_open"},
-	{42, "tip_sys_connect"},
-	{43, "tip_sys_accept"},
-	{288, "tip_sys_accept"},
-	{49, "tip_sys_bind"},
-	{50, "tip_sys_listen"},
-	{105, "tip_sys_setid"},
-	{106, "tip_sys_setid"},
-	{113, "tip_sys_setid"},
-	{114, "tip_sys_setid"},
-	{117, "tip_sys_setid"},
-	{119, "tip_sys_setid"},
-	{9, "tip_sys_call"},
-	{10, "tip_sys_call"},
-	{62, "tip_sys_call"},
-	{101, "tip_sys_call"},
-	{165, "tip_sys_call"},
-	{166, "tip_sys_call"},
-	{175, "tip_sys_call"},
-	{200, "tip_sys_call"},
-	{234, "tip_sys_call"},
-	{313, "tip_sys_call"},
-	{329, "tip_sys_call"},
-	{429, "tip_sys_call"},
-	{TIP_SYSCALLS, "tip_sys_other"}, /* all others that rules want */
-};
-
 /*
  * libbpf's own words. A refused program comes with the verifier's whole log in one message: its
  * last lines say why.
@@ -350,12 +313,8 @@ static int choose_programs(struct bpf_object *obj, uint32_t groups, struct tip_e
 			return tip_error_set(err, "cannot choose the program %s",
 					     tip_prog_names[i]);
 	}
-	for (size_t i = 0; i < TIP_ARRAY_SIZE(handlers) && !(groups & TIP_GROUP_SYSCALLS); i++) {
-		struct bpf_program *prog = bpf_object__find_program_by_name(obj, handlers[i].prog);
-
-		if (!prog || bpf_program__set_autoload(prog, false))
-			return tip_error_set(err, "cannot choose the program %s", handlers[i].prog);
-	}
+	if (!(groups & TIP_GROUP_SYSCALLS) && tip_handlers_leave_out(obj, err))
+		return -1;
 	/* A kernel without CONFIG_BPF_LSM has no maps of this kind. */
 	if (!(groups & TIP_GROUP_DIGEST)) {
 		struct bpf_map *map = bpf_object__find_map_by_name(obj, "hashed_files");
@@ -422,21 +381,6 @@ static int set_sizes(struct bpf_object *obj, const struct tip_sensor_config *con
 int tip_fd_keep(int fd)
 {
 	return fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 3);
-}
-
-static int fill_handlers(struct bpf_object *obj, struct tip_error *err)
-{
-	const int table = bpf_object__find_map_fd_by_name(obj, "handlers");
-
-	for (size_t i = 0; i < TIP_ARRAY_SIZE(handlers); i++) {
-		struct bpf_program *prog = bpf_object__find_program_by_name(obj, handlers[i].prog);
-		int fd = prog ? bpf_program__fd(prog) : -1;
-
-		if (fd < 0 || bpf_map_update_elem(table, &handlers[i].nr, &fd, BPF_ANY))
-			return tip_error_set(err, "cannot enter %s into the system call table: %s",
-					     handlers[i].prog, strerror(errno));
-	}
-	return 0;
 }
 
 /*
@@ -514,7 +458,7 @@ int tip_load(struct tip_sensor *s, const struct tip_sensor_config *config, struc
 			goto out;
 		}
 	}
-	if ((s->groups & TIP_GROUP_SYSCALLS) && fill_handlers(skel->obj, err))
+	if ((s->groups & TIP_GROUP_SYSCALLS) && tip_handlers_enter(skel->obj, err))
 		goto out;
 	if (start_sequence(s->maps[TIP_MAP_SEQUENCE], err))
 		goto out;
@@ -524,13 +468,15 @@ out:
 	return ret;
 }
 
-/* Does anybody want what this program tells? Where LSM does not judge, enforcing rules want opens
- * whether they are told or not. */
+uint64_t tip_sensed(const struct tip_sensor *s, uint64_t mask)
+{
+	return s->settings.rule_count && !(s->groups & TIP_GROUP_LSM) ? mask | EVENT(OPEN) : mask;
+}
+
+/* Does anybody want what this program tells? */
 static bool wanted(const struct tip_sensor *s, enum tip_sensor_prog prog, uint64_t mask)
 {
-	if (s->settings.rule_count && !(s->groups & TIP_GROUP_LSM))
-		mask |= EVENT(OPEN);
-	return !tracing[prog].events || (tracing[prog].events & mask);
+	return !tracing[prog].events || (tracing[prog].events & tip_sensed(s, mask));
 }
 
 int tip_attach(struct tip_sensor *s, uint64_t mask, struct tip_error *err)

@@ -39,6 +39,7 @@ int tip_settings_write(struct tip_sensor *s)
 {
 	const uint32_t zero = 0;
 
+	tip_handlers_choose(s);
 	return tip_map_update(s, TIP_MAP_SETTINGS, &zero, &s->settings, BPF_ANY);
 }
 

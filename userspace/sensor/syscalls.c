@@ -132,6 +132,8 @@ static const uint16_t ia32[][2] = {
 	{457, 457}, {458, 458}, {459, 459}, {460, 460}, {461, 461}, {462, 462},
 };
 
+#define IA32_SOCKETCALL 102
+
 /* Calls behind socketcall(); send() and recv() are sendto() and recvfrom() without an address. */
 static const uint16_t socketcalls[] = {
 	TIP_NO_SYSCALL, 41, 49, 42, 50, 43, 51, 52, 53, 44, 45, 44, 45, 48, 54, 55, 46, 47, 288,
@@ -239,6 +241,20 @@ int tip_syscall_number(const char *name)
 const char *tip_syscall_name(uint32_t nr)
 {
 	return nr < TIP_ARRAY_SIZE(names) ? names[nr] : NULL;
+}
+
+void tip_syscalls_mark_ia32(uint8_t handlers[TIP_SYSCALLS])
+{
+	bool sockets = false;
+
+	for (size_t i = 0; i < TIP_ARRAY_SIZE(ia32); i++)
+		if (handlers[ia32[i][1]] & ~TIP_HANDLER_IA32)
+			handlers[ia32[i][0]] |= TIP_HANDLER_IA32;
+	for (size_t i = 0; i < TIP_ARRAY_SIZE(socketcalls); i++)
+		sockets |= socketcalls[i] < TIP_SYSCALLS &&
+			   (handlers[socketcalls[i]] & ~TIP_HANDLER_IA32);
+	if (sockets)
+		handlers[IA32_SOCKETCALL] |= TIP_HANDLER_IA32;
 }
 
 void tip_syscalls_fill(uint16_t to_ia32[TIP_SYSCALLS], uint16_t to_socketcalls[TIP_SOCKETCALLS],
