@@ -34,6 +34,7 @@ struct tip_map_ours ours SEC(".maps");
 struct tip_map_veths veths SEC(".maps");
 struct tip_map_redirected redirected SEC(".maps");
 struct tip_map_heartbeat heartbeat SEC(".maps");
+struct tip_map_paced paced SEC(".maps");
 struct tip_map_handlers handlers SEC(".maps");
 struct tip_map_acting acting SEC(".maps");
 struct tip_map_hashed hashed SEC(".maps");

@@ -308,9 +308,19 @@ struct tip_map_heartbeat {
 };
 extern struct tip_map_heartbeat heartbeat SEC(".maps");
 
+/* Not 0: the keeper looks at the rings by the clock, and need not be woken. */
+struct tip_map_paced {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u32);
+};
+extern struct tip_map_paced paced SEC(".maps");
+
 /* ---- one for each generation of programs ---- */
 
-/* enum tip_handler -> program. One for each generation of programs, filled before it is attached. */
+/* enum tip_handler -> program. One for each generation of programs, filled before it is attached.
+ */
 struct tip_map_handlers {
 	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
 	__uint(max_entries, TIP_HANDLER_MAX);

@@ -57,8 +57,9 @@ static __always_inline __u32 nr_of(const struct task_struct *task, const struct 
 }
 
 /*
- * The settings, if some call of this number, in any of the tables, is handled at its exit; otherwise
- * NULL. It comes before anything else is looked at, the task too: nearly every call ends here.
+ * The settings, if some call of this number, in any of the tables, is handled at its exit;
+ * otherwise NULL. It comes before anything else is looked at, the task too: nearly every call ends
+ * here.
  */
 static __always_inline const struct tip_settings *exit_settings(const struct pt_regs *regs)
 {

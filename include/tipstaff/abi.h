@@ -421,21 +421,6 @@ struct tip_settings {
 	__u8 handlers[TIP_SYSCALLS];
 };
 
-/* Who handles the exit of a system call: index into the map `handlers`. */
-enum tip_handler {
-	TIP_HANDLER_NONE,
-	TIP_HANDLER_OPEN,
-	TIP_HANDLER_CONNECT,
-	TIP_HANDLER_ACCEPT,
-	TIP_HANDLER_BIND,
-	TIP_HANDLER_LISTEN,
-	TIP_HANDLER_SETID,
-	TIP_HANDLER_CALL,  /* the calls in sensor/call.h */
-	TIP_HANDLER_OTHER, /* TIP_EV_CALL */
-	TIP_HANDLER_MAX
-};
-#define TIP_HANDLER_IA32 0x80
-
 /* ---- events --------------------------------------------------------------- */
 
 enum tip_event_type {

@@ -9,6 +9,21 @@
 #define TIP_NO_SYSCALL  0xffff /* a 32-bit call that the 64-bit table has not */
 #define TIP_SOCKETCALLS 32     /* those behind socketcall(), and some room */
 
+/* Who handles the exit of a system call: index into the map `handlers`. */
+enum tip_handler {
+	TIP_HANDLER_NONE,
+	TIP_HANDLER_OPEN,
+	TIP_HANDLER_CONNECT,
+	TIP_HANDLER_ACCEPT,
+	TIP_HANDLER_BIND,
+	TIP_HANDLER_LISTEN,
+	TIP_HANDLER_SETID,
+	TIP_HANDLER_CALL,  /* the calls in sensor/call.h */
+	TIP_HANDLER_OTHER, /* TIP_EV_CALL */
+	TIP_HANDLER_MAX
+};
+#define TIP_HANDLER_IA32 0x80
+
 /*
  * What a system call takes, for those that one program tells of: `fd` ... are numbers of arguments,
  * counted from 1; 0: it has none.

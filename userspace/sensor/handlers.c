@@ -12,10 +12,10 @@
 #define EVENT(name) (1ull << TIP_EV_##name)
 
 static const char *const programs[TIP_HANDLER_MAX] = {
-	[TIP_HANDLER_OPEN] = "tip_sys_open",	 [TIP_HANDLER_CONNECT] = "tip_sys_connect",
+	[TIP_HANDLER_OPEN] = "tip_sys_open",     [TIP_HANDLER_CONNECT] = "tip_sys_connect",
 	[TIP_HANDLER_ACCEPT] = "tip_sys_accept", [TIP_HANDLER_BIND] = "tip_sys_bind",
 	[TIP_HANDLER_LISTEN] = "tip_sys_listen", [TIP_HANDLER_SETID] = "tip_sys_setid",
-	[TIP_HANDLER_CALL] = "tip_sys_call",	 [TIP_HANDLER_OTHER] = "tip_sys_other",
+	[TIP_HANDLER_CALL] = "tip_sys_call",     [TIP_HANDLER_OTHER] = "tip_sys_other",
 };
 
 /* By 64-bit number; the dispatcher translates others. */

@@ -44,6 +44,7 @@ enum tip_sensor_map {
 	TIP_MAP_VETHS,
 	TIP_MAP_REDIRECTED,
 	TIP_MAP_HEARTBEAT,
+	TIP_MAP_PACED,
 	TIP_MAP_STATE_END,
 	TIP_MAP_LIFECYCLE = TIP_MAP_STATE_END,
 	TIP_MAP_ACTIVITY,
@@ -212,9 +213,10 @@ struct tip_sensor {
 	struct tip_settings settings;   /* what is in the map */
 	struct ring_buffer *rings[2];   /* lifecycle, activity */
 	int epoll;
-	int timer;  /* wakes the epoll while records flow, see pace() */
-	bool paced; /* the rings do not wake it, the timer does */
-	int batch;  /* activity records still welcome in this batch */
+	int timer;     /* wakes the epoll while records flow, see pace() */
+	bool paced;    /* the rings do not wake it, the timer does */
+	uint64_t calm; /* ns after which it looks once more, though nothing came; 0: it does not */
+	int batch;     /* activity records still welcome in this batch */
 	uint64_t malformed;
 	uint64_t taken[2]; /* records out of each ring, since the pins were made */
 };

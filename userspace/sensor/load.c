@@ -53,6 +53,7 @@ const char *const tip_map_names[TIP_MAP_END] = {
 	[TIP_MAP_VETHS] = "veths",
 	[TIP_MAP_REDIRECTED] = "redirected",
 	[TIP_MAP_HEARTBEAT] = "heartbeat",
+	[TIP_MAP_PACED] = "paced",
 	[TIP_MAP_LIFECYCLE] = "lifecycle",
 	[TIP_MAP_ACTIVITY] = "activity",
 	[TIP_MAP_HANDLERS] = "handlers",

@@ -185,6 +185,7 @@ static const struct {
 	[TIP_MAP_VETHS] = {sizeof(__u32), sizeof(struct tip_veth)},
 	[TIP_MAP_REDIRECTED] = {sizeof(int), sizeof(struct tip_redirect)},
 	[TIP_MAP_HEARTBEAT] = {sizeof(__u32), sizeof(__u64)},
+	[TIP_MAP_PACED] = {sizeof(__u32), sizeof(__u32)},
 };
 
 int tip_pin_state(struct tip_sensor *s, struct tip_error *err)

@@ -28,6 +28,14 @@
  */
 #define PACE_NS 1000000
 
+/*
+ * A program that was held up between its look at `paced` and its record's end wakes nobody, though
+ * the pause has begun. So in a pause there are some more looks, each this much later than the one
+ * before: such a record waits a few times as long as its program did, and not for the next one.
+ */
+#define CALM_FACTOR 8
+#define CALM_MAX_NS (512 * (uint64_t)PACE_NS)
+
 /* ---- records ---- */
 
 static void deliver(struct tip_sensor *s, const void *record, size_t size)
@@ -60,14 +68,25 @@ static int on_activity(void *ctx, void *record, size_t size)
 	return --s->batch > 0 ? 0 : -EAGAIN;
 }
 
-/* Makes the epoll wait for records, or no longer. What is in a ring already counts. */
-static void rings_listen(struct tip_sensor *s, bool on)
+/* Whether records wake the epoll. What is in a ring already counts. */
+static void rings_wake(struct tip_sensor *s, bool on)
 {
+	const uint32_t zero = 0, by_clock = !on;
+
+	if (tip_map_update(s, TIP_MAP_PACED, &zero, &by_clock, BPF_ANY))
+		tip_warn("sensor", "cannot say whether records wake: %s", strerror(errno));
 	for (int i = 0; i < 2; i++) {
 		struct epoll_event ev = {.events = on ? EPOLLIN : 0};
 
 		epoll_ctl(s->epoll, EPOLL_CTL_MOD, s->maps[TIP_MAP_LIFECYCLE + i], &ev);
 	}
+}
+
+static void look_in(struct tip_sensor *s, uint64_t ns)
+{
+	const struct itimerspec in = {.it_value.tv_nsec = (long)ns};
+
+	timerfd_settime(s->timer, 0, &in, NULL);
 }
 
 /*
@@ -76,13 +95,19 @@ static void rings_listen(struct tip_sensor *s, bool on)
  */
 static void pace(struct tip_sensor *s, bool flowing, bool again)
 {
-	const struct itimerspec in = {.it_value.tv_nsec = again ? 1 : PACE_NS}, off = {0};
+	uint64_t ticks;
 
-	if (!flowing && !s->paced)
-		return;
-	timerfd_settime(s->timer, 0, flowing ? &in : &off, NULL);
+	if (flowing) {
+		look_in(s, again ? 1 : PACE_NS);
+	} else if (s->paced) {
+		s->calm = PACE_NS;
+		look_in(s, s->calm);
+	} else if (s->calm && read(s->timer, &ticks, sizeof(ticks)) == sizeof(ticks)) {
+		s->calm = s->calm < CALM_MAX_NS ? s->calm * CALM_FACTOR : 0;
+		look_in(s, s->calm);
+	}
 	if (flowing != s->paced)
-		rings_listen(s, !flowing);
+		rings_wake(s, !flowing);
 	s->paced = flowing;
 }
 
@@ -108,6 +133,8 @@ static int rings_open(struct tip_sensor *s, struct tip_error *err)
 			return tip_error_set(err, "cannot wait for the ring %s: %s",
 					     tip_map_names[TIP_MAP_LIFECYCLE + i], strerror(errno));
 	}
+	/* The last daemon may have been killed while it was paced. */
+	rings_wake(s, true);
 	return 0;
 }
 

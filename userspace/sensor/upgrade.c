@@ -46,6 +46,7 @@ static unsigned int since(enum tip_sensor_map map)
 	case TIP_MAP_REDIRECTED:
 	case TIP_MAP_HEARTBEAT: return TIP_ABI_SOCKETS;
 	case TIP_MAP_COUNTERS:
+	case TIP_MAP_PACED:
 	case TIP_MAP_LIFECYCLE:
 	case TIP_MAP_ACTIVITY: return TIP_ABI_EVENTS;
 	/* Settings, and what policies are compiled to: all of them or none. */
