@@ -69,10 +69,10 @@ def test_front_killed_under_load(daemon, world, need):
     beacon = world.file("beacon", text="x")
     frontend = need("frontend")
     serial = frontend.do("fetch")["serial"]
+    mark = daemon.alerts_mark()
     load = world.spawn(
         ["/bin/bash", "-c", f"for i in $(seq 400); do : < {beacon}; done; echo done; read x"],
         cgroup="load", stdin="pipe")
-    mark = daemon.alerts_mark()
     front = daemon.front_pid()
     until("the load to be seen", lambda: len(daemon.alerts(mark)) > 20)
     os.kill(front, signal.SIGKILL)
