@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "container/http.h"
+#include "rpc/http1.h"
 
 #define BODY_MAX 4096
 
