@@ -300,6 +300,7 @@ void tip_store_free(struct tip_store *s)
 	tip_buf_free(&s->jwks_text);
 	tip_jwks_clear(&s->jwks);
 	tip_store_forget_tokens(s);
+	tip_store_forget_own(s);
 	free(s->trust_domain);
 	free(s);
 }

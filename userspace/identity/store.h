@@ -99,6 +99,14 @@ enum tip_fetch {
 enum tip_fetch tip_store_fetch(struct tip_store *s, uint64_t exec_id, struct tip_svid *out,
 			       size_t max, size_t *count);
 
+/*
+ * The daemon has an SVID of its own too, which no entry gives and no process can be matched to.
+ * tip_store_fetch_own(): issued on first use, renewed when half of its life is over; the pointers
+ * live until the next call.
+ */
+void tip_store_own(struct tip_store *s, const char *spiffe_id);
+enum tip_fetch tip_store_fetch_own(struct tip_store *s, struct tip_svid *out);
+
 /* What an exec may ask for at all. */
 enum tip_standing {
 	TIP_STANDING_PENDING,  /* it is not known yet: wait for ops.changed */

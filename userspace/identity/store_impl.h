@@ -12,6 +12,7 @@
 #include "identity/cache.h"
 #include "identity/registry.h"
 #include "identity/store.h"
+#include "identity/svid.h"
 
 #define ROOM "identity"
 
@@ -39,6 +40,8 @@ struct tip_store {
 	struct tip_map *execs;       /* exec id -> struct exec */
 	struct tip_map *quarantined; /* SPIFFE ID -> anything */
 	struct tip_cache cache;      /* records until started */
+	char *own_id;                /* of the daemon itself; NULL: it has none */
+	struct tip_x509_svid own;
 	uint64_t next_authority, next_svid, last_tick;
 	struct tip_store_stats stats; /* counters only */
 	bool full;                    /* said in the log */
@@ -87,6 +90,9 @@ void tip_store_note_holders(struct tip_store *s, struct tip_store_notes *n,
 			    const void *arg);
 /* Says it, and empties the notes. */
 void tip_store_tell(struct tip_store *s, struct tip_store_notes *n);
+
+/* own.c */
+void tip_store_forget_own(struct tip_store *s);
 
 /* serve_jwt.c */
 /* Drops what was minted: it is made anew when somebody asks for it. */

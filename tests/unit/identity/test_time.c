@@ -227,6 +227,31 @@ static void life_within_the_authority(void **state)
 	verifies(1);
 }
 
+/* The daemon's own: no entry has to give it, and nobody has to tick for it. */
+static void own_svid(void **state)
+{
+	const char *id = "spiffe://" TD "/tipstaff/n1";
+	struct tip_svid s;
+	uint8_t first[64];
+
+	assert_int_equal(tip_store_fetch_own(w.store, &s), TIP_FETCH_DENIED);
+	tip_store_own(w.store, id);
+	assert_int_equal(tip_store_fetch_own(w.store, &s), TIP_FETCH_PENDING);
+	start();
+	assert_int_equal(tip_store_fetch_own(w.store, &s), TIP_FETCH_OK);
+	assert_string_equal(s.spiffe_id, id);
+	assert_true(s.key_len > sizeof(first));
+	memcpy(first, s.key + s.key_len - sizeof(first), sizeof(first));
+	assert_int_equal(tip_store_fetch_own(w.store, &s), TIP_FETCH_OK);
+	assert_memory_equal(first, s.key + s.key_len - sizeof(first), sizeof(first));
+	clock_now += HOUR * 2 / 3;
+	assert_int_equal(tip_store_fetch_own(w.store, &s), TIP_FETCH_OK);
+	assert_memory_not_equal(first, s.key + s.key_len - sizeof(first), sizeof(first));
+	assert_null(tip_map_gets(w.disk, "svid-own"));
+	tip_store_quarantine(w.store, id, true);
+	assert_int_equal(tip_store_fetch_own(w.store, &s), TIP_FETCH_DENIED);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -239,6 +264,7 @@ int main(void)
 						teardown),
 		cmocka_unit_test_setup_teardown(late_successor_signs_at_once, setup, teardown),
 		cmocka_unit_test_setup_teardown(life_within_the_authority, setup, teardown),
+		cmocka_unit_test_setup_teardown(own_svid, setup, teardown),
 	};
 
 	tip_log_init("test", TIP_LOG_ERROR);
