@@ -107,6 +107,19 @@ enum tip_link_type {
 	TIP_LINK_DIALLED = 22,
 	/* u64 id, u32 error: that runtime cannot be reached */
 	TIP_LINK_UNDIALLED = 23,
+	/*
+	 * u32 numbers: tls, gzip, keep_alive, milliseconds of one request; s host (what the
+	 * server's certificate has to name), s server_id (the SPIFFE ID that it has to have
+	 * instead, ""), s head (of a request, without what depends on its body): where alerts are
+	 * posted
+	 */
+	TIP_LINK_HTTP = 24,
+	/* s spiffe_id: the identity that the daemon shows to that server */
+	TIP_LINK_HTTP_SVID = 25,
+	/* u32 first, s data: PEM, who may vouch for that server; more of it when not first */
+	TIP_LINK_HTTP_CA = 26,
+	/* empty; with a socket that speaks tipstaff/posting.h: alerts for that server */
+	TIP_LINK_HTTP_SINK = 27,
 
 	/* front -> keeper */
 

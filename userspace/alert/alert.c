@@ -41,7 +41,7 @@ struct tip_alerts {
 		struct tip_sink *sink;
 	} sinks[TIP_SINKS_MAX];
 	size_t nsinks;
-	struct tip_sink *file; /* one of them, NULL: none */
+	struct tip_sink *file, *http; /* two of them, NULL: none */
 
 	struct tip_line **recent; /* a ring */
 	size_t nrecent, recent_head, recent_count;
@@ -130,6 +130,16 @@ static int add_file(struct tip_alerts *a, const struct tip_alerts_config *config
 	return 0;
 }
 
+static int add_http(struct tip_alerts *a, const struct tip_alerts_config *config,
+		    struct tip_error *err)
+{
+	if (add_sink(a, config, "http",
+		     tip_out_http(config->http_host, config->http_port, config->resolver), err) < 0)
+		return -1;
+	a->http = a->sinks[a->nsinks - 1].sink;
+	return 0;
+}
+
 struct tip_alerts *tip_alerts_new(const struct tip_alerts_config *config, struct tip_error *err)
 {
 	const struct tip_alert_form *f = &config->form;
@@ -156,7 +166,8 @@ struct tip_alerts *tip_alerts_new(const struct tip_alerts_config *config, struct
 		     0) ||
 	    (config->program &&
 	     add_sink(a, config, "program",
-		      tip_out_program(config->program, config->program_keep_alive), err) < 0)) {
+		      tip_out_program(config->program, config->program_keep_alive), err) < 0) ||
+	    (config->http_host && add_http(a, config, err) < 0)) {
 		tip_alerts_free(a);
 		return NULL;
 	}
@@ -215,6 +226,11 @@ int tip_alerts_reopen(struct tip_alerts *a, struct tip_error *err)
 		return -1;
 	tip_sink_set_fd(a->file, fd);
 	return 0;
+}
+
+void tip_alerts_set_http(struct tip_alerts *a, int fd)
+{
+	tip_sink_set_fd(a->http, fd);
 }
 
 /* ---- subscribers ---------------------------------------------------------- */
@@ -326,8 +342,12 @@ static void publish(struct tip_alerts *a, struct tip_alert *alert, struct tip_al
 			tip_alert_text(alert, a->form.iso8601, &a->line);
 		line = tip_line_new(a->line.data, a->line.len, (uint8_t)alert->priority);
 	}
-	for (size_t i = 0; i < a->nsinks; i++)
-		tip_sink_put(a->sinks[i].sink, line ? line : full);
+	for (size_t i = 0; i < a->nsinks; i++) {
+		/* What a server is told to be JSON has to be JSON. */
+		const bool plain = !line || (a->sinks[i].sink == a->http && !a->json);
+
+		tip_sink_put(a->sinks[i].sink, plain ? full : line);
+	}
 	remember(a, full);
 
 	a->publishing++;

@@ -31,6 +31,9 @@ struct tip_alerts_config {
 	int facility;               /* LOG_DAEMON ... */
 	const char *const *program; /* argv, executed as it stands; NULL: none */
 	bool program_keep_alive;    /* one program for all alerts */
+	const char *http_host;      /* the server's name or address; NULL: none */
+	uint16_t http_port;
+	const char *resolver; /* see tip_dialler_new() */
 
 	bool json; /* what sinks get; false: Falco's text form */
 	struct tip_alert_form form;
@@ -60,6 +63,9 @@ void tip_alerts_free(struct tip_alerts *a);
 /* Opens the file anew (after a rotation); the lines that wait go to the new one. -1: the old one
  * stays in use. */
 int tip_alerts_reopen(struct tip_alerts *a, struct tip_error *err);
+
+/* The front's end of the http sink is another one now; takes `fd`. Only with http_host. */
+void tip_alerts_set_http(struct tip_alerts *a, int fd);
 
 /*
  * A rule matched. `action_done`: NULL, or what enforcement did ("killed", "denied"): output field
@@ -93,7 +99,7 @@ int tip_alerts_subscribe(struct tip_alerts *a, size_t recent,
 			 void (*fn)(void *ctx, const char *json, size_t len), void *ctx);
 void tip_alerts_unsubscribe(struct tip_alerts *a, int id);
 
-#define TIP_SINKS_MAX 4 /* stdout, file, syslog, program */
+#define TIP_SINKS_MAX 5 /* stdout, file, syslog, program, http */
 
 struct tip_alerts_stats {
 	uint64_t total; /* since the start */

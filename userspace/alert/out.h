@@ -10,8 +10,8 @@
 #include "base/error.h"
 
 /*
- * Ways out of the daemon: a descriptor, syslog, a program. Each belongs to one sink and is used by
- * that sink's thread alone, so none of this locks.
+ * Ways out of the daemon: a descriptor, syslog, a program, a server. Each belongs to one sink and
+ * is used by that sink's thread alone, so none of this locks.
  */
 
 /* How long a delivery may go on. */
@@ -27,8 +27,8 @@ struct tip_out_ops {
 	/*
 	 * Hands over whole lines, in order; `*taken` of `n` were. 0: all of them. Otherwise what
 	 * stands in the way of the next one: EAGAIN, nothing now but later: the next call begins
-	 * with the same line; ECANCELED, pace->late(); EMSGSIZE, it will never take this line;
-	 * any other errno, it could not take it.
+	 * with the same line; ECANCELED, pace->late(); EMSGSIZE (too long) and EBADMSG (refused),
+	 * it will never take this line; any other errno, it could not take it.
 	 */
 	int (*deliver)(struct tip_out *out, struct tip_line *const *lines, size_t n, size_t *taken,
 		       const struct tip_out_pace *pace);
@@ -61,6 +61,13 @@ struct tip_out *tip_out_syslog(const char *path, int facility);
  * the timeout. Took: the whole line is in its pipe; no program can say that it has read it.
  */
 struct tip_out *tip_out_program(const char *const *argv, bool keep_alive);
+
+/*
+ * A server that takes one alert a request, by way of the front: what is set with set_fd is one end
+ * of a pair that speaks tipstaff/posting.h. Connections are opened here, to `host` (a name or an
+ * address) and `port`; `resolver`: see tip_dialler_new(). Took: the server has answered with 2xx.
+ */
+struct tip_out *tip_out_http(const char *host, uint16_t port, const char *resolver);
 
 /* Opens an alert file: appended, created 0600, no symlink, a regular file or a character device.
  * fd, or -1 with `err`. */

@@ -40,7 +40,7 @@ struct tip_sink {
 	int next_fd;       /* -1: keep the one in use */
 	bool stopping, finished;
 	uint64_t deadline_ns;
-	uint64_t written, dropped, timeouts;
+	uint64_t written, dropped, refused, timeouts;
 	struct tip_spool_stats on_disk; /* as the thread last saw it */
 
 	uint64_t full_ns; /* the caller's: when it last complained that the queue is full */
@@ -87,6 +87,17 @@ static void complain(uint64_t *last_ns, const char *name, const char *why, const
 }
 
 /* ---- the thread ------------------------------------------------------------------------------ */
+
+/* Will it never take that line? It would stop all that is behind it. */
+static bool is_final(int error)
+{
+	return error == EMSGSIZE || error == EBADMSG;
+}
+
+static const char *reason(int error)
+{
+	return error == EBADMSG ? "it refused one" : strerror(error);
+}
 
 /* Puts the first `n` lines of the hand down. */
 static void put_down(struct tip_sink *s, size_t n)
@@ -154,8 +165,7 @@ static bool deliver_spooled(struct tip_sink *s, const struct tip_out_pace *pace)
 	s->behind = line != NULL;
 	if (line) {
 		error = s->out->ops->deliver(s->out, &line, 1, &taken, pace);
-		/* What will never be taken would stop all that is behind it. */
-		if (!error || error == EMSGSIZE)
+		if (!error || is_final(error))
 			tip_spool_take(s->spool);
 		else
 			back_off(s);
@@ -163,12 +173,15 @@ static bool deliver_spooled(struct tip_sink *s, const struct tip_out_pace *pace)
 	}
 	pthread_mutex_lock(&s->lock);
 	s->written += taken;
-	s->dropped += error == EMSGSIZE;
+	s->dropped += is_final(error);
+	s->refused += is_final(error);
 	note_spool(s);
 	pthread_mutex_unlock(&s->lock);
-	if (taken)
+	if (taken || is_final(error))
 		s->backoff_ns = 0;
-	return line && (!error || error == EMSGSIZE);
+	if (is_final(error))
+		complain(&s->complained_ns, s->name, reason(error), "it is dropped and counted");
+	return line && (!error || is_final(error));
 }
 
 /* A handful of the spool, then there may be lines in the queue that have to go behind it. */
@@ -191,7 +204,7 @@ static bool deliver(struct tip_sink *s)
 
 	error = s->out->ops->deliver(s->out, s->hand, s->nhand, &taken, &pace);
 	lost = error && error != EAGAIN && error != ECANCELED;
-	if (s->spool && error != EMSGSIZE)
+	if (s->spool && !is_final(error))
 		lost = false;
 	/* Also EAGAIN: a program that is not started again yet. */
 	timeout = error == EAGAIN && tip_clock_monotonic() - start >= s->config.timeout_ns;
@@ -201,20 +214,20 @@ static bool deliver(struct tip_sink *s)
 	s->bytes -= bytes;
 	s->written += taken;
 	s->dropped += lost;
+	s->refused += is_final(error);
 	s->timeouts += timeout;
 	s->held -= taken + lost;
 	pthread_mutex_unlock(&s->lock);
 	put_down(s, taken + lost);
-	if (error && s->spool && s->nhand) {
+	if (error && !is_final(error) && s->spool && s->nhand) {
 		complain(&s->complained_ns, s->name,
-			 timeout ? "its reader is too slow" : strerror(error), "they are spooled");
+			 timeout ? "its reader is too slow" : reason(error), "they are spooled");
 		spool_hand(s);
 		back_off(s);
 		return true;
 	}
 	if (lost)
-		complain(&s->complained_ns, s->name, strerror(error),
-			 "they are dropped and counted");
+		complain(&s->complained_ns, s->name, reason(error), "they are dropped and counted");
 	else if (timeout)
 		complain(&s->complained_ns, s->name, "its reader is too slow",
 			 "they wait, and are dropped and counted when the queue is full");
@@ -443,6 +456,7 @@ void tip_sink_stats(struct tip_sink *s, struct tip_sink_stats *out)
 	pthread_mutex_lock(&s->lock);
 	*out = (struct tip_sink_stats){.written = s->written,
 				       .dropped = s->dropped,
+				       .refused = s->refused,
 				       .timeouts = s->timeouts,
 				       .waiting = s->count + s->held,
 				       .spooled = s->on_disk.lines,

@@ -32,6 +32,7 @@ struct tip_sink_config {
 struct tip_sink_stats {
 	uint64_t written;                    /* lines that the way out took */
 	uint64_t dropped;                    /* lines that are lost to it */
+	uint64_t refused;                    /* of these, lines that it will never take */
 	uint64_t timeouts;                   /* how often it took nothing for the timeout */
 	size_t waiting;                      /* lines in the queue */
 	uint64_t spooled;                    /* lines in the spool */

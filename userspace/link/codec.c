@@ -27,6 +27,8 @@ struct format {
 #define TEXT_LIMIT  511
 #define SHA256_TEXT 64
 #define BOX_ID      64
+#define HOST_MAX    255
+#define HEAD_MAX    8192
 #define MOVED_DATA  (TIP_LINK_MOVED_MAX * sizeof(struct tip_link_moved))
 
 static const struct format formats[TIP_LINK_TYPE_MAX] = {
@@ -54,6 +56,10 @@ static const struct format formats[TIP_LINK_TYPE_MAX] = {
 	[TIP_LINK_INSPECT] = {TIP_LINK_KEEPER, "INSPECT", "kn", BOX_ID},
 	[TIP_LINK_DIALLED] = {TIP_LINK_KEEPER, "DIALLED", "I", .nfds = 1},
 	[TIP_LINK_UNDIALLED] = {TIP_LINK_KEEPER, "UNDIALLED", "Ir"},
+	[TIP_LINK_HTTP] = {TIP_LINK_KEEPER, "HTTP", "Nnty", HOST_MAX, ID_MAX, .d_max = HEAD_MAX},
+	[TIP_LINK_HTTP_SVID] = {TIP_LINK_KEEPER, "HTTP_SVID", "n", ID_MAX},
+	[TIP_LINK_HTTP_CA] = {TIP_LINK_KEEPER, "HTTP_CA", "fd", .d_max = RECORD_DATA},
+	[TIP_LINK_HTTP_SINK] = {TIP_LINK_KEEPER, "HTTP_SINK", "", .nfds = 1},
 	[TIP_LINK_READY] = {TIP_LINK_FRONT, "READY", ""},
 	[TIP_LINK_RESOLVED] = {TIP_LINK_FRONT, "RESOLVED", "Xen", .n_max = ID_MAX},
 	[TIP_LINK_SAVE] = {TIP_LINK_FRONT, "SAVE", "nd", RECORD_NAME, .d_max = RECORD_DATA},

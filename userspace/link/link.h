@@ -32,20 +32,20 @@ struct tip_link_msg {
 	uint32_t ask;
 	uint32_t kind;             /* enum tip_runtime: RUNTIME, INSPECT; the question: DIAL */
 	uint32_t flag;             /* ok of CHECKED, on of QUARANTINE, withheld of EXEC,
-				      known of FACTS */
+				      known of FACTS, first of HTTP_CA */
 	uint32_t cause;            /* enum tip_mtls_cause: CUT, ENDED */
 	uint32_t error;            /* ENDED, UNDIALLED */
 	struct tip_link_flow flow; /* OUTBOUND, INBOUND */
-	uint32_t numbers[7]; /* CONFIG, STATS, LIMITS, RELAYS, INSPECTOR: in the order of the format
-			      */
+	uint32_t numbers[7];  /* CONFIG, STATS, LIMITS, RELAYS, INSPECTOR, HTTP: in the order of the
+				 format */
 	uint64_t counters[6]; /* STATS, ENDED, RELAYS, INSPECTOR */
 	const char *name; /* record name, spiffe_id, trust_domain, cause, path, peer_id: the first
 			     string */
-	const char *text; /* the second string: cgroup, text */
-	const void *data; /* RECORD, SAVE, MOVED, FACTS: bytes; ENTRY, POLICY: yaml; EXEC: SHA-256
-			     in hex (NUL-terminated too) */
+	const char *text; /* the second string: cgroup, text, server_id */
+	const void *data; /* RECORD, SAVE, MOVED, FACTS, HTTP_CA: bytes; ENTRY, POLICY: yaml; EXEC:
+			     SHA-256 in hex; HTTP: head (NUL-terminated too) */
 	size_t data_len;
-	int fd; /* CONN, OUTBOUND, INBOUND, JOIN, DIALLED, else -1 */
+	int fd; /* CONN, OUTBOUND, INBOUND, JOIN, DIALLED, HTTP_SINK, else -1 */
 };
 
 /*

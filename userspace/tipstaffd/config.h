@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "seal/keys.h"
 #include "sensor/sensor.h"
+#include "tipstaffd/url.h"
 
 /* Who makes the records of mTLS connections. */
 enum tip_records_choice {
@@ -68,6 +69,14 @@ struct tip_config {
 	size_t nprogram;          /* words */
 	const char *program_user; /* who it runs as; "": not given */
 	bool program_keep_alive;  /* one for all alerts */
+	bool http;                /* alerts are posted */
+	const char *http_url, *http_user_agent;
+	const char *http_ca_cert;   /* "": none */
+	const char *http_server_id; /* the SPIFFE ID that the server has to have, "": none */
+	const char *http_svid;      /* the daemon's own identity, shown to it; "": none */
+	bool http_gzip, http_keep_alive;
+	uint32_t http_timeout;                                              /* ms */
+	struct tip_url http_at;                                             /* http_url, read */
 	bool include_output, include_message, include_fields, include_tags; /* in JSON */
 	bool time_iso8601;
 	bool buffered;

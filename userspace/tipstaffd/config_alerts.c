@@ -229,7 +229,7 @@ int tip_config_read_facility(reading *r, const struct tip_yaml *n, const char *k
 
 int tip_config_read_spooled(reading *r, const struct tip_yaml *n, const char *key)
 {
-	static const char *const sinks[] = {"stdout", "file", "syslog", "program"};
+	static const char *const sinks[] = {"stdout", "file", "syslog", "program", "http"};
 	const char **list = texts(r, n, key, TIP_ARRAY_SIZE(sinks));
 
 	for (size_t i = 0; list && i < n->count; i++) {
@@ -239,7 +239,7 @@ int tip_config_read_spooled(reading *r, const struct tip_yaml *n, const char *ke
 			j++;
 		if (j == TIP_ARRAY_SIZE(sinks))
 			return tip_config_bad(r, n->items[i], key,
-					      "there are stdout, file, syslog and program");
+					      "there are stdout, file, syslog, program and http");
 	}
 	if (!list)
 		return -1;

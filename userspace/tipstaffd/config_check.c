@@ -4,6 +4,7 @@
 #include <string.h>
 #include <syslog.h>
 
+#include "base/version.h"
 #include "policy/spiffe_id.h"
 
 /* What holds when a key is not there, and what keys mean together. */
@@ -28,6 +29,10 @@ void tip_config_defaults(struct tip_config *c)
 	c->syslog_socket = "/dev/log";
 	c->syslog_facility = LOG_DAEMON;
 	c->program_user = "";
+	c->http_url = c->http_ca_cert = c->http_server_id = c->http_svid = "";
+	c->http_user_agent = "tipstaff/" TIP_VERSION;
+	c->http_keep_alive = true;
+	c->http_timeout = 10000;
 	c->program_keep_alive = true;
 	c->include_output = c->include_fields = c->include_tags = true;
 	c->alert_timeout = 2000;
@@ -75,6 +80,58 @@ static const struct tip_yaml *value_at(const struct tip_yaml *root, const char *
 	return n ? n : root;
 }
 
+/* An identity of our own trust domain. */
+static int check_own_id(const reading *r, const struct tip_yaml *n, const char *key, const char *id)
+{
+	struct tip_error err;
+
+	if (!*id)
+		return 0;
+	if (tip_spiffe_id_check(id, true, &err) < 0)
+		return tip_config_bad(r, n, key, err.text);
+	if (!tip_spiffe_id_in(id, r->c->trust_domain))
+		return tip_config_bad(r, n, key, "must be of this daemon's trust domain");
+	return 0;
+}
+
+static bool printable(const char *s)
+{
+	while (*s >= ' ' && *s <= '~')
+		s++;
+	return !*s;
+}
+
+static int check_http(const reading *r, const struct tip_yaml *root)
+{
+	struct tip_config *c = r->c;
+	const struct tip_yaml *n = tip_yaml_get(value_at(root, "alerts"), "http");
+	const char *why;
+
+	if (!n)
+		n = value_at(root, "http_output");
+	if (!c->http)
+		return 0;
+	if (tip_url_parse(c->http_url, &c->http_at, &why) < 0)
+		return tip_config_bad(r, n, "alerts.http.url",
+				      *c->http_url ? why : "is missing; give the server's URL");
+	if (!printable(c->http_user_agent) || strlen(c->http_user_agent) > 200)
+		return tip_config_bad(r, n, "alerts.http.user_agent",
+				      "must be at most 200 bytes of printable ASCII");
+	if (check_own_id(r, n, "alerts.http.server_id", c->http_server_id) < 0 ||
+	    check_own_id(r, n, "alerts.http.svid", c->http_svid) < 0)
+		return -1;
+	if (!c->http_at.tls && (*c->http_ca_cert || *c->http_server_id || *c->http_svid))
+		return tip_config_bad(r, n, "alerts.http.url",
+				      "must begin with https:// for ca_cert, server_id and svid");
+	if (c->http_at.tls && !*c->http_ca_cert == !*c->http_server_id)
+		return tip_config_bad(
+			r, n, "alerts.http",
+			"needs either ca_cert, the certificates of those who may vouch for the "
+			"server (the system's are in /etc/ssl/certs/ca-certificates.crt), or "
+			"server_id, the SPIFFE ID that it has to have");
+	return 0;
+}
+
 int tip_config_check(reading *r, const struct tip_yaml *root)
 {
 	struct tip_config *c = r->c;
@@ -104,6 +161,8 @@ int tip_config_check(reading *r, const struct tip_yaml *root)
 		return tip_config_bad(
 			r, n, "alerts.syslog.socket",
 			"is longer than 107 bytes: a UNIX socket's path would not fit");
+	if (check_http(r, root) < 0)
+		return -1;
 	n = value_at(root, "limits");
 	if (c->max_relays_per_identity > c->max_relays)
 		return tip_config_bad(r, n, "limits.relays_per_identity",

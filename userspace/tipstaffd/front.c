@@ -17,11 +17,13 @@
 #include "link/link.h"
 #include "spiffe/workload.h"
 #include "tipstaffd/front_containers.h"
+#include "tipstaffd/front_posts.h"
 #include "tipstaffd/front_relays.h"
 #include "tipstaffd/sandbox.h"
 
 #define LINK_FD    3
 #define STATS_SEC  1
+#define LAST_SEC   3    /* how long alerts are posted after the link's end, at most */
 #define PENDING_MS 5000 /* how long a Workload API call waits for its exec to be resolved */
 
 struct front {
@@ -31,7 +33,9 @@ struct front {
 	struct tip_workload *workload;
 	struct tip_front_relays *relays;
 	struct tip_front_containers *containers;
+	struct tip_front_posts *posts;
 	struct event *renew, *stats;
+	bool ending; /* the keeper's link is closed */
 	/* the set of entries that is coming in */
 	struct tip_arena *arena;
 	struct tip_entry *entries;
@@ -180,6 +184,14 @@ static void fail(struct front *f, const char *why)
 	event_base_loopbreak(f->base);
 }
 
+static void posts_ended(void *ctx)
+{
+	struct front *f = ctx;
+
+	if (f->ending)
+		event_base_loopbreak(f->base);
+}
+
 static void on_config(struct front *f, const struct tip_link_msg *m)
 {
 	struct tip_store_config sc = {
@@ -221,6 +233,7 @@ static void on_config(struct front *f, const struct tip_link_msg *m)
 	f->workload = tip_workload_new(f->base, &wc, &wops);
 	f->relays = tip_front_relays_new(f->base, f->link, f->store, f->trust_domain);
 	f->containers = tip_front_containers_new(f->base, f->link);
+	f->posts = tip_front_posts_new(f->base, f->store, posts_ended, f);
 }
 
 static void entries_begin(struct front *f)
@@ -334,18 +347,40 @@ static void on_message(void *ctx, const struct tip_link_msg *m)
 		break;
 	default:
 		if (!tip_front_containers_message(f->containers, m) &&
+		    !tip_front_posts_message(f->posts, m) &&
 		    tip_front_relays_message(f->relays, m, &err) < 0)
 			fail(f, err.text);
 		break;
 	}
 }
 
+/* Nobody is served any more. */
+static void stop_serving(struct front *f)
+{
+	tip_front_relays_free(f->relays);
+	tip_front_containers_free(f->containers);
+	if (f->workload)
+		tip_workload_free(f->workload);
+	f->relays = NULL;
+	f->containers = NULL;
+	f->workload = NULL;
+}
+
 static void on_ended(void *ctx, const char *why)
 {
+	const struct timeval last = {LAST_SEC, 0};
 	struct front *f = ctx;
 
 	tip_info("front", "the keeper is gone: exiting");
-	event_base_loopbreak(f->base);
+	if (!tip_front_posts_busy(f->posts)) {
+		event_base_loopbreak(f->base);
+		return;
+	}
+	/* A keeper that ends in good order still has alerts, which come another way. */
+	f->ending = true;
+	event_del(f->stats);
+	stop_serving(f);
+	event_base_loopexit(f->base, &last);
 }
 
 /* ---- life
@@ -379,10 +414,8 @@ int tip_front_run(uid_t uid, gid_t gid, const char *mount_point)
 		abort();
 	event_base_dispatch(f.base);
 
-	tip_front_relays_free(f.relays);
-	tip_front_containers_free(f.containers);
-	if (f.workload)
-		tip_workload_free(f.workload);
+	stop_serving(&f);
+	tip_front_posts_free(f.posts);
 	if (f.store)
 		tip_store_free(f.store);
 	event_free(f.renew);

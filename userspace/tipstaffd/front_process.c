@@ -212,6 +212,7 @@ static void feed(struct tip_keeper *k)
 				  });
 	tip_relays_feed(k);
 	tip_containers_feed(k);
+	tip_stream_feed(k);
 	tip_front_send(k, &(struct tip_link_msg){.type = TIP_LINK_START});
 	tip_process_reresolve(k->table);
 }
@@ -390,18 +391,23 @@ int tip_front_start(struct tip_keeper *k, struct tip_error *err)
 	return 0;
 }
 
-void tip_front_stop(struct tip_keeper *k)
+void tip_front_release(struct tip_keeper *k)
 {
-	pid_t pid = k->front.pid;
-
 	if (k->front.respawn) {
 		event_free(k->front.respawn);
 		k->front.respawn = NULL;
 	}
-	k->front.pid = 0;
-	/* Closing the link is the order to exit; a front that does not obey is killed. */
 	tip_link_free(k->front.link);
 	k->front.link = NULL;
+}
+
+void tip_front_stop(struct tip_keeper *k)
+{
+	pid_t pid = k->front.pid;
+
+	/* Closing the link is the order to exit; a front that does not obey is killed. */
+	tip_front_release(k);
+	k->front.pid = 0;
 	if (!pid)
 		return;
 	for (int i = 0; i < 100; i++) {

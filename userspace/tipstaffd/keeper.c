@@ -135,6 +135,7 @@ static void on_reload(evutil_socket_t sig, short what, void *ctx)
 				 text);
 	}
 	reopen(k);
+	tip_stream_send_authorities(k);
 }
 
 /* Only the front: whoever else starts a process waits for it himself. */
@@ -504,7 +505,10 @@ static void stop(struct tip_keeper *k)
 	event_drop(&k->sigusr1);
 	event_drop(&k->sigchld);
 	tip_workload_close(k);
-	tip_front_stop(k);
+	if (k->config->http)
+		tip_front_release(k);
+	else
+		tip_front_stop(k);
 	tip_pumps_free(k->pumps);
 	tip_relays_close(k);
 	if (k->held[0].timer)
@@ -522,6 +526,7 @@ static void stop(struct tip_keeper *k)
 	if (k->sensor)
 		tip_sensor_close(k->sensor);
 	tip_alerts_free(k->alerts);
+	tip_front_stop(k); /* it has posted the last of them */
 	tip_hosts_close(k);
 	tip_traffic_files_free(k);
 	tip_rules_files_free(k);

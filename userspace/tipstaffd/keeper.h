@@ -254,6 +254,10 @@ void tip_keeper_alert(struct tip_keeper *k, const char *rule, enum tip_priority 
 /* Who alerts.program runs as. After tip_front_find_user(). */
 int tip_stream_find_user(struct tip_keeper *k, struct tip_error *err);
 int tip_stream_open(struct tip_keeper *k, struct tip_error *err);
+/* A new front: where alerts are posted, and a channel for them. */
+void tip_stream_feed(struct tip_keeper *k);
+/* alerts.http.ca_cert is read again. */
+void tip_stream_send_authorities(struct tip_keeper *k);
 /* What a rule's output gets from the configuration. */
 struct tip_rules_options tip_stream_rules_options(const struct tip_keeper *k);
 
@@ -357,6 +361,8 @@ int tip_front_find_user(struct tip_keeper *k, struct tip_error *err);
 /* A user of the system; `everywhere`: asks the name services too. Valid until the next call. */
 struct passwd *tip_find_user(const char *name, bool everywhere);
 int tip_front_start(struct tip_keeper *k, struct tip_error *err);
+/* Its link is closed; it posts the alerts that it is still given, and ends. */
+void tip_front_release(struct tip_keeper *k);
 void tip_front_stop(struct tip_keeper *k);
 void tip_front_watch(struct tip_keeper *k); /* each second: ends a front that hangs */
 void tip_front_reaped(struct tip_keeper *k, pid_t pid, int status);

@@ -136,9 +136,10 @@ static json_t *alert_counts(struct tip_keeper *k)
 	for (size_t i = 0; i < s.nsinks; i++)
 		json_array_append_new(
 			sinks,
-			json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "name",
+			json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "name",
 				  s.sinks[i].name, "written", (json_int_t)s.sinks[i].stats.written,
-				  "dropped", (json_int_t)s.sinks[i].stats.dropped, "timeouts",
+				  "dropped", (json_int_t)s.sinks[i].stats.dropped, "refused",
+				  (json_int_t)s.sinks[i].stats.refused, "timeouts",
 				  (json_int_t)s.sinks[i].stats.timeouts, "waiting",
 				  (json_int_t)s.sinks[i].stats.waiting, "spooled",
 				  (json_int_t)s.sinks[i].stats.spooled, "spool_bytes",

@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tipstaffd/keeper.h"
 
+#include <errno.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/file.h"
+#include "base/log.h"
 #include "base/mem.h"
 
 /* The alert stream as the configuration wants it. */
@@ -67,6 +71,9 @@ int tip_stream_open(struct tip_keeper *k, struct tip_error *err)
 		.facility = c->syslog_facility,
 		.program = argv,
 		.program_keep_alive = c->program_keep_alive,
+		.http_host = c->http ? c->http_at.host : NULL,
+		.http_port = c->http_at.port,
+		.resolver = "/proc/self/exe",
 		.json = c->alerts_json,
 		.form = {.no_output = !c->include_output,
 			 .no_fields = !c->include_fields,
@@ -89,6 +96,79 @@ int tip_stream_open(struct tip_keeper *k, struct tip_error *err)
 	free(spool);
 	free(argv);
 	return k->alerts ? 0 : -1;
+}
+
+/* ---- the http sink: what the front needs to know ------------------------------------------- */
+
+#define CA_MAX     (1u << 20)
+#define CA_CHUNK   32768
+#define POST_QUEUE (512u << 10) /* bytes of the channel: an alert of the largest size, and more */
+
+void tip_stream_send_authorities(struct tip_keeper *k)
+{
+	const struct tip_config *c = k->config;
+	struct tip_buf pem = {0};
+	struct tip_error err;
+	char text[1200];
+
+	if (!c->http || !*c->http_ca_cert)
+		return;
+	if (tip_file_read(c->http_ca_cert, CA_MAX, &pem, &err) < 0)
+		tip_err("http", "alerts.http.ca_cert: %s; nobody vouches for the server",
+			tip_error_str(&err, text, sizeof(text)));
+	for (size_t at = 0; at == 0 || at < pem.len; at += CA_CHUNK)
+		tip_front_send(
+			k, &(struct tip_link_msg){
+				   .type = TIP_LINK_HTTP_CA,
+				   .flag = at == 0,
+				   .data = pem.data + at,
+				   .data_len = pem.len - at < CA_CHUNK ? pem.len - at : CA_CHUNK,
+			   });
+	tip_buf_free(&pem);
+}
+
+/* A pair of sockets: one end for the sink's thread, the other for the front. */
+static void send_channel(struct tip_keeper *k)
+{
+	int sv[2], size = POST_QUEUE;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, sv) < 0) {
+		tip_err("http", "no alerts are posted: socketpair: %s", strerror(errno));
+		return;
+	}
+	setsockopt(sv[0], SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size));
+	tip_front_send(k, &(struct tip_link_msg){.type = TIP_LINK_HTTP_SINK, .fd = sv[1]});
+	close(sv[1]);
+	tip_alerts_set_http(k->alerts, sv[0]);
+}
+
+void tip_stream_feed(struct tip_keeper *k)
+{
+	const struct tip_config *c = k->config;
+	const struct tip_url *u = &c->http_at;
+	struct tip_buf head = {0};
+
+	if (!c->http)
+		return;
+	tip_buf_addf(&head,
+		     "POST %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: %s\r\n"
+		     "Content-Type: application/json\r\n",
+		     u->target, u->authority, c->http_user_agent);
+	tip_front_send(
+		k, &(struct tip_link_msg){
+			   .type = TIP_LINK_HTTP,
+			   .numbers = {u->tls, c->http_gzip, c->http_keep_alive, c->http_timeout},
+			   .name = u->host,
+			   .text = c->http_server_id,
+			   .data = head.data,
+			   .data_len = head.len,
+		   });
+	tip_buf_free(&head);
+	if (*c->http_svid)
+		tip_front_send(k, &(struct tip_link_msg){.type = TIP_LINK_HTTP_SVID,
+							 .name = c->http_svid});
+	tip_stream_send_authorities(k);
+	send_channel(k);
 }
 
 struct tip_rules_options tip_stream_rules_options(const struct tip_keeper *k)

@@ -53,6 +53,15 @@ static const struct tip_link_msg samples[] = {
 	{.type = TIP_LINK_INSPECT, .kind = 1, .name = "0123456789abcdef"},
 	{.type = TIP_LINK_DIALLED, .id = 5},
 	{.type = TIP_LINK_UNDIALLED, .id = 5, .error = 111},
+	{.type = TIP_LINK_HTTP,
+	 .numbers = {1, 0, 1, 10000},
+	 .name = "example.org",
+	 .text = "spiffe://example.org/collector",
+	 .data = "POST / HTTP/1.1\r\n",
+	 .data_len = 17},
+	{.type = TIP_LINK_HTTP_SVID, .name = "spiffe://example.org/tipstaff"},
+	{.type = TIP_LINK_HTTP_CA, .flag = 1, .data = "-----", .data_len = 5},
+	{.type = TIP_LINK_HTTP_SINK},
 	{.type = TIP_LINK_READY},
 	{.type = TIP_LINK_RESOLVED, .exec_id = 8, .epoch = 1, .name = ""},
 	{.type = TIP_LINK_SAVE, .name = "authority", .data = "xyz", .data_len = 3},
@@ -88,7 +97,7 @@ static enum tip_link_side receiver_of(enum tip_link_type type)
 static bool comes_with_fd(enum tip_link_type type)
 {
 	return type == TIP_LINK_CONN || type == TIP_LINK_OUTBOUND || type == TIP_LINK_INBOUND ||
-	       type == TIP_LINK_JOIN || type == TIP_LINK_DIALLED;
+	       type == TIP_LINK_JOIN || type == TIP_LINK_DIALLED || type == TIP_LINK_HTTP_SINK;
 }
 
 static const char *str(const char *s)

@@ -101,7 +101,10 @@ static void every_key_arrives(void **state)
 		      "scope: {cgroups: [/a, /b/c]}\n"
 		      "rules: {files: [/x, /y], matching: all,\n"
 		      "  select: [{disable: {rule: 'Read *'}}, {enable: {tag: t}}]}\n"
-		      "alerts: {stdout: false, file: /f, format: text}\n"
+		      "alerts: {stdout: false, file: /f, format: text,\n"
+		      "  http: {enabled: true, url: 'https://a.b/x', user_agent: u, timeout: 3s,\n"
+		      "    ca_cert: /ca, svid: spiffe://td.test/d, compress_uploads: true,\n"
+		      "    keep_alive: false}}\n"
 		      "identity:\n"
 		      "  authority: {x509_ttl: 90s, jwt_ttl: 1m, ca_ttl: 2h}\n"
 		      "  entries: [/e]\n"
@@ -141,6 +144,13 @@ static void every_key_arrives(void **state)
 	assert_true(c->match_all);
 	assert_false(c->alerts_stdout || c->alerts_json);
 	assert_string_equal(c->alerts_file, "/f");
+	assert_true(c->http && c->http_at.tls && c->http_gzip && !c->http_keep_alive);
+	assert_string_equal(c->http_at.host, "a.b");
+	assert_string_equal(c->http_at.target, "/x");
+	assert_string_equal(c->http_user_agent, "u");
+	assert_string_equal(c->http_ca_cert, "/ca");
+	assert_string_equal(c->http_svid, "spiffe://td.test/d");
+	assert_int_equal(c->http_timeout, 3000);
 	assert_int_equal(c->x509_ttl, 90);
 	assert_int_equal(c->ca_ttl, 7200);
 	assert_int_equal(c->jwt_ttl, 60);
