@@ -128,8 +128,8 @@ deps: ## install what the build needs (Debian 12)
 	@tools/install-deps build
 test: ## install what is missing; lint, unit, fuzz seeds, integration, interop; Linux 6.12 and another in VMs (root)
 	@BUILD=$(BUILD) tools/install-deps test
-	@MAKE='$(MAKE) $(PARALLEL)' BUILD=$(BUILD) tools/run-tests vm-needs -- lint unit fuzz-seeds integration interop -- \
-		vm-6.12 $(VM_TURN) -- check-skips; status=$$?; $(GIVE_BACK); exit $$status
+	@MAKE='$(MAKE) $(PARALLEL)' BUILD=$(BUILD) tools/run-tests vm-needs -- lint unit fuzz-seeds integration interop \
+		$(VM_TURN) -- vm-6.12 -- check-skips; status=$$?; $(GIVE_BACK); exit $$status
 check-skips: ## fail if a test was skipped in each of the runs since the last `make test` began
 	@tools/check-skips $(BUILD)/test/ran-*.json
 demo: ## install what is missing, build, and act out fourteen scenes (root)
