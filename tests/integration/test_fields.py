@@ -298,6 +298,8 @@ def test_a_host_that_a_rule_names(world, daemon):
     assert f["fd.sip.name"] == f["fd.rip.name"] == "localhost" and f["fd.sip"] == "127.0.0.1" and f["fd.sport"] == 9
     assert f["fd.sproto"] == f["fd.rproto"] == "discard" and f["fd.l4proto"] == "tcp" and f["fd.typechar"] == "4"
     assert f["evt.res"] == "ECONNREFUSED" and not f["fd.connected"] and not f["fd.is_server"] and f["fd.sockfamily"] == "ip"
+    children = pathlib.Path(f"/proc/{daemon.keeper_pid}/task/{daemon.keeper_pid}/children")
+    until("nothing of the resolver to be left", lambda: len(children.read_text(encoding="ascii").split()) == 1)
 
 
 def test_resolving_needs_no_rights(world, daemon):

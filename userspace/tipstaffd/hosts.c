@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -70,9 +71,11 @@ static void take_answer(struct tip_keeper *k)
 
 static void stop(struct tip_keeper *k)
 {
-	/* its end is seen by the keeper's handler of SIGCHLD */
-	if (k->hosts.pid > 0)
+	/* Nobody else waits for it. It has said what it has to say, or is out of time. */
+	if (k->hosts.pid > 0) {
 		kill(k->hosts.pid, SIGKILL);
+		waitpid(k->hosts.pid, NULL, 0);
+	}
 	k->hosts.pid = 0;
 	if (k->hosts.readable) {
 		close(event_get_fd(k->hosts.readable));
