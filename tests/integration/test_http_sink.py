@@ -5,6 +5,7 @@ import datetime
 import ipaddress
 import os
 import shutil
+import signal
 import ssl
 
 import pytest
@@ -193,6 +194,27 @@ def test_another_authority_is_refused(world, daemon, run, post):
     collector = post(Authority(world, "other-ca").server(x509.DNSName("localhost")), host="localhost",
                      ca_cert=str(Authority(world, "collector-ca").pem))
     until_not_believed(daemon, collector, "unable to get local issuer certificate")
+
+
+def test_other_authorities_come_with_a_reload(world, daemon, run, post):
+    collector = post(Authority(world, "next-ca").server(x509.DNSName("localhost")), host="localhost",
+                     ca_cert=str(Authority(world, "this-ca").pem))
+    until_not_believed(daemon, collector, "unable to get local issuer certificate")
+    (world.dir / "next-ca.pem").replace(world.dir / "this-ca.pem")
+    daemon.process.kill(signal.SIGHUP)
+    act(world, run, "a")
+    until_told(collector, "a", timeout=40.0)
+
+
+def test_a_start_needs_the_authorities(world, daemon):
+    daemon.stop()
+    for path, why in ((world.dir / "not-there.pem", "No such file"), (world.file("empty.pem", text="x"), "holds no certificate")):
+        daemon.settings["alerts"]["http"] = {"enabled": True, "url": "https://localhost/", "ca_cert": str(path)}
+        daemon.start(wait=False)
+        assert daemon.process.wait(10.0) == 1
+        assert "alerts.http.ca_cert" in daemon.log().splitlines()[-1] and why in daemon.log().splitlines()[-1]
+    del daemon.settings["alerts"]["http"]
+    daemon.start()
 
 
 def test_both_sides_show_their_svid(world, daemon, run, post):

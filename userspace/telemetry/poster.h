@@ -26,7 +26,7 @@ struct tip_poster_config {
 
 struct tip_poster_ops {
 	/*
-	 * A request is to be made: `tls` is to show and to trust what holds now. 0; 1: it shows
+	 * A request is to be made: `tls` is to show and to trust what holds now. 0; 1: that is
 	 * something else than before; -1: it cannot be, for now (which is logged by who says so).
 	 */
 	int (*prepare)(void *ctx);

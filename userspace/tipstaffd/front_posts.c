@@ -2,6 +2,7 @@
 #include "tipstaffd/front_posts.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -17,6 +18,7 @@ struct tip_front_posts {
 	struct tip_store *store;
 	struct tip_tls_client *tls; /* NULL: in the clear */
 	struct tip_poster *post;    /* NULL: not configured */
+	struct tip_buf bundle;      /* that `tls` has */
 	struct tip_buf ca;          /* until it has been read */
 	bool ca_new;                /* it has not */
 	bool shows;                 /* our own SVID */
@@ -25,38 +27,70 @@ struct tip_front_posts {
 	void *ctx;
 };
 
-/* What holds now: our SVID and the bundle may have changed since the last request. */
-static int prepare(void *ctx)
+/* These three: 1 when it is not what it was at the last request, 0 when it is, -1 without. */
+
+static int prepare_authorities(struct tip_front_posts *p)
 {
-	struct tip_front_posts *p = ctx;
-	struct tip_svid svid;
+	struct tip_error err;
+
+	if (!p->ca_new)
+		return 0;
+	if (tip_tls_client_authorities(p->tls, p->ca.data, p->ca.len, &err) < 0)
+		tip_err("http", "alerts.http.ca_cert: %s", err.text);
+	p->ca_new = false;
+	tip_buf_free(&p->ca);
+	return 1;
+}
+
+static int prepare_bundle(struct tip_front_posts *p)
+{
 	struct tip_error err;
 	const uint8_t *bundle;
 	size_t len;
-	int ret = 0;
+
+	if (!p->by_id)
+		return 0;
+	bundle = tip_store_bundle(p->store, &len);
+	if (!len)
+		return -1;
+	if (len == p->bundle.len && memcmp(bundle, p->bundle.data, len) == 0)
+		return 0;
+	tip_buf_reset(&p->bundle);
+	if (tip_tls_client_bundle(p->tls, bundle, len, &err) < 0) {
+		tip_err("http", "%s", err.text);
+		return -1;
+	}
+	tip_buf_add(&p->bundle, bundle, len);
+	return 1;
+}
+
+static int prepare_svid(struct tip_front_posts *p)
+{
+	struct tip_svid svid;
+	struct tip_error err;
+	int ret;
+
+	if (!p->shows)
+		return 0;
+	if (tip_store_fetch_own(p->store, &svid) != TIP_FETCH_OK)
+		return -1;
+	ret = tip_tls_client_show(p->tls, svid.chain, svid.chain_len, svid.key, svid.key_len, &err);
+	if (ret < 0)
+		tip_err("http", "%s", err.text);
+	return ret;
+}
+
+static int prepare(void *ctx)
+{
+	struct tip_front_posts *p = ctx;
+	int authorities, bundle, svid;
 
 	if (!p->tls)
 		return 0;
-	if (p->ca_new) {
-		if (tip_tls_client_authorities(p->tls, p->ca.data, p->ca.len, &err) < 0)
-			tip_err("http", "alerts.http.ca_cert: %s", err.text);
-		p->ca_new = false;
-		tip_buf_free(&p->ca);
-	}
-	if (p->by_id) {
-		bundle = tip_store_bundle(p->store, &len);
-		if (!len || tip_tls_client_bundle(p->tls, bundle, len, &err) < 0)
-			return -1;
-	}
-	if (p->shows) {
-		if (tip_store_fetch_own(p->store, &svid) != TIP_FETCH_OK)
-			return -1;
-		ret = tip_tls_client_show(p->tls, svid.chain, svid.chain_len, svid.key,
-					  svid.key_len, &err);
-		if (ret < 0)
-			tip_err("http", "%s", err.text);
-	}
-	return ret;
+	authorities = prepare_authorities(p);
+	bundle = prepare_bundle(p);
+	svid = prepare_svid(p);
+	return bundle < 0 || svid < 0 ? -1 : authorities | bundle | svid;
 }
 
 static void on_ended(void *ctx)
@@ -134,5 +168,6 @@ void tip_front_posts_free(struct tip_front_posts *p)
 	tip_poster_free(p->post);
 	tip_tls_client_free(p->tls);
 	tip_buf_free(&p->ca);
+	tip_buf_free(&p->bundle);
 	free(p);
 }

@@ -448,7 +448,7 @@ static int start(struct tip_keeper *k, struct tip_error *err)
 	if (tip_fdstore_inherited(k->fds))
 		tip_sensor_heartbeat_early(k->config->instance, TIP_HANDOVER_MS);
 	if (find_scope(k, err) < 0 || tip_front_find_user(k, err) < 0 ||
-	    tip_stream_find_user(k, err) < 0 || probe(k, err) < 0 || make_folders(k, err) < 0 ||
+	    tip_stream_prepare(k, err) < 0 || probe(k, err) < 0 || make_folders(k, err) < 0 ||
 	    tip_cache_open(k, err) < 0)
 		return -1;
 	if (k->traffic.on)

@@ -251,8 +251,8 @@ void tip_keeper_alert(struct tip_keeper *k, const char *rule, enum tip_priority 
 		      size_t nextra, const char *text);
 
 /* stream.c: the alert room as the configuration wants it */
-/* Who alerts.program runs as. After tip_front_find_user(). */
-int tip_stream_find_user(struct tip_keeper *k, struct tip_error *err);
+/* Who alerts.program runs as, and is alerts.http.ca_cert there? After tip_front_find_user(). */
+int tip_stream_prepare(struct tip_keeper *k, struct tip_error *err);
 int tip_stream_open(struct tip_keeper *k, struct tip_error *err);
 /* A new front: where alerts are posted, and a channel for them. */
 void tip_stream_feed(struct tip_keeper *k);

@@ -15,11 +15,36 @@
 
 /* The alert stream as the configuration wants it. */
 
-int tip_stream_find_user(struct tip_keeper *k, struct tip_error *err)
+#define CA_MAX (1u << 20) /* bytes of a file of certificates */
+
+/* What can be said of it without reading certificates: the front does that. */
+static int check_authorities(const struct tip_config *c, struct tip_error *err)
+{
+	struct tip_buf pem = {0};
+	struct tip_error why;
+	char text[1200];
+	int ret = 0;
+
+	if (!c->http || !*c->http_ca_cert)
+		return 0;
+	if (tip_file_read(c->http_ca_cert, CA_MAX, &pem, &why) < 0)
+		ret = tip_error_at(err, c->file, 0, 0, "alerts.http.ca_cert: %s",
+				   tip_error_str(&why, text, sizeof(text)));
+	else if (!pem.len || !strstr(pem.data, "-----BEGIN CERTIFICATE-----"))
+		ret = tip_error_at(err, c->file, 0, 0,
+				   "alerts.http.ca_cert: %s holds no certificate in PEM",
+				   c->http_ca_cert);
+	tip_buf_free(&pem);
+	return ret;
+}
+
+int tip_stream_prepare(struct tip_keeper *k, struct tip_error *err)
 {
 	const struct tip_config *c = k->config;
 	const struct passwd *pw;
 
+	if (check_authorities(c, err) < 0)
+		return -1;
 	if (!c->program)
 		return 0;
 	if (access(c->program[0], X_OK) < 0)
@@ -100,7 +125,6 @@ int tip_stream_open(struct tip_keeper *k, struct tip_error *err)
 
 /* ---- the http sink: what the front needs to know ------------------------------------------- */
 
-#define CA_MAX     (1u << 20)
 #define CA_CHUNK   32768
 #define POST_QUEUE (512u << 10) /* bytes of the channel: an alert of the largest size, and more */
 
