@@ -7,12 +7,34 @@
 
 #include "lib/syscall.h"
 #include "lib/identity.h"
-#include <bpf/bpf_endian.h>
+#include "intercept/flow.h"
 
 struct tip_sock_rec {
 	struct tip_hdr hdr;
 	struct tip_ev_sock ev;
 };
+
+/*
+ * A redirected connection leads to the worker. Its remote end is what was dialled, as it is for
+ * getpeername(); the local one stays what it is, by which the keeper finds the connection.
+ */
+static __always_inline void sock_dialled(struct tip_ev_sock *ev, struct sock *sk)
+{
+	__u32 own = BPF_CORE_READ(sk, __sk_common.skc_rcv_saddr);
+	__u32 peer = BPF_CORE_READ(sk, __sk_common.skc_daddr);
+	const struct tip_redirect *to;
+	struct tip_flow_key k;
+
+	/* Of a socket for both families these are the IPv4 connection's, too. */
+	if (peer != LOOPBACK4)
+		return;
+	flow_set(&k, ev->netns_cookie, own, ev->lport, peer, ev->rport);
+	to = bpf_map_lookup_elem(&redirects, &k);
+	if (!to)
+		return;
+	__builtin_memcpy(ev->raddr + (ev->family == AF_INET ? 0 : 12), &to->daddr, 4);
+	ev->rport = to->dport;
+}
 
 /* Facts of the socket itself, addresses included. */
 static __always_inline void sock_fill(struct tip_ev_sock *ev, struct sock *sk)
@@ -39,6 +61,7 @@ static __always_inline void sock_fill(struct tip_ev_sock *ev, struct sock *sk)
 	}
 	ev->lport = BPF_CORE_READ(sk, __sk_common.skc_num);
 	ev->rport = bpf_ntohs(BPF_CORE_READ(sk, __sk_common.skc_dport));
+	sock_dialled(ev, sk);
 }
 
 /* An address that the caller gave, into the remote (connect) or the local end (bind). */

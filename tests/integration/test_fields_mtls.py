@@ -13,7 +13,7 @@ RULES = """
 - rule: Dialled
   desc: connects of the tests
   condition: evt.type = connect and proc.name = talk
-  output: dialled peer=%fd.peer.spiffe.id port=%fd.rport res=%evt.res
+  output: dialled %fd.name peer=%fd.peer.spiffe.id ip=%fd.rip port=%fd.rport res=%evt.res
   priority: Notice
 
 - rule: Accepted
@@ -33,7 +33,11 @@ def test_both_ends_know_the_other(daemon, town):
     mark = daemon.alerts_mark()
     client = town.start("echo", 100, "pause", port=8083, stdin="pipe")
 
-    assert daemon.wait_alert("Dialled", mark)["output_fields"]["fd.peer.spiffe.id"] == spiffe("orders")
+    dialled = daemon.wait_alert("Dialled", mark)["output_fields"]
+    assert dialled["fd.peer.spiffe.id"] == spiffe("orders")
+    # where it goes, not the worker that it was turned to
+    assert (dialled["fd.rip"], dialled["fd.rport"]) == (town.address(), 8083)
+    assert dialled["fd.name"].endswith(f"->{town.address()}:8083")
     alert = daemon.wait_alert(lambda a: a["rule"] == "Accepted" and a["output_fields"]["fd.lport"] == 8083, mark)
     assert alert["output_fields"]["fd.peer.spiffe.id"] == spiffe("frontend")
     client.send("go")
