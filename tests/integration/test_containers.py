@@ -116,6 +116,36 @@ def test_a_condition_on_what_only_the_runtime_knows(start, docker):
         docker.delay = 0
 
 
+def test_what_waits_across_a_reload_is_for_the_rules_it_came_under(world, start, docker, daemon):
+    """The event of the first rules waits for its container while others come: those are not for it, the first ones are."""
+    one, other = ("""
+- rule: %s
+  desc: a program starts in a container
+  condition: evt.type in (execve, execveat) and proc.name = uname and container.name = web-1
+  output: %s name=%%container.name
+  priority: Notice
+""" % (name, name) for name in ("Before", "After"))
+    before, after = world.file("before.yaml", text=one, mode=0o644), world.file("after.yaml", text=other, mode=0o644)
+    daemon.cli("rules", "add", before, "--name", "waiting")
+    cid = new_id()
+    docker.know(cid)
+    mark = daemon.alerts_mark()
+    docker.delay = 4
+    try:
+        assert world.spawn(["/bin/uname"], cgroup=f"docker-{cid}.scope").wait() == 0
+        until("the runtime to be asked", lambda: docker.times_asked(cid))
+        daemon.cli("rules", "add", after, "--name", "waiting")
+        assert daemon.wait_alert("Before", mark, timeout=20)["output_fields"]["container.name"] == "web-1"
+        # what comes from here on is for the second ones
+        docker.delay = 0
+        assert world.spawn(["/bin/uname"], cgroup=f"docker-{cid}.scope").wait() == 0
+        daemon.wait_alert("After", mark, timeout=20)
+    finally:
+        docker.delay = 0
+        daemon.cli("rules", "remove", "waiting")
+    assert [a["rule"] for a in daemon.alerts(mark) if a["rule"] in ("Before", "After")] == ["Before", "After"]
+
+
 def test_a_health_check_is_known_as_one(start, docker):
     cid = new_id()
     docker.know(cid)

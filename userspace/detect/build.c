@@ -234,9 +234,15 @@ fail:
 /* ---- what a set tells
  * ------------------------------------------------------------------------------ */
 
+struct tip_rules *tip_rules_hold(struct tip_rules *r)
+{
+	r->holders++;
+	return r;
+}
+
 void tip_rules_free(struct tip_rules *r)
 {
-	if (!r)
+	if (!r || r->holders--)
 		return;
 	for (size_t i = 0; i < r->count; i++)
 		tip_program_free(&r->rules[i].program);

@@ -127,6 +127,8 @@ struct tip_rules *tip_rules_load(const struct tip_rule_source *sources, size_t c
 struct tip_rules *tip_rules_load_with(const struct tip_rule_source *sources, size_t count,
 				      const struct tip_rules_options *options,
 				      struct tip_load_result *result);
+/* One more holder, who ends with tip_rules_free() as the owner does; the last one frees the set. */
+struct tip_rules *tip_rules_hold(struct tip_rules *r);
 void tip_rules_free(struct tip_rules *r);
 
 size_t tip_rules_count(const struct tip_rules *r);

@@ -135,6 +135,7 @@ struct tip_slot_search {
 };
 
 struct tip_rules {
+	uint32_t holders; /* beside its owner */
 	struct tip_arena *arena;
 	struct tip_rule *rules;
 	size_t count;

@@ -245,6 +245,8 @@ void tip_pipeline_event(void *keeper, const struct tip_event *ev); /* tip_sensor
 void tip_pipeline_resolved(struct tip_keeper *k, uint64_t exec_id);
 /* A runtime has answered about that container: the same. */
 void tip_pipeline_inspected(struct tip_keeper *k, const char *container_id);
+/* Other rules are active. Events that wait are still for those under which they came. */
+void tip_pipeline_rules_changed(struct tip_keeper *k);
 /* Our own alert about a process; `extra` fields beside those of the process. */
 void tip_keeper_alert(struct tip_keeper *k, const char *rule, enum tip_priority prio,
 		      const struct tip_process *p, const struct tip_alert_field *extra,

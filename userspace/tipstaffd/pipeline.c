@@ -19,22 +19,30 @@
  * answered yet, up to containers.hold_ms. A runtime that is silent for longer delays nothing more.
  * Each has a bounded queue, in arrival order. All in one wait equally long, so its head is always
  * the next to time out.
+ *
+ * An event belongs to the rules that were active when it came: rules that are loaded while it waits
+ * are not for it.
  */
 #define IDENTITY_NS (50ULL * 1000000)
 #define HOLD_MAX    8192
+#define HELD_SETS   16 /* former sets that events may still wait for */
 
 #define OWN_A_SECOND 50 /* alerts of one of our own rules */
 
 struct tip_held {
 	struct tip_held *next;
 	uint64_t exec_id;
-	uint64_t until_ns; /* boottime */
+	uint64_t until_ns;       /* boottime */
+	struct tip_rules *rules; /* those that it is for; held */
+	const struct tip_rule *killer;
+	bool uses_container; /* some of them reads what only a runtime knows */
 	size_t len;
 	_Alignas(8) char record[];
 };
 
 struct hit {
 	struct tip_keeper *k;
+	const struct tip_rules *rules;
 	const struct tip_rule *killer; /* the rule that the kernel killed by, NULL: none */
 	bool reported;                 /* that rule has had its alert */
 	bool refused;                  /* the act failed with EPERM */
@@ -60,20 +68,34 @@ static const struct tip_rule *enforced_of(const struct tip_keeper *k, const stru
 	return tip_rules_get(k->rules.active, index);
 }
 
+/* How often the rule was told. One that is not active any more has the state of its namesake. */
+static struct tip_rate *rate_of(struct tip_keeper *k, const struct tip_rules *rules,
+				const struct tip_rule_info *info)
+{
+	if (rules == k->rules.active)
+		return &k->rules.rates[info->index];
+	for (size_t i = 0; i < tip_rules_count(k->rules.active); i++)
+		if (strcmp(tip_rule_info(tip_rules_get(k->rules.active, i))->name, info->name) == 0)
+			return &k->rules.rates[i];
+	return NULL;
+}
+
 /* What enforcement did is always told. */
-static void tell(struct tip_keeper *k, const struct tip_rule *rule,
+static void tell(struct tip_keeper *k, const struct tip_rules *rules, const struct tip_rule *rule,
 		 const struct tip_match_input *in, const char *action_done)
 {
 	static const struct tip_rate_limit none;
 	const struct tip_rule_info *info = tip_rule_info(rule);
 	const struct tip_rate_limit *limit = &info->rate_limit;
+	struct tip_rate *rate = rate_of(k, rules, info);
+	struct tip_rate fresh = {0};
 	uint64_t untold;
 
 	if (action_done)
 		limit = &none;
 	else if (limit->per_second <= 0)
 		limit = &k->config->rate_limit;
-	if (tip_rate_take(&k->rules.rates[info->index], limit, in->ev->hdr->time_ns, &untold))
+	if (tip_rate_take(rate ? rate : &fresh, limit, in->ev->hdr->time_ns, &untold))
 		tip_alert_rule(k->alerts, rule, k->matcher, in, action_done, untold);
 }
 
@@ -87,7 +109,7 @@ static void on_hit(void *ctx, const struct tip_rule *rule, const struct tip_matc
 	if (h->refused && tip_guard_does(h->k->guard, rule) != TIP_ACTION_NONE)
 		return;
 	h->reported = h->reported || killed;
-	tell(h->k, rule, in, killed ? "killed" : NULL);
+	tell(h->k, h->rules, rule, in, killed ? "killed" : NULL);
 }
 
 static const char *digest_of(void *ctx, const struct tip_process *p)
@@ -100,7 +122,8 @@ static const char *peer_of(void *ctx, const struct tip_event *ev, const struct t
 	return tip_relays_peer(ctx, ev, p);
 }
 
-static void evaluate(struct tip_keeper *k, const struct tip_event *ev, struct tip_process *p)
+static void evaluate(struct tip_keeper *k, const struct tip_event *ev, struct tip_process *p,
+		     const struct tip_rules *rules, const struct tip_rule *killer)
 {
 	const struct tip_match_ops ops = {digest_of, peer_of, k};
 	struct tip_match_input in = {
@@ -114,7 +137,8 @@ static void evaluate(struct tip_keeper *k, const struct tip_event *ev, struct ti
 	};
 	struct hit h = {
 		.k = k,
-		.killer = enforced_of(k, ev),
+		.rules = rules,
+		.killer = killer,
 		.refused = ev->hdr->ret == -EPERM,
 	};
 
@@ -122,18 +146,18 @@ static void evaluate(struct tip_keeper *k, const struct tip_event *ev, struct ti
 	 * there is the event of the system call that failed. */
 	if (ev->hdr->flags & TIP_EVF_DENIED) {
 		if (h.killer)
-			tell(k, h.killer, &in,
+			tell(k, rules, h.killer, &in,
 			     ev->hdr->flags & TIP_EVF_KILLED ? "killed" : "denied");
 		return;
 	}
-	tip_rules_match(k->rules.active, k->matcher, &in, k->config->match_all, on_hit, &h);
+	tip_rules_match(rules, k->matcher, &in, k->config->match_all, on_hit, &h);
 	/*
 	 * A kill is always told: also when an earlier rule took the event, and when the kernel
 	 * acted on a call that the condition does not name (creat) or on an identity that userspace
 	 * has not seen yet.
 	 */
 	if (h.killer && !h.reported)
-		tell(k, h.killer, &in, "killed");
+		tell(k, rules, h.killer, &in, "killed");
 }
 
 /*
@@ -263,15 +287,18 @@ static bool told_by_hook(const struct tip_keeper *k, const struct tip_event *ev,
 
 /* ---- waiting for answers ----------------------------------------------------------- */
 
-/* What the event has to wait for, from kind `first` on; TIP_HOLD_KINDS: nothing. */
+/*
+ * What the event has to wait for, from kind `first` on; TIP_HOLD_KINDS: nothing. The identity comes
+ * first: rules that are not active any more can only ask for a container.
+ */
 static enum tip_hold missing(const struct tip_keeper *k, const struct tip_process *p,
-			     enum tip_hold first)
+			     enum tip_hold first, bool uses_container)
 {
 	if (!p || !k->front.ready)
 		return TIP_HOLD_KINDS;
 	if (first <= TIP_HOLD_IDENTITY && k->rules.uses_spiffe && p->current == TIP_ID_PENDING)
 		return TIP_HOLD_IDENTITY;
-	if (first <= TIP_HOLD_CONTAINER && k->rules.uses_container && p->container &&
+	if (first <= TIP_HOLD_CONTAINER && uses_container && p->container &&
 	    p->container->state == TIP_CONTAINER_ASKED &&
 	    tip_clock_boot() < p->container->asked_ns + k->held[TIP_HOLD_CONTAINER].hold_ns)
 		return TIP_HOLD_CONTAINER;
@@ -307,12 +334,22 @@ static bool enqueue(struct tip_keeper_held *q, struct tip_held *h)
 	return true;
 }
 
+/* Holds `h`, which is in no queue, against its rules; it is gone afterwards. */
+static void settle(struct tip_keeper *k, struct tip_held *h, struct tip_process *p)
+{
+	struct tip_event ev;
+
+	if (tip_event_decode(h->record, h->len, &ev) == 0)
+		evaluate(k, &ev, p, h->rules, h->killer);
+	tip_rules_free(h->rules);
+	free(h);
+}
+
 /* `h` has left queue `from`: what it waited for is there, or will not come. */
 static void release(struct tip_keeper *k, struct tip_held *h, enum tip_hold from)
 {
 	struct tip_process *p = tip_process_by_exec_id(k->table, h->exec_id);
-	enum tip_hold next = missing(k, p, from + 1);
-	struct tip_event ev;
+	enum tip_hold next = missing(k, p, from + 1, h->uses_container);
 
 	k->held[from].count--;
 	if (p)
@@ -321,9 +358,7 @@ static void release(struct tip_keeper *k, struct tip_held *h, enum tip_hold from
 		tip_process_waiting(p, true);
 		return;
 	}
-	if (tip_event_decode(h->record, h->len, &ev) == 0)
-		evaluate(k, &ev, p);
-	free(h);
+	settle(k, h, p);
 }
 
 static void on_timeout(evutil_socket_t fd, short what, void *ctx)
@@ -343,16 +378,19 @@ static void on_timeout(evutil_socket_t fd, short what, void *ctx)
 
 static bool hold(struct tip_keeper *k, const struct tip_event *ev, struct tip_process *p)
 {
-	enum tip_hold what = missing(k, p, TIP_HOLD_IDENTITY);
+	enum tip_hold what = missing(k, p, TIP_HOLD_IDENTITY, k->rules.uses_container);
 	struct tip_held *h;
 
 	if (what == TIP_HOLD_KINDS)
 		return false;
 	h = tip_alloc(sizeof(*h) + ev->hdr->len);
 	h->exec_id = p->exec_id;
+	h->killer = enforced_of(k, ev);
+	h->uses_container = k->rules.uses_container;
 	h->len = ev->hdr->len;
 	memcpy(h->record, ev->hdr, h->len);
 	if (enqueue(&k->held[what], h)) {
+		h->rules = tip_rules_hold(k->rules.active);
 		tip_process_waiting(p, true);
 		return true;
 	}
@@ -388,6 +426,44 @@ static bool is_of_exec(struct tip_keeper *k, const struct tip_held *h, const voi
 void tip_pipeline_resolved(struct tip_keeper *k, uint64_t exec_id)
 {
 	release_ready(k, TIP_HOLD_IDENTITY, is_of_exec, &exec_id);
+}
+
+/* Adds to the former sets that events in `q` wait for. More than there is room for: HELD_SETS + 1.
+ */
+static size_t former_sets(const struct tip_keeper *k, const struct tip_keeper_held *q,
+			  const struct tip_rules **sets, size_t count)
+{
+	for (const struct tip_held *h = q->head; h && count <= HELD_SETS; h = h->next) {
+		size_t i = 0;
+
+		while (i < count && sets[i] != h->rules)
+			i++;
+		if (i == count && h->rules != k->rules.active)
+			sets[count++] = h->rules;
+	}
+	return count;
+}
+
+static bool is_of_rules(struct tip_keeper *k, const struct tip_held *h, const void *rules)
+{
+	return h->rules == rules;
+}
+
+void tip_pipeline_rules_changed(struct tip_keeper *k)
+{
+	const struct tip_rules *sets[HELD_SETS + 1];
+	const bool ready = k->front.ready;
+	size_t count = 0;
+
+	for (int i = 0; i < TIP_HOLD_KINDS; i++)
+		count = former_sets(k, &k->held[i], sets, count);
+	if (count <= HELD_SETS)
+		return;
+	/* Nothing more to wait for: the events of the oldest set do with what is known. */
+	k->front.ready = false;
+	for (int i = 0; i < TIP_HOLD_KINDS; i++)
+		release_ready(k, (enum tip_hold)i, is_of_rules, sets[0]);
+	k->front.ready = ready;
 }
 
 static bool is_in_container(struct tip_keeper *k, const struct tip_held *h, const void *id)
@@ -431,7 +507,7 @@ void tip_pipeline_event(void *keeper, const struct tip_event *ev)
 		return;
 	if (hold(k, ev, p))
 		return;
-	evaluate(k, ev, p);
+	evaluate(k, ev, p, k->rules.active, enforced_of(k, ev));
 }
 
 void tip_pipeline_init(struct tip_keeper *k)

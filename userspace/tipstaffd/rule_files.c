@@ -224,6 +224,7 @@ int tip_rules_install(struct tip_keeper *k, const struct tip_set *set, const cha
 	k->rules.rates = tip_rates_carry(fresh, k->rules.active, k->rules.rates);
 	tip_rules_free(k->rules.active);
 	k->rules.active = fresh;
+	tip_pipeline_rules_changed(k);
 	keep_digests(k, &s);
 	k->rules.uses_spiffe = tip_rules_use_field(fresh, "spiffe.");
 	k->rules.uses_container = tip_rules_use_container(fresh);
