@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A second opinion on the rule language: what a condition means for an open, written from the language's description and not
+"""A second opinion on the rule language: what a condition means for an act, written from the language's description and not
 from the daemon's code. Conditions are trees:
 
     ("and", a, b, ...)   ("or", a, b, ...)   ("not", a)   ("check", field, operator, [value, ...])
@@ -9,6 +9,7 @@ every check of it false."""
 
 import errno
 import fnmatch
+import ipaddress
 import os
 import re
 
@@ -17,7 +18,10 @@ FLAGS = [(os.O_CREAT, "O_CREAT"), (os.O_EXCL, "O_EXCL"), (os.O_TRUNC, "O_TRUNC")
          (os.O_NONBLOCK, "O_NONBLOCK"), (os.O_SYNC, "O_SYNC"), (os.O_DIRECT, "O_DIRECT"), (os.O_DIRECTORY, "O_DIRECTORY"),
          (os.O_CLOEXEC, "O_CLOEXEC"), (os.O_NOFOLLOW, "O_NOFOLLOW"), (os.O_TMPFILE, "O_TMPFILE"), (os.O_PATH, "O_PATH")]
 LISTS = ("in", "intersects", "pmatch")
-NUMBERS = ("fd.num", "evt.rawres")
+NUMBERS = ("fd.num", "evt.rawres", "fd.sport", "fd.rport")
+NETS = ("fd.snet", "fd.rnet")
+MODES = (("S_IXOTH", 0o1), ("S_IWOTH", 0o2), ("S_IROTH", 0o4), ("S_IXGRP", 0o10), ("S_IWGRP", 0o20), ("S_IRGRP", 0o40), ("S_IXUSR", 0o100),
+         ("S_IWUSR", 0o200), ("S_IRUSR", 0o400), ("S_ISVTX", 0o1000), ("S_ISGID", 0o2000), ("S_ISUID", 0o4000))
 
 
 def normal(base, name):
@@ -54,6 +58,35 @@ def fields(act):
     }
 
 
+# Of calls with paths: the arguments, and whether each is made absolute.
+PATHS = {
+    "unlink": [("path", True)], "rmdir": [("path", True)], "mkdir": [("path", True)], "mkdirat": [("path", True)],
+    "unlinkat": [("name", True)], "chmod": [("filename", True)], "fchmodat": [("filename", True)],
+    "rename": [("oldpath", True), ("newpath", True)], "renameat2": [("oldpath", True), ("newpath", True)],
+    "link": [("oldpath", True), ("newpath", True)], "linkat": [("oldpath", True), ("newpath", True)],
+    "symlink": [("target", False), ("linkpath", True)], "symlinkat": [("target", False), ("linkpath", True)],
+}
+PATH_ARGS = sorted({arg for args in PATHS.values() for arg, _ in args})
+SOCKETS = ("connect", "sendto", "dup2")
+
+
+def call_fields(act):
+    """What the language sees of another call: {call, result, paths: [(base, name), ...], mode, end: {...}}."""
+    result = act["result"]
+    seen = dict.fromkeys([f"evt.{kind}.{arg}" for kind in ("arg", "rawarg") for arg in PATH_ARGS])
+    seen.update(dict.fromkeys(("fd.sip", "fd.sport", "fd.rip", "fd.rport", "fd.snet", "fd.rnet", "fd.l4proto", "fd.typechar", "fd.type", "fd.connected",
+                               "evt.arg.mode")))
+    seen.update({"evt.type": act["call"], "evt.res": "SUCCESS" if result >= 0 else errno.errorcode[-result], "evt.rawres": result,
+                 "evt.failed": result < 0, "proc.name": act["process"]})
+    for (arg, absolute), (base, name) in zip(PATHS.get(act["call"], []), act.get("paths", [])):
+        seen[f"evt.rawarg.{arg}"] = name
+        seen[f"evt.arg.{arg}"] = normal(base, name) if absolute and name and not name.startswith("/") else name
+    if "mode" in act:
+        seen["evt.arg.mode"] = "|".join(text for text, bit in MODES if act["mode"] & bit) or "0"
+    seen.update(act.get("end", {}))
+    return seen
+
+
 def below(path, tree):
     tree = re.sub("/+", "/", tree)
     return path.startswith("/") if tree == "/" else path == tree.rstrip("/") or path.startswith(tree.rstrip("/") + "/")
@@ -85,6 +118,8 @@ def check(seen, field, operator, values):
     if isinstance(value, bool):
         wanted = values[0] == "true"
         return value != wanted if operator == "!=" else value == wanted
+    if field in NETS:
+        return any(ipaddress.ip_address(value) in ipaddress.ip_network(v) for v in values)
     if isinstance(value, int):
         return any(ORDERS[operator](value, int(v)) for v in values)
     return any(TEXTS[operator](value, v) for v in values)
@@ -177,3 +212,50 @@ class Maker:
 
     def condition(self):
         return ("and", ("check", "evt.type", "in", ["open", "openat", "openat2", "creat"]), self.tree())
+
+
+class CallMaker(Maker):
+    """The same about calls other than opens."""
+
+    def __init__(self, random, words, addresses, nets, ports):
+        super().__init__(random, words)
+        self.addresses, self.nets, self.ports = addresses, nets, [str(p) for p in ports]
+        self.types = [*PATHS, *SOCKETS]
+
+    def end_check(self):
+        r = self.random
+        end = r.choice("sr")
+        return r.choice((
+            ("check", f"fd.{end}port", r.choice(("=", "!=", "<", "<=", ">", ">=")), [r.choice(self.ports)]),
+            ("check", f"fd.{end}port", "in", r.sample(self.ports, r.randint(1, 3))),
+            ("check", f"fd.{end}ip", r.choice(("=", "!=")), [r.choice(self.addresses)]),
+            ("check", f"fd.{end}ip", "in", r.sample(self.addresses, r.randint(1, 2))),
+            ("check", f"fd.{end}net", "in", r.sample(self.nets, r.randint(1, 3))),
+            ("check", "fd.l4proto", r.choice(("=", "!=")), [r.choice(("tcp", "udp"))]),
+            ("check", "fd.typechar", "in", r.sample(("4", "6", "f", "d", "p"), 2)),
+            ("check", "fd.type", r.choice(("=", "!=")), [r.choice(("ipv4", "file", "directory"))]),
+            ("check", "fd.connected", r.choice(("=", "!=")), [r.choice(("true", "false"))])))
+
+    def check(self):
+        r = self.random
+        kind = r.randrange(10)
+        if kind < 4:
+            operator = r.choice(("=", "!=", "contains", "icontains", "startswith", "startswith", "endswith", "endswith", "glob", "iglob", "regex",
+                                 "in", "in", "intersects", "exists"))
+            field = f"evt.{r.choice(('arg', 'arg', 'rawarg'))}.{r.choice(PATH_ARGS)}"
+            return ("check", field, operator, [self.value(operator) for _ in range(r.randint(1, 6) if operator in LISTS else 1)])
+        if kind < 7:
+            return self.end_check()
+        if kind < 8:
+            return r.choice((
+                ("check", "evt.failed", "=", [r.choice(("true", "false"))]),
+                ("check", "evt.rawres", r.choice((">=", "=", "<", "!=")), [r.choice(("0", "-2", "-115", "3", "200"))]),
+                ("check", "evt.res", r.choice(("=", "!=", "in")), [r.choice(("SUCCESS", "ENOENT", "EINPROGRESS", "EEXIST"))])))
+        if kind < 9:
+            return ("check", "evt.type", r.choice(("in", "in", "!=")), r.sample(self.types, 1))
+        return r.choice((
+            ("check", "evt.arg.mode", "contains", [r.choice(("S_ISUID", "S_IXUSR", "S_IW", "S_IXOTH|S_IWOTH"))]),
+            ("check", "proc.name", "=", [r.choice(("python3", "nobody"))])))
+
+    def condition(self):
+        return ("and", ("check", "evt.type", "in", self.types), self.tree())

@@ -26,6 +26,8 @@
 #define X32_BIT               0x40000000u /* x86: marks the numbers of the x32 ABI */
 #define S_IFMT                0170000
 #define S_IFSOCK              0140000
+#define S_IFDIR               0040000
+#define S_IFIFO               0010000
 #define FMODE_READ            1u
 #define FMODE_WRITE           2u
 #define FMODE_EXEC            0x20u

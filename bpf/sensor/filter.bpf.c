@@ -7,6 +7,8 @@
  * ".." and "//", made absolute. Names with any of that are told, whatever they are.
  */
 #include "sensor/filter.h"
+#include "sensor/call.h"
+#include "sensor/socket.h"
 
 #define WORD    sizeof(__u64)
 #define EACH(b) (0x0101010101010101ull * (b))
@@ -20,13 +22,13 @@ static __always_inline __u64 bytes_that_are(__u64 w, __u8 b)
 }
 
 /*
- * Copies the name, `len` bytes of the record, to s->front, and says whether it is plain: equal to
- * what it comes down to, as far as it goes. Eight bytes at a time: of what most opens cost here
- * this is a large part.
+ * Copies the name, `len` bytes of the record from `start` on, to s->front, and says whether it is
+ * plain: equal to what it comes down to, as far as it goes. Eight bytes at a time: of what most
+ * opens cost here this is a large part.
  */
-static __always_inline bool name_plain(struct tip_scratch *s, __u32 len)
+static __always_inline bool name_plain(struct tip_scratch *s, const __u32 start, __u32 len)
 {
-	const __u8 *name = s->rec + sizeof(struct tip_open_rec);
+	const __u8 *name = s->rec + start;
 	__u64 slashes = 0, dots = 0, bad = 0;
 	__u32 last = len - 1;
 
@@ -66,9 +68,10 @@ static __always_inline bool name_plain(struct tip_scratch *s, __u32 len)
 }
 
 /* The end of the name backwards, with the slash that a relative one has before it, to s->back. */
-static __always_inline void name_backwards(struct tip_scratch *s, __u32 len, bool absolute)
+static __always_inline void name_backwards(struct tip_scratch *s, const __u32 start, __u32 len,
+					   bool absolute)
 {
-	__u32 at = sizeof(struct tip_open_rec) + len;
+	__u32 at = start + len;
 	__u32 n = len;
 
 	for (__u32 i = 0; i < TIP_FILTER_SUFFIX / WORD; i++) {
@@ -97,17 +100,29 @@ static __always_inline __u64 allowed(const struct tip_filter *f, __u32 digit, __
 	return f->digits[digit][value & (TIP_FILTER_VALUES - 1)];
 }
 
-/* Which of the clauses in `bits` does the name in the record leave? */
-static __always_inline __u64 filter_name(struct tip_scratch *s, const struct tip_filter *f,
-					 __u64 bits, __u32 group, __u32 generation)
+/* Which of the clauses in `bits` do names leave that meet `meets`? */
+static __always_inline __u64 slots_met(const struct tip_filter *f, __u64 bits, const __u64 *meets,
+				       bool absolute)
 {
-	const struct tip_open_rec *rec = (void *)s->rec;
+	for (int i = 0; i < TIP_FILTER_SLOTS; i++) {
+		__u64 met = (meets[i] ^ f->negated[i]) | f->unnamed[i];
+
+		bits &= absolute ? met : met | f->vague[i];
+	}
+	return bits;
+}
+
+/* Which of them does the name leave, `len` bytes of the record from `start` on? */
+static __always_inline __u64 filter_name(struct tip_scratch *s, const struct tip_filter *f,
+					 __u64 bits, __u32 group, __u32 generation,
+					 const __u32 start, __u32 len)
+{
 	const struct tip_filter_match *m;
-	__u32 len = rec->ev.name_len, end = len;
 	__u64 meets[TIP_FILTER_SLOTS] = {};
 	bool absolute;
+	__u32 end = len;
 
-	if (!len || len >= TIP_FILTER_TEXT || !name_plain(s, len))
+	if (!len || len >= TIP_FILTER_TEXT || !name_plain(s, start, len))
 		return bits;
 	absolute = s->front.text[0] == '/';
 	if (absolute && (bits & f->prefixes)) {
@@ -123,19 +138,20 @@ static __always_inline __u64 filter_name(struct tip_scratch *s, const struct tip
 			meets[i] = m->meets[i];
 	}
 	if (bits & (absolute ? f->suffixes : f->suffixes | f->nears)) {
-		name_backwards(s, len, absolute);
+		name_backwards(s, start, len, absolute);
 		s->back.generation = generation;
 		s->back.table = group | TIP_FILTER_BACKWARDS;
 		m = bpf_map_lookup_elem(&filter_names, &s->back);
 		for (int i = 0; m && i < TIP_FILTER_SLOTS; i++)
 			meets[i] |= absolute ? m->meets[i] : m->meets[i] | m->near[i];
 	}
-	for (int i = 0; i < TIP_FILTER_SLOTS; i++) {
-		__u64 met = (meets[i] ^ f->negated[i]) | f->unnamed[i];
+	return slots_met(f, bits, meets, absolute);
+}
 
-		bits &= absolute ? met : met | f->vague[i];
-	}
-	return bits;
+/* Does some clause in `bits` ask for no name? */
+static __always_inline bool unnamed(const struct tip_filter *f, __u64 bits)
+{
+	return bits & f->unnamed[0] & f->unnamed[1] & f->unnamed[2];
 }
 
 /*
@@ -172,10 +188,218 @@ __noinline int tip_filter_open(__u32 set, __u32 generation)
 	       allowed(f, TIP_FILTER_OPEN_FLAGS + 2, rest);
 	if (!bits)
 		return 0;
-	if (!o->name || (bits & f->unnamed[0] & f->unnamed[1] & f->unnamed[2]))
+	if (!o->name || unnamed(f, bits))
 		return 1;
 	open_name(s);
-	return filter_name(s, f, bits, TIP_FILTER_OPEN, generation) != 0;
+	return filter_name(s, f, bits, TIP_FILTER_OPEN, generation, sizeof(struct tip_open_rec),
+			   ev->name_len) != 0;
+}
+
+/* ---- sockets ---- */
+
+static __always_inline __u32 result_digit(__s64 ret)
+{
+	if (ret < 0)
+		return ret == -EINPROGRESS ? TIP_FILTER_PENDING : TIP_FILTER_FAILED;
+	return ret < TIP_FILTER_MORE ? ret : TIP_FILTER_MORE;
+}
+
+static __always_inline bool is_inet(const struct tip_ev_sock *ev)
+{
+	return ev->family == AF_INET || ev->family == AF_INET6;
+}
+
+static __always_inline __u32 sock_kind(const struct tip_ev_sock *ev)
+{
+	__u32 kind = ev->family == AF_UNIX      ? TIP_FILTER_IS_UNIX
+		     : ev->family == AF_INET    ? TIP_FILTER_IS_INET
+		     : ev->family == AF_INET6   ? TIP_FILTER_IS_INET6
+		     : ev->family == AF_NETLINK ? TIP_FILTER_IS_NETLINK
+						: TIP_FILTER_IS_NOTHING;
+	__u32 l4 = ev->sock_type == SOCK_STREAM  ? TIP_FILTER_L4_TCP
+		   : ev->sock_type == SOCK_DGRAM ? TIP_FILTER_L4_UDP
+						 : TIP_FILTER_L4_OTHER;
+
+	if (!is_inet(ev))
+		return kind;
+	if (ev->protocol == IPPROTO_TCP)
+		l4 = TIP_FILTER_L4_TCP;
+	else if (ev->protocol == IPPROTO_UDP)
+		l4 = TIP_FILTER_L4_UDP;
+	else if (ev->protocol == IPPROTO_ICMP || ev->protocol == IPPROTO_ICMPV6)
+		l4 = TIP_FILTER_L4_ICMP;
+	return kind | l4 << TIP_FILTER_L4;
+}
+
+static __always_inline __u64 allowed_port(const struct tip_filter *f, __u32 port)
+{
+	return allowed(f, TIP_FILTER_PORT, port >> 10) &
+	       allowed(f, TIP_FILTER_PORT + 1, port >> 4) &
+	       allowed(f, TIP_FILTER_PORT + 2, port & 15);
+}
+
+static __always_inline char hex_digit(__u8 value)
+{
+	return value < 10 ? '0' + value : 'a' + value - 10;
+}
+
+/* Which of the clauses in `bits` does the address leave? */
+static __always_inline __u64 filter_addr(struct tip_scratch *s, const struct tip_filter *f,
+					 __u64 bits, __u32 group, __u32 generation,
+					 const __u8 *addr, bool v6)
+{
+	const struct tip_filter_match *m;
+	__u64 meets[TIP_FILTER_SLOTS] = {};
+	const __u32 bytes = v6 ? 16 : 4;
+
+	s->front.text[0] = '/';
+	s->front.text[1] = v6 ? '6' : '4';
+	for (__u32 i = 0; i < 16; i++) {
+		if (i == bytes)
+			break;
+		s->front.text[2 + 2 * i] = hex_digit(addr[i] >> 4);
+		s->front.text[3 + 2 * i] = hex_digit(addr[i] & 15);
+	}
+	s->front.text[v6 ? 34 : 10] = 0;
+	s->front.prefixlen = 64 + 8 * (v6 ? 35 : 11);
+	s->front.generation = generation;
+	s->front.table = group;
+	m = bpf_map_lookup_elem(&filter_names, &s->front);
+	for (int i = 0; m && i < TIP_FILTER_SLOTS; i++)
+		meets[i] = m->meets[i];
+	return slots_met(f, bits, meets, true);
+}
+
+/* May a rule match the connect, accept, bind or listen that is in the record? */
+__noinline int tip_filter_sock(__u32 set, __u32 generation)
+{
+	struct tip_scratch *s = scratch_get(set);
+	const __u32 at = TIP_FILTER_AT(generation, TIP_FILTER_SOCK);
+	const struct tip_filter *f = bpf_map_lookup_elem(&filters, &at);
+	const struct tip_sock_rec *rec;
+	const struct tip_ev_sock *ev;
+	__u32 type, kind;
+	bool remote;
+	__u64 bits;
+	__s64 ret;
+
+	if (!s || !f)
+		return 1;
+	rec = (const struct tip_sock_rec *)s->rec;
+	ev = &rec->ev;
+	ret = rec->hdr.ret;
+	type = rec->hdr.type == TIP_EV_CONNECT  ? TIP_FILTER_CONNECT
+	       : rec->hdr.type == TIP_EV_ACCEPT ? TIP_FILTER_ACCEPT
+	       : rec->hdr.type == TIP_EV_BIND   ? TIP_FILTER_BIND
+						: TIP_FILTER_LISTEN;
+	remote = type == TIP_FILTER_CONNECT || type == TIP_FILTER_ACCEPT;
+	kind = sock_kind(ev);
+	if (type == TIP_FILTER_CONNECT ? !ret || ret == -EINPROGRESS
+				       : type == TIP_FILTER_ACCEPT && ret >= 0)
+		kind |= TIP_FILTER_CONNECTED;
+	bits = allowed(f, TIP_FILTER_NR, type) & allowed(f, TIP_FILTER_NR_HIGH, 0) &
+	       allowed(f, TIP_FILTER_RESULT, result_digit(ret)) & allowed(f, TIP_FILTER_FIRST, 0) &
+	       allowed(f, TIP_FILTER_KIND, kind);
+	if (is_inet(ev))
+		bits &= allowed_port(f, remote ? ev->rport : ev->lport);
+	if (!bits)
+		return 0;
+	if (!is_inet(ev) || unnamed(f, bits))
+		return 1;
+	return filter_addr(s, f, bits, TIP_FILTER_SOCK, generation, remote ? ev->raddr : ev->laddr,
+			   ev->family == AF_INET6) != 0;
+}
+
+/* ---- other system calls ---- */
+
+/* The clauses that the numbers of s->called leave: which call it is, its arguments, its result. */
+static __always_inline __u64 call_numbers(const struct tip_scratch *s, const struct tip_filter *f,
+					  __u8 flags)
+{
+	const struct tip_called *d = &s->called;
+	const __u32 nr = d->call, first = d->args[0];
+	__u32 mode;
+	__u64 bits;
+
+	bits = allowed(f, TIP_FILTER_NR, nr) &
+	       allowed(f, TIP_FILTER_NR_HIGH, nr >> TIP_FILTER_NR_BITS) &
+	       allowed(f, TIP_FILTER_RESULT, result_digit(d->ret)) &
+	       allowed(f, TIP_FILTER_FIRST, first < 63 ? first : 63);
+	if (!TIP_SHAPE_MODE_OF(flags))
+		return bits;
+	mode = TIP_SHAPE_MODE_OF(flags) == 2 ? d->args[1] : d->args[2];
+	return bits & allowed(f, TIP_FILTER_MODE, mode) &
+	       allowed(f, TIP_FILTER_MODE + 1, mode >> 6);
+}
+
+static __always_inline __u8 call_shape_flags(const struct tip_scratch *s)
+{
+	__u32 nr = s->called.call;
+
+	opaque(nr);
+	return tip_shapes[nr & (TIP_SYSCALLS - 1)].flags;
+}
+
+__noinline int tip_filter_call_begin(__u32 set, __u32 generation)
+{
+	const struct tip_scratch *s = scratch_get(set);
+	const __u32 at = TIP_FILTER_AT(generation, TIP_FILTER_CALL);
+	const struct tip_filter *f = bpf_map_lookup_elem(&filters, &at);
+
+	return !s || !f || call_numbers(s, f, call_shape_flags(s)) != 0;
+}
+
+/* Is this end the server? As detect/fields_fd.c judges a socket that was open before. */
+static __always_inline bool call_is_server(const struct tip_ev_sock *ev, __u8 flags)
+{
+	if (!ev->rport)
+		return true;
+	return ev->sock_type == SOCK_STREAM ? ev->lport < ev->rport : flags & TIP_SHAPE_IN;
+}
+
+static __always_inline __u32 file_kind(__u32 mode)
+{
+	return (mode & S_IFMT) == S_IFDIR   ? TIP_FILTER_IS_FOLDER
+	       : (mode & S_IFMT) == S_IFIFO ? TIP_FILTER_IS_PIPE
+					    : TIP_FILTER_IS_FILE;
+}
+
+__noinline int tip_filter_call(__u32 set, __u32 generation)
+{
+	struct tip_scratch *s = scratch_get(set);
+	const __u32 at = TIP_FILTER_AT(generation, TIP_FILTER_CALL);
+	const struct tip_filter *f = bpf_map_lookup_elem(&filters, &at);
+	__u32 kind = TIP_FILTER_IS_NOTHING;
+	const struct tip_ev_call *ev;
+	const struct tip_ev_sock *sock;
+	bool server, inet;
+	__u8 flags;
+	__u64 bits;
+
+	if (!s || !f)
+		return 1;
+	flags = call_shape_flags(s);
+	ev = &((const struct tip_call_rec *)s->rec)->ev;
+	sock = &ev->sock;
+	inet = sock->sock_ino && is_inet(sock);
+	if (sock->sock_ino)
+		kind = sock_kind(sock) | (sock->rport ? TIP_FILTER_CONNECTED : 0);
+	else if (ev->ino)
+		kind = file_kind(ev->file_mode);
+	bits = call_numbers(s, f, flags) & allowed(f, TIP_FILTER_KIND, kind);
+	server = call_is_server(sock, flags);
+	if (inet && !TIP_SHAPE_MODE_OF(flags))
+		bits &= allowed_port(f, server ? sock->lport : sock->rport);
+	if (!bits)
+		return 0;
+	if (unnamed(f, bits))
+		return 1;
+	if (inet)
+		return filter_addr(s, f, bits, TIP_FILTER_CALL, generation,
+				   server ? sock->laddr : sock->raddr,
+				   sock->family == AF_INET6) != 0;
+	return filter_name(s, f, bits, TIP_FILTER_CALL, generation, sizeof(struct tip_call_rec),
+			   ev->text_len[TIP_TEXT_PATH]) != 0;
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -22,7 +22,14 @@ static __always_inline void open_name(struct tip_scratch *s)
 	o->named = 1;
 }
 
-/* See filter.bpf.c. `set`: of scratch memory; `generation`: settings.filter_generation, not 0. */
+/*
+ * See filter.bpf.c. `set`: of scratch memory; `generation`: settings.filter_generation, not 0. What
+ * tip_filter_call_begin() drops by its numbers alone is not gathered; tip_filter_call() looks at
+ * the rest.
+ */
 int tip_filter_open(__u32 set, __u32 generation);
+int tip_filter_sock(__u32 set, __u32 generation);
+int tip_filter_call_begin(__u32 set, __u32 generation);
+int tip_filter_call(__u32 set, __u32 generation);
 
 #endif

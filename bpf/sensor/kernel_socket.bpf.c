@@ -186,7 +186,7 @@ static __always_inline void sock_tell(struct tip_acting *a, const struct tip_set
 			addr_fill(&rec->ev, &sa, e->type == TIP_EV_CONNECT);
 		rec->ev.path_len = text_addr_path(s, &sa, len);
 	}
-	activity_send(s, &rec->hdr);
+	sock_send(s, st, rec);
 	scratch_give(s);
 }
 
@@ -330,7 +330,7 @@ static __always_inline void accept_tell(struct tip_acting *a, const struct tip_s
 	sock_fill(&rec->ev, sk);
 	rec->ev.fd = fd;
 	rec->ev.path_len = rec->ev.family == AF_UNIX ? text_sk_path(s, sk) : text_none(s);
-	activity_send(s, &rec->hdr);
+	sock_send(s, st, rec);
 	scratch_give(s);
 }
 

@@ -9,6 +9,7 @@
 
 #include "lib/syscall.h"
 #include "sensor/call.h"
+#include "sensor/filter.h"
 #include "sensor/socket.h"
 
 /* Where the data of a call stands, and the address that it gives. */
@@ -199,6 +200,10 @@ static __always_inline void other_tell(const struct tip_call *c, const struct ti
 	other_given(c, d, shape, &given);
 	rec->ev.text_len[TIP_TEXT_PATH] = other_path(s, shape.path[0]);
 	rec->ev.text_len[TIP_TEXT_FILE] = other_file(s, task_file(c->task, rec->ev.fd), &given);
+	if (st->filter_generation && !tip_filter_call(s->set, st->filter_generation)) {
+		count(TIP_CTR_PREFILTERED);
+		return;
+	}
 	rec->ev.text_len[TIP_TEXT_PATH2] = other_path(s, shape.path[1]);
 	rec->ev.text_len[TIP_TEXT_DATA] = other_data(s, st, &given);
 	rec->ev.text_len[TIP_TEXT_BASE] = shape.path[0] && !(shape.flags & TIP_SHAPE_LINK)
@@ -222,9 +227,15 @@ static __always_inline int other_exit(struct pt_regs *regs, long ret)
 	call_init(&c, regs, ret);
 	if (!call_wanted(st, c.nr))
 		return 0;
+	s->set = TIP_SCRATCH_SYSCALL;
+	s->called.call = c.nr;
 	s->called.ret = c.ret;
 	for (int i = 0; i < 6; i++)
 		s->called.args[i] = call_arg(&c, i);
+	if (st->filter_generation && !tip_filter_call_begin(s->set, st->filter_generation)) {
+		count(TIP_CTR_PREFILTERED);
+		return 0;
+	}
 	who_find(&who, c.task);
 	if (!who_acts_in_scope(&who)) {
 		count(TIP_CTR_FILTERED);

@@ -20,6 +20,7 @@ static __always_inline struct tip_sock_rec *call_begin(const struct tip_call *c,
 
 	if (!sock_wanted(c->task, type, st, &who))
 		return NULL;
+	s->set = TIP_SCRATCH_SYSCALL;
 	rec = sock_begin(s, c->task, type, &who, c->ret);
 	rec->hdr.flags = call_flags(c);
 	return rec;
@@ -66,7 +67,7 @@ int BPF_PROG(tip_sys_connect, struct pt_regs *regs, long ret)
 	if (c.ret && c.ret != -EINPROGRESS)
 		addr_fill(&rec->ev, &sa, true);
 	rec->ev.path_len = text_addr_path(s, &sa, len);
-	activity_send(s, &rec->hdr);
+	sock_send(s, st, rec);
 	return 0;
 }
 
@@ -93,7 +94,7 @@ int BPF_PROG(tip_sys_accept, struct pt_regs *regs, long ret)
 	rec->ev.fd = c.ret >= 0 ? c.ret : call_arg(&c, 0);
 	sock_fill(&rec->ev, sk);
 	rec->ev.path_len = rec->ev.family == AF_UNIX ? text_sk_path(s, sk) : text_none(s);
-	activity_send(s, &rec->hdr);
+	sock_send(s, st, rec);
 	return 0;
 }
 
@@ -119,7 +120,7 @@ int BPF_PROG(tip_sys_bind, struct pt_regs *regs, long ret)
 	if (c.ret)
 		addr_fill(&rec->ev, &sa, false);
 	rec->ev.path_len = text_addr_path(s, &sa, len);
-	activity_send(s, &rec->hdr);
+	sock_send(s, st, rec);
 	return 0;
 }
 
@@ -143,7 +144,7 @@ int BPF_PROG(tip_sys_listen, struct pt_regs *regs, long ret)
 	rec->ev.backlog = call_arg(&c, 1);
 	sock_fill(&rec->ev, sk);
 	rec->ev.path_len = rec->ev.family == AF_UNIX ? text_sk_path(s, sk) : text_none(s);
-	activity_send(s, &rec->hdr);
+	sock_send(s, st, rec);
 	return 0;
 }
 

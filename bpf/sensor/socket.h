@@ -8,6 +8,7 @@
 #include "lib/syscall.h"
 #include "lib/identity.h"
 #include "intercept/flow.h"
+#include "sensor/filter.h"
 
 struct tip_sock_rec {
 	struct tip_hdr hdr;
@@ -141,6 +142,16 @@ static __always_inline struct tip_sock_rec *sock_begin(struct tip_scratch *s,
 	hdr_fill(&rec->hdr, type, 0, who, task, ret);
 	text_begin(s, sizeof(*rec));
 	return rec;
+}
+
+/* Sends the record, if a rule may match it. */
+static __always_inline void sock_send(struct tip_scratch *s, const struct tip_settings *st,
+				      struct tip_sock_rec *rec)
+{
+	if (st->filter_generation && !tip_filter_sock(s->set, st->filter_generation))
+		count(TIP_CTR_PREFILTERED);
+	else
+		activity_send(s, &rec->hdr);
 }
 
 /* ---- the Workload API ---- */

@@ -12,12 +12,17 @@
  * settings.filter_generation is switched, then the old one is deleted.
  */
 #define TIP_FILTER_CLAUSES 64
-#define TIP_FILTER_DIGITS  4
+#define TIP_FILTER_DIGITS  8
 #define TIP_FILTER_VALUES  64 /* of a digit */
 #define TIP_FILTER_SLOTS   3  /* conditions on names in a clause: all of them must be met */
 
 /* Kinds of acts, each with clauses of its own. */
-enum tip_filter_group { TIP_FILTER_OPEN, TIP_FILTER_GROUPS };
+enum tip_filter_group {
+	TIP_FILTER_OPEN,
+	TIP_FILTER_SOCK, /* connect, accept, bind, listen */
+	TIP_FILTER_CALL, /* the system calls of TIP_EV_CALL */
+	TIP_FILTER_GROUPS
+};
 
 /* The digits of an open. */
 #define TIP_FILTER_OPEN_HOW     0 /* TIP_OPEN_*, and the two below */
@@ -28,6 +33,42 @@ enum tip_filter_group { TIP_FILTER_OPEN, TIP_FILTER_GROUPS };
 #define TIP_FILTER_FLAGS_FIRST  6         /* ... from that one (O_CREAT) on */
 #define TIP_FILTER_EXEC_MODE    (1u << 5) /* in digit 3, where O_* has none: 0111 in the mode */
 #define TIP_FILTER_OPEN_HOW_MAX 8
+#define TIP_FILTER_OPEN_DIGITS  4
+
+/*
+ * The digits of the other groups. What an event has not is not looked at. Their
+ * names are paths, or an address as text: '/', '4' or '6', and hex.
+ */
+#define TIP_FILTER_NR      0 /* of a call: the lower bits of its number; otherwise TIP_FILTER_* */
+#define TIP_FILTER_NR_HIGH 1 /* the others */
+#define TIP_FILTER_NR_BITS 6
+#define TIP_FILTER_CONNECT 0
+#define TIP_FILTER_ACCEPT  1
+#define TIP_FILTER_BIND    2
+#define TIP_FILTER_LISTEN  3
+#define TIP_FILTER_RESULT  2  /* the result itself, or one of these: */
+#define TIP_FILTER_MORE    61 /* a larger number */
+#define TIP_FILTER_FAILED  62 /* an error */
+#define TIP_FILTER_PENDING 63 /* the error EINPROGRESS */
+#define TIP_FILTER_FIRST   3  /* the first argument of a call, as 32 bits; 63: 63 or more */
+#define TIP_FILTER_KIND    4  /* what the descriptor is: TIP_FILTER_IS_*, and the bits below */
+#define TIP_FILTER_PORT    5  /* digits 5 to 7: 6, 6 and 4 bits of the port */
+#define TIP_FILTER_MODE    6  /* digits 6 and 7, of a call that gives a mode: its bits, 6 each */
+
+#define TIP_FILTER_IS_NOTHING 0
+#define TIP_FILTER_IS_FILE    1
+#define TIP_FILTER_IS_FOLDER  2
+#define TIP_FILTER_IS_PIPE    3
+#define TIP_FILTER_IS_UNIX    4
+#define TIP_FILTER_IS_INET    5
+#define TIP_FILTER_IS_INET6   6
+#define TIP_FILTER_IS_NETLINK 7
+#define TIP_FILTER_L4         3 /* bits from there on, of inet: TIP_FILTER_L4_* */
+#define TIP_FILTER_L4_TCP     0
+#define TIP_FILTER_L4_UDP     1
+#define TIP_FILTER_L4_ICMP    2
+#define TIP_FILTER_L4_OTHER   3
+#define TIP_FILTER_CONNECTED  (1u << 5)
 
 /* Value of `filters` (array): for each group, by the lowest bit of the generation. */
 struct tip_filter {

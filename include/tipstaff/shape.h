@@ -37,10 +37,12 @@ struct tip_shape {
 	__u8 addr;    /* an address of a socket; its length is the next argument */
 	__u8 flags;   /* TIP_SHAPE_* */
 };
-#define TIP_SHAPE_IN   (1u << 0) /* data comes in: there is as much of it as the result says */
-#define TIP_SHAPE_IOV  (1u << 1) /* `data` is an array of iovec */
-#define TIP_SHAPE_MSG  (1u << 2) /* `data` is a msghdr, or the first of mmsghdr */
-#define TIP_SHAPE_LINK (1u << 3) /* path[0] is a text that is not looked up */
+#define TIP_SHAPE_IN             (1u << 0) /* data comes in: there is as much of it as the result says */
+#define TIP_SHAPE_IOV            (1u << 1)  /* `data` is an array of iovec */
+#define TIP_SHAPE_MSG            (1u << 2)  /* `data` is a msghdr, or the first of mmsghdr */
+#define TIP_SHAPE_LINK           (1u << 3)  /* path[0] is a text that is not looked up */
+#define TIP_SHAPE_MODE(n)        ((n) << 4) /* argument `n`, 2 or 3, is a mode; 0: none is */
+#define TIP_SHAPE_MODE_OF(flags) ((flags) >> 4 & 3)
 
 /*
  * Strings of TIP_CALL_SYSCALL. There are two paths and two folders, or a file and data: four of

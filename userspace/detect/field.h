@@ -178,6 +178,23 @@ void tip_extract_syscall_arg(struct tip_extract *x, const char *name, bool raw,
 void tip_extract_syscall_arg_at(struct tip_extract *x, int64_t n, bool raw, struct tip_value *out);
 void tip_extract_syscall_args(struct tip_extract *x, struct tip_value *out);
 
+/* The arguments of that name, of the calls that have one: what the kernel can look at of them. */
+enum tip_syscall_arg_is {
+	TIP_SYSCALL_ARG_OTHER,
+	TIP_SYSCALL_ARG_PATH,  /* the first path, made absolute */
+	TIP_SYSCALL_ARG_TEXT,  /* the same as it was given */
+	TIP_SYSCALL_ARG_MODE,  /* `flags`: names of its bits */
+	TIP_SYSCALL_ARG_FIRST, /* the first argument, by the names in `flags` */
+};
+struct tip_flag_table;
+struct tip_syscall_arg {
+	tip_codes codes;
+	enum tip_syscall_arg_is what;
+	const struct tip_flag_table *flags;
+};
+#define TIP_SYSCALL_ARGS_NAMED 16
+size_t tip_syscall_args_named(const char *name, struct tip_syscall_arg out[TIP_SYSCALL_ARGS_NAMED]);
+
 /* ---- /etc/passwd and /etc/group, read without NSS, again when they change ----------------- */
 
 struct tip_users *tip_users_new(const char *passwd, const char *group);

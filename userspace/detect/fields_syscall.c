@@ -332,3 +332,31 @@ void tip_extract_syscall_args(struct tip_extract *x, struct tip_value *out)
 	}
 	tip_value_strn(out, s, n);
 }
+
+/* ---- for the prefilter ---- */
+
+static enum tip_syscall_arg_is arg_is(size_t i)
+{
+	switch (args[i].kind) {
+	case S_PATH: return args[i].text ? TIP_SYSCALL_ARG_OTHER : TIP_SYSCALL_ARG_PATH;
+	case S_TEXT: return args[i].text ? TIP_SYSCALL_ARG_OTHER : TIP_SYSCALL_ARG_TEXT;
+	case S_MODE: return TIP_SYSCALL_ARG_MODE;
+	case S_FLAGS: return args[i].n ? TIP_SYSCALL_ARG_OTHER : TIP_SYSCALL_ARG_FIRST;
+	default: return TIP_SYSCALL_ARG_OTHER;
+	}
+}
+
+size_t tip_syscall_args_named(const char *name, struct tip_syscall_arg out[TIP_SYSCALL_ARGS_NAMED])
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < TIP_ARRAY_SIZE(args); i++) {
+		if (strcmp(args[i].name, name) != 0)
+			continue;
+		/* No room: then nothing is known of any. */
+		if (n == TIP_SYSCALL_ARGS_NAMED)
+			return 0;
+		out[n++] = (struct tip_syscall_arg){args[i].codes, arg_is(i), args[i].flags};
+	}
+	return n;
+}

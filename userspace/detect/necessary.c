@@ -16,6 +16,8 @@ static const struct {
 				const struct tip_field_ref *ref, bool negated);
 } groups[TIP_FILTER_GROUPS] = {
 	[TIP_FILTER_OPEN] = {TIP_CODES_OPEN, tip_necessary_open},
+	[TIP_FILTER_SOCK] = {TIP_CODES_SOCK, tip_necessary_sock},
+	[TIP_FILTER_CALL] = {TIP_CODES_NAMED, tip_necessary_call},
 };
 
 /* ---- trying values ---- */
@@ -72,6 +74,24 @@ bool tip_trial_between(struct tip_trial *t, int64_t low, int64_t high, bool nega
 			return true;
 	}
 	return false;
+}
+
+/* Events are counted from 1. Rules that shall never match say 0. */
+struct tip_dnf tip_necessary_num(struct tip_necessary *e, const struct tip_ast *n,
+				 const struct tip_field_ref *ref, bool negated)
+{
+	struct tip_trial t;
+	bool can = !tip_trial_begin(&t, n, ref, e->arena) ||
+		   tip_trial_between(&t, 1, INT64_MAX, negated);
+
+	tip_trial_end(&t);
+	return can ? tip_dnf_true(e) : tip_dnf_false();
+}
+
+bool tip_necessary_types(const struct tip_ast *n)
+{
+	return n->modifier == TIP_MOD_ANY && (n->op == TIP_OP_EQ || n->op == TIP_OP_NE ||
+					      n->op == TIP_OP_IN || n->op == TIP_OP_INTERSECTS);
 }
 
 /* ---- conditions ---- */

@@ -41,6 +41,33 @@ void tip_dnf_reduce(struct tip_necessary *e, struct tip_dnf *d, size_t max);
 /* A check of a field that events of the group can have; with `negated`, of its opposite. */
 struct tip_dnf tip_necessary_open(struct tip_necessary *e, const struct tip_ast *n,
 				  const struct tip_field_ref *ref, bool negated);
+struct tip_dnf tip_necessary_sock(struct tip_necessary *e, const struct tip_ast *n,
+				  const struct tip_field_ref *ref, bool negated);
+struct tip_dnf tip_necessary_call(struct tip_necessary *e, const struct tip_ast *n,
+				  const struct tip_field_ref *ref, bool negated);
+
+/* A check of the path that an act is decided by, or of a part of it. */
+enum tip_name_part { TIP_NAME_WHOLE, TIP_NAME_RAW, TIP_NAME_FOLDER, TIP_NAME_LAST };
+struct tip_dnf tip_necessary_name(struct tip_necessary *e, const struct tip_ast *n,
+				  enum tip_name_part part, bool negated);
+/* What the two groups have in common. */
+struct tip_dnf tip_necessary_shared(struct tip_necessary *e, const struct tip_ast *n,
+				    const struct tip_field_ref *ref, bool negated);
+/* Does a check of evt.type say which names it may have, or may not have? */
+bool tip_necessary_types(const struct tip_ast *n);
+/* evt.num. */
+struct tip_dnf tip_necessary_num(struct tip_necessary *e, const struct tip_ast *n,
+				 const struct tip_field_ref *ref, bool negated);
+
+/*
+ * For the groups of sockets and of calls. tip_dnf_codes() is the events with one of these codes.
+ * tip_dnf_decided() is a check that `d` decides for the codes `decided`, of an event that has the
+ * field if its code is in `has`.
+ */
+struct tip_dnf tip_dnf_codes(struct tip_necessary *e, tip_codes codes);
+struct tip_dnf tip_dnf_calls(struct tip_necessary *e, const uint64_t calls[TIP_SYSCALLS / 64]);
+struct tip_dnf tip_dnf_decided(struct tip_necessary *e, tip_codes decided, tip_codes has,
+			       const struct tip_dnf *d, bool negated);
 
 /*
  * What a check says of values that are tried one by one, by the same code that matches events.

@@ -46,11 +46,11 @@ static struct tip_dnf check_type(struct tip_necessary *e, const struct tip_ast *
 					      [TIP_OPEN_OPENAT2] = TIP_CODE_OPENAT2,
 					      [TIP_OPEN_CREAT] = TIP_CODE_CREAT,
 					      [TIP_OPEN_BY_HANDLE] = TIP_CODE_OPEN_BY_HANDLE_AT};
-	const bool equals = n->op == TIP_OP_EQ || n->op == TIP_OP_IN || n->op == TIP_OP_INTERSECTS;
+	const bool equals = n->op != TIP_OP_NE;
 	tip_codes named = 0;
 	uint64_t set = 0;
 
-	if ((!equals && n->op != TIP_OP_NE) || n->modifier != TIP_MOD_ANY)
+	if (!tip_necessary_types(n))
 		return tip_dnf_true(e);
 	for (size_t i = 0; i < n->nvalues; i++) {
 		const int number = tip_event_number(n->values[i].s);
@@ -99,7 +99,7 @@ static struct tip_dnf flag(struct tip_necessary *e, uint32_t bit, bool on)
 	const int shift = __builtin_ctz(bit) - TIP_FILTER_FLAGS_FIRST;
 	const int digit = shift / TIP_FILTER_FLAG_BITS;
 
-	if (shift < 0 || digit >= TIP_FILTER_DIGITS - TIP_FILTER_OPEN_FLAGS)
+	if (shift < 0 || digit >= TIP_FILTER_OPEN_DIGITS - TIP_FILTER_OPEN_FLAGS)
 		return tip_dnf_true(e);
 	return tip_dnf_digit(e, TIP_FILTER_OPEN_FLAGS + (size_t)digit,
 			     with_bit((unsigned int)shift % TIP_FILTER_FLAG_BITS, on));
@@ -127,7 +127,7 @@ static struct tip_dnf check_making(struct tip_necessary *e, const struct tip_ast
 		more = result(e, true, false);
 		return tip_dnf_and(e, &creates, &more);
 	}
-	more = tip_dnf_digit(e, TIP_FILTER_DIGITS - 1,
+	more = tip_dnf_digit(e, TIP_FILTER_OPEN_DIGITS - 1,
 			     with_bit((unsigned int)__builtin_ctz(TIP_FILTER_EXEC_MODE), true));
 	return tip_dnf_and(e, &creates, &more);
 }
@@ -174,18 +174,6 @@ static struct tip_dnf check_res(struct tip_necessary *e, const struct tip_ast *n
 	}
 	tip_trial_end(&t);
 	return result(e, success, failure);
-}
-
-/* evt.num: events are counted from 1. Rules that shall never match say 0. */
-static struct tip_dnf check_num(struct tip_necessary *e, const struct tip_ast *n,
-				const struct tip_field_ref *ref, bool negated)
-{
-	struct tip_trial t;
-	bool can = !tip_trial_begin(&t, n, ref, e->arena) ||
-		   tip_trial_between(&t, 1, INT64_MAX, negated);
-
-	tip_trial_end(&t);
-	return can ? tip_dnf_true(e) : tip_dnf_false();
 }
 
 static uint32_t highest_bit(uint64_t bits)
@@ -239,204 +227,18 @@ static struct tip_dnf check_arg(struct tip_necessary *e, const struct tip_ast *n
 	return tip_dnf_true(e);
 }
 
-/* ---- names ---- */
-
-#define PATTERN "*?[\\"
-
-struct names {
-	struct tip_arena *arena;
-	struct tip_filter_name *list;
-	size_t count;
-	bool exact;   /* a name meets the check if and only if it is one of these */
-	bool unknown; /* there is a value of which nothing can be said */
-};
-
-static void add(struct names *s, const char *text, size_t len, enum tip_filter_how how_,
-		bool slash_before, bool slash_after)
-{
-	char *copy = tip_arena_alloc(s->arena, len + 3);
-	size_t n = 0;
-
-	if (slash_before)
-		copy[n++] = '/';
-	memcpy(copy + n, text, len);
-	n += len;
-	if (slash_after)
-		copy[n++] = '/';
-	/* Cut: others end so as well. */
-	if (how_ == TIP_FILTER_END && n > TIP_FILTER_SUFFIX)
-		s->exact = false;
-	s->list[s->count++] = (struct tip_filter_name){copy, n, how_};
-}
-
-/* A pattern is what it begins or ends with, and more. */
-static void add_pattern(struct names *s, const char *text, size_t len)
-{
-	const size_t front = strcspn(text, PATTERN);
-	size_t tail = len;
-
-	s->exact = false;
-	if (front) {
-		add(s, text, front, TIP_FILTER_PREFIX, false, false);
-		return;
-	}
-	/* With a bracket or a backslash the end of the text need not be that of the name. */
-	if (strpbrk(text, "[\\")) {
-		s->unknown = true;
-		return;
-	}
-	while (tail && !strchr("*?", text[tail - 1]))
-		tail--;
-	if (tail == len)
-		s->unknown = true;
-	else
-		add(s, text + tail, len - tail, TIP_FILTER_END, false, false);
-}
-
-/* A tree: the folder and what is below. */
-static void add_tree(struct names *s, const char *text, size_t len)
-{
-	while (len > 1 && text[len - 1] == '/')
-		len--;
-	if (strpbrk(text, PATTERN)) {
-		const size_t front = strcspn(text, PATTERN);
-
-		s->exact = false;
-		if (!front || text[0] != '/' || strstr(text, "//"))
-			s->unknown = true;
-		else
-			add(s, text, front, TIP_FILTER_PREFIX, false, false);
-		return;
-	}
-	if (len == 1 && text[0] == '/') {
-		add(s, text, 1, TIP_FILTER_PREFIX, false, false);
-		return;
-	}
-	if (text[0] != '/' || strstr(text, "//")) {
-		s->unknown = true;
-		return;
-	}
-	add(s, text, len, TIP_FILTER_WHOLE, false, false);
-	add(s, text, len, TIP_FILTER_PREFIX, false, true);
-}
-
-/*
- * A raw name with "..", "//" or "/./" is told in any case, so what is compared has none of it. (The
- * folder before a relative name may.)
- */
-static bool only_in_odd_names(const char *text)
-{
-	return strstr(text, "..") || strstr(text, "//") || strstr(text, "/./");
-}
-
-/* The part of a pattern, a letter at a time, that has no pattern in it. */
-static bool pattern_only_in_odd_names(const char *text)
-{
-	char part[TIP_FILTER_TEXT];
-	size_t n;
-
-	if (strpbrk(text, "[\\"))
-		return false;
-	for (; *text; text += n + (text[n] != '\0')) {
-		n = strcspn(text, "*?");
-		if (n >= sizeof(part))
-			return false;
-		memcpy(part, text, n);
-		part[n] = '\0';
-		if (only_in_odd_names(part))
-			return true;
-	}
-	return false;
-}
-
-enum part { WHOLE, RAW, FOLDER, LAST };
-
-static void add_value(struct names *s, enum tip_op op, enum part part, const char *v, size_t len)
-{
-	switch (op) {
-	case TIP_OP_EQ:
-	case TIP_OP_NE:
-	case TIP_OP_IN:
-	case TIP_OP_INTERSECTS:
-		if (part == LAST) {
-			add(s, v, len, TIP_FILTER_END, true, false);
-		} else if (part != FOLDER) {
-			add(s, v, len, TIP_FILTER_WHOLE, false, false);
-		} else {
-			/* Folders below it too: not exact. */
-			s->exact = false;
-			add(s, v, len, TIP_FILTER_PREFIX, false, len && v[len - 1] != '/');
-		}
-		break;
-	case TIP_OP_STARTSWITH:
-		if (part == LAST || !len)
-			s->unknown = true;
-		else
-			add(s, v, len, TIP_FILTER_PREFIX, false, false);
-		s->exact = s->exact && part <= RAW;
-		break;
-	case TIP_OP_ENDSWITH:
-		if (part == FOLDER || !len)
-			s->unknown = true;
-		else
-			add(s, v, len, TIP_FILTER_END, false, false);
-		s->exact = s->exact && part <= RAW;
-		break;
-	case TIP_OP_PMATCH:
-		if (part == LAST)
-			s->unknown = true;
-		else
-			add_tree(s, v, len);
-		s->exact = s->exact && part <= RAW;
-		break;
-	case TIP_OP_GLOB:
-		s->exact = false;
-		if (part == RAW && pattern_only_in_odd_names(v))
-			break;
-		if (part <= RAW)
-			add_pattern(s, v, len);
-		else
-			s->unknown = true;
-		break;
-	case TIP_OP_CONTAINS:
-		s->exact = false;
-		s->unknown = s->unknown || part != RAW || !only_in_odd_names(v);
-		break;
-	default: s->unknown = true; break;
-	}
-}
-
-static enum part part_of(const char *field)
-{
-	static const char *const fields[] = {
-		[RAW] = "fd.nameraw", [FOLDER] = "fd.directory", [LAST] = "fd.filename"};
-
-	for (size_t i = RAW; i < TIP_ARRAY_SIZE(fields); i++)
-		if (strcmp(fields[i], field) == 0)
-			return (enum part)i;
-	return WHOLE;
-}
-
 static struct tip_dnf check_name(struct tip_necessary *e, const struct tip_ast *n,
 				 const struct tip_field_ref *ref, bool negated)
 {
-	const bool other = n->op == TIP_OP_NE;
-	const enum part part = part_of(ref->field->name);
-	struct names s = {.arena = e->arena, .exact = true};
+	static const char *const fields[] = {[TIP_NAME_RAW] = "fd.nameraw",
+					     [TIP_NAME_FOLDER] = "fd.directory",
+					     [TIP_NAME_LAST] = "fd.filename"};
+	enum tip_name_part part = TIP_NAME_WHOLE;
 
-	if (n->op == TIP_OP_EXISTS)
-		return tip_dnf_true(e);
-	s.list = tip_arena_alloc(e->arena, (2 * n->nvalues + 1) * sizeof(*s.list));
-	for (size_t i = 0; i < n->nvalues; i++)
-		add_value(&s, n->op, part, n->values[i].s, n->values[i].len);
-	if (s.unknown)
-		return tip_dnf_true(e);
-	if (other != negated && (!s.exact || n->modifier != TIP_MOD_ANY))
-		return tip_dnf_true(e);
-	/* A part that a name without any folder lacks: then "not !=" is true. */
-	if (other && negated && part > RAW)
-		return tip_dnf_true(e);
-	return tip_dnf_names(e, s.list, s.count, other != negated);
+	for (size_t i = TIP_NAME_RAW; i < TIP_ARRAY_SIZE(fields); i++)
+		if (strcmp(fields[i], ref->field->name) == 0)
+			part = (enum tip_name_part)i;
+	return tip_necessary_name(e, n, part, negated);
 }
 
 struct tip_dnf tip_necessary_open(struct tip_necessary *e, const struct tip_ast *n,
@@ -457,7 +259,7 @@ struct tip_dnf tip_necessary_open(struct tip_necessary *e, const struct tip_ast 
 		{"evt.rawres", check_result},
 		{"fd.num", check_result},
 		{"evt.res", check_res},
-		{"evt.num", check_num},
+		{"evt.num", tip_necessary_num},
 		{"evt.arg", check_arg},
 		{"fd.name", check_name},
 		{"fd.nameraw", check_name},

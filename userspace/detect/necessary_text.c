@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <arpa/inet.h>
 #include <stdio.h>
 
 #include "base/mem.h"
@@ -77,7 +78,7 @@ static void add_flags(struct tip_buf *b, size_t start, const struct tip_filter_c
 		const int digit = TIP_FILTER_OPEN_FLAGS + top / TIP_FILTER_FLAG_BITS;
 		unsigned int found;
 
-		if (top < 0 || digit >= TIP_FILTER_DIGITS)
+		if (top < 0 || digit >= TIP_FILTER_OPEN_DIGITS)
 			continue;
 		found = parts(c->digits[digit], (unsigned int)top % TIP_FILTER_FLAG_BITS, 2);
 		if (found == 3)
@@ -89,52 +90,271 @@ static void add_flags(struct tip_buf *b, size_t start, const struct tip_filter_c
 
 #define NAMES_SHOWN 8
 
-static void add_slot(struct tip_buf *b, size_t start, const struct tip_filter_slot *slot)
+/* An address of bpf/sensor/filter.bpf.c, written as one. */
+static void add_address(struct tip_buf *b, const struct tip_filter_name *n)
+{
+	const int family = n->text[1] == '4' ? AF_INET : AF_INET6;
+	char text[INET6_ADDRSTRLEN] = "";
+	uint8_t addr[16] = {0};
+
+	for (size_t i = 2; i < n->len; i++) {
+		const char c = n->text[i];
+		const int nibble = c <= '9' ? c - '0' : c - 'a' + 10;
+
+		addr[(i - 2) / 2] |= (uint8_t)(i % 2 ? nibble : nibble << 4);
+	}
+	inet_ntop(family, addr, text, sizeof(text));
+	tip_buf_addf(b, "%s%s", n->how == TIP_FILTER_WHOLE ? "is " : "is in ", text);
+	if (n->how != TIP_FILTER_WHOLE)
+		tip_buf_addf(b, "/%zu", 4 * (n->len - 2));
+}
+
+static void add_name(struct tip_buf *b, const struct tip_filter_name *n, bool address)
 {
 	static const char *const hows[] = {[TIP_FILTER_WHOLE] = "is",
 					   [TIP_FILTER_PREFIX] = "begins with",
 					   [TIP_FILTER_END] = "ends with"};
+
+	if (address)
+		add_address(b, n);
+	else
+		tip_buf_addf(b, "%s %.*s", hows[n->how], (int)n->len, n->text);
+}
+
+static void add_slot(struct tip_buf *b, size_t start, const struct tip_filter_slot *slot,
+		     bool address)
+{
+	const char *what = address ? "address" : "name";
 	size_t at;
 
 	join(b, start, ", ");
-	tip_buf_adds(b, slot->negated ? "whose name neither " : "whose name ");
+	tip_buf_addf(b, slot->negated ? "whose %s neither " : "whose %s ", what);
 	if (!slot->count)
 		tip_buf_adds(b, "is not plain");
 	at = b->len;
 	for (size_t i = 0; i < slot->count && i < NAMES_SHOWN; i++) {
 		join(b, at, slot->negated ? " nor " : " or ");
-		tip_buf_addf(b, "%s %.*s", hows[slot->names[i].how], (int)slot->names[i].len,
-			     slot->names[i].text);
+		add_name(b, &slot->names[i], address);
 	}
 	if (slot->count > NAMES_SHOWN)
 		tip_buf_addf(b, " or %zu more", slot->count - NAMES_SHOWN);
 }
 
-static void add_clause(struct tip_buf *b, const struct tip_filter_clause *c)
+/* ---- sockets and other calls ---- */
+
+static void add_result(struct tip_buf *b, size_t start, uint64_t set)
+{
+	const uint64_t failed = 1ull << TIP_FILTER_FAILED, pending = 1ull << TIP_FILTER_PENDING;
+	const uint64_t numbers = failed - 1;
+	size_t at;
+
+	if (set == ~0ull)
+		return;
+	join(b, start, ", ");
+	tip_buf_adds(b, "that ");
+	at = b->len;
+	if ((set & numbers) == numbers) {
+		tip_buf_adds(b, "succeeds");
+	} else if (set & numbers) {
+		tip_buf_adds(b, "returns");
+		for (int i = 0; i <= TIP_FILTER_MORE; i++)
+			if (set >> i & 1)
+				tip_buf_addf(b, i < TIP_FILTER_MORE ? " %d" : " more than %d",
+					     i < TIP_FILTER_MORE ? i : i - 1);
+	}
+	if (set & failed) {
+		join(b, at, " or ");
+		tip_buf_adds(b, set & pending ? "fails" : "fails otherwise than EINPROGRESS");
+	} else if (set & pending) {
+		join(b, at, " or ");
+		tip_buf_adds(b, "is EINPROGRESS");
+	}
+}
+
+static void add_kind(struct tip_buf *b, size_t start, uint64_t set)
+{
+	static const char *const kinds[] = {"nothing", "file", "directory", "pipe",
+					    "unix",    "ipv4", "ipv6",      "netlink"};
+	static const char *const l4[] = {"tcp", "udp", "icmp", "raw"};
+	const unsigned int kind = parts(set, 0, 8), proto = parts(set, TIP_FILTER_L4, 4);
+	const unsigned int connected = parts(set, 5, 2);
+	size_t at;
+
+	if (set == ~0ull)
+		return;
+	join(b, start, ", ");
+	tip_buf_adds(b, "of ");
+	at = b->len;
+	for (size_t i = 0; i < TIP_ARRAY_SIZE(kinds); i++) {
+		if (kind >> i & 1 && kind != 0xff) {
+			join(b, at, "/");
+			tip_buf_adds(b, kinds[i]);
+		}
+	}
+	if (kind == 0xff)
+		tip_buf_adds(b, "any kind");
+	at = b->len;
+	for (size_t i = 0; i < TIP_ARRAY_SIZE(l4) && proto != 0xf; i++)
+		if (proto >> i & 1)
+			tip_buf_addf(b, "%s%s", b->len == at ? " by " : "/", l4[i]);
+	if (connected != 3)
+		tip_buf_adds(b, connected == 2 ? ", connected" : ", not connected");
+}
+
+#define PORTS_SHOWN 8
+
+static void add_ports(struct tip_buf *b, size_t start, const uint64_t *digits)
+{
+	unsigned int shown[PORTS_SHOWN], count = 0;
+
+	for (unsigned int p = 0; p < 65536; p++) {
+		if (!(digits[0] >> (p >> 10) & 1) || !(digits[1] >> (p >> 4 & 63) & 1) ||
+		    !(digits[2] >> (p & 15) & 1))
+			continue;
+		if (count < PORTS_SHOWN)
+			shown[count] = p;
+		count++;
+	}
+	if (count == 65536)
+		return;
+	join(b, start, ", ");
+	if (count > PORTS_SHOWN) {
+		tip_buf_addf(b, "on one of %u ports", count);
+		return;
+	}
+	tip_buf_adds(b, "on port");
+	for (unsigned int i = 0; i < count; i++)
+		tip_buf_addf(b, "%s%u", i ? "/" : " ", shown[i]);
+}
+
+/* Bits that all of the allowed modes have, or none. */
+static void add_mode(struct tip_buf *b, size_t start, const uint64_t *digits)
+{
+	const size_t before = b->len;
+
+	for (unsigned int bit = 0; bit < 12; bit++) {
+		const unsigned int found = parts(digits[bit / 6], bit % 6, 2);
+
+		if (found == 3)
+			continue;
+		join(b, start, ", ");
+		tip_buf_addf(b, "%s mode bit %o", found == 2 ? "with" : "without", 1u << bit);
+	}
+	if (b->len == before && (digits[0] & digits[1]) != ~0ull) {
+		join(b, start, ", ");
+		tip_buf_adds(b, "by its mode");
+	}
+}
+
+static bool call_in(const struct tip_filter_clause *c, uint32_t nr)
+{
+	return c->digits[TIP_FILTER_NR] >> nr % 64 & 1 &&
+	       c->digits[TIP_FILTER_NR_HIGH] >> nr / 64 & 1;
+}
+
+#define CALLS_SHOWN 12
+
+/* The names of the calls; whether they give a mode, and whether they are about a path alone. */
+static void add_calls(struct tip_buf *b, const struct tip_filter_clause *c, bool *mode, bool *path)
+{
+	const size_t start = b->len;
+	size_t count = 0;
+
+	*mode = *path = true;
+	for (uint32_t nr = 0; nr < TIP_SYSCALLS; nr++) {
+		const struct tip_shape *shape = tip_syscall_shape(nr);
+
+		if (!call_in(c, nr) || !tip_syscall_name(nr))
+			continue;
+		*mode = *mode && TIP_SHAPE_MODE_OF(shape->flags);
+		*path = *path && shape->path[0];
+		if (count++ >= CALLS_SHOWN)
+			continue;
+		join(b, start, "/");
+		tip_buf_adds(b, tip_syscall_name(nr));
+	}
+	if (count > CALLS_SHOWN)
+		tip_buf_addf(b, "/%zu more", count - CALLS_SHOWN);
+}
+
+static void add_socks(struct tip_buf *b, uint64_t set)
+{
+	static const char *const calls[] = {[TIP_FILTER_CONNECT] = "connect",
+					    [TIP_FILTER_ACCEPT] = "accept",
+					    [TIP_FILTER_BIND] = "bind",
+					    [TIP_FILTER_LISTEN] = "listen"};
+	const size_t start = b->len;
+
+	for (size_t i = 0; i < TIP_ARRAY_SIZE(calls); i++) {
+		if (!(set >> i & 1))
+			continue;
+		join(b, start, "/");
+		tip_buf_adds(b, calls[i]);
+	}
+}
+
+static void add_act(struct tip_buf *b, enum tip_filter_group group,
+		    const struct tip_filter_clause *c)
+{
+	bool mode = false, path = false;
+	size_t start;
+
+	if (group == TIP_FILTER_SOCK)
+		add_socks(b, c->digits[TIP_FILTER_NR]);
+	else
+		add_calls(b, c, &mode, &path);
+	tip_buf_addc(b, ' ');
+	start = b->len;
+	add_result(b, start, c->digits[TIP_FILTER_RESULT]);
+	if (c->digits[TIP_FILTER_FIRST] != ~0ull) {
+		join(b, start, ", ");
+		tip_buf_adds(b, "by its first argument");
+	}
+	if (!path)
+		add_kind(b, start, c->digits[TIP_FILTER_KIND]);
+	if (mode)
+		add_mode(b, start, &c->digits[TIP_FILTER_MODE]);
+	else
+		add_ports(b, start, &c->digits[TIP_FILTER_PORT]);
+	for (size_t i = 0; i < c->nslots; i++)
+		add_slot(b, start, &c->slots[i], !path);
+	if (b->len == start)
+		tip_buf_adds(b, "any");
+}
+
+static void add_open(struct tip_buf *b, const struct tip_filter_clause *c)
 {
 	const size_t start = b->len;
 
 	add_how(b, start, c->digits[TIP_FILTER_OPEN_HOW]);
 	add_flags(b, start, c);
 	for (size_t i = 0; i < c->nslots; i++)
-		add_slot(b, start, &c->slots[i]);
+		add_slot(b, start, &c->slots[i], false);
 	if (b->len == start)
 		tip_buf_adds(b, "any");
 }
 
 void tip_rule_kernel_json(const struct tip_rule *rule, struct tip_buf *out)
 {
-	const struct tip_dnf *d = &rule->needs->groups[TIP_FILTER_OPEN];
 	struct tip_buf text = {0};
+	const char *comma = "";
 
 	tip_buf_addc(out, '[');
-	for (size_t i = 0; i < d->count; i++) {
-		tip_buf_reset(&text);
-		tip_buf_adds(&text, "open ");
-		add_clause(&text, &d->clauses[i]);
-		if (i)
-			tip_buf_addc(out, ',');
-		tip_buf_add_json_string(out, text.data, text.len);
+	for (int g = 0; g < TIP_FILTER_GROUPS; g++) {
+		const struct tip_dnf *d = &rule->needs->groups[g];
+
+		for (size_t i = 0; i < d->count; i++) {
+			tip_buf_reset(&text);
+			if (g == TIP_FILTER_OPEN) {
+				tip_buf_adds(&text, "open ");
+				add_open(&text, &d->clauses[i]);
+			} else {
+				add_act(&text, (enum tip_filter_group)g, &d->clauses[i]);
+			}
+			tip_buf_adds(out, comma);
+			tip_buf_add_json_string(out, text.data, text.len);
+			comma = ",";
+		}
 	}
 	tip_buf_addc(out, ']');
 	tip_buf_free(&text);

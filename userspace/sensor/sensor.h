@@ -59,6 +59,8 @@ struct tip_event {
 int tip_syscall_number(const char *name);
 /* Its name, NULL: unknown. */
 const char *tip_syscall_name(uint32_t nr);
+/* What the kernel programs look at of it. */
+const struct tip_shape *tip_syscall_shape(uint32_t nr);
 
 /*
  * Decodes one ring record. Checks every length against `size`; allocates nothing.

@@ -157,7 +157,7 @@ static const struct tip_shape shapes[TIP_SYSCALLS] = {
 	NR(sendmsg) = {.fd = 1, .data = 2, .flags = TIP_SHAPE_MSG},
 	NR(recvmsg) = {.fd = 1, .data = 2, .flags = TIP_SHAPE_MSG | TIP_SHAPE_IN},
 	NR(sendmmsg) = {.fd = 1, .data = 2, .flags = TIP_SHAPE_MSG},
-	NR(recvmmsg) = {.fd = 1},
+	NR(recvmmsg) = {.fd = 1, .flags = TIP_SHAPE_IN},
 	NR(socket) = {.fd = TIP_SHAPE_RESULT},
 	NR(shutdown) = {.fd = 1},
 	NR(getsockname) = {.fd = 1},
@@ -180,7 +180,7 @@ static const struct tip_shape shapes[TIP_SYSCALLS] = {
 	NR(splice) = {.fd = 1},
 	NR(setns) = {.fd = 1},
 	NR(fchdir) = {.fd = 1},
-	NR(fchmod) = {.fd = 1},
+	NR(fchmod) = {.fd = 1, .flags = TIP_SHAPE_MODE(2)},
 	NR(fchown) = {.fd = 1},
 	NR(memfd_create) = {.fd = TIP_SHAPE_RESULT, .path = {1}, .flags = TIP_SHAPE_LINK},
 	NR(userfaultfd) = {.fd = TIP_SHAPE_RESULT},
@@ -198,11 +198,11 @@ static const struct tip_shape shapes[TIP_SYSCALLS] = {
 	NR(rmdir) = {.path = {1}},
 	NR(mkdir) = {.path = {1}},
 	NR(mkdirat) = {.path = {2}, .dir = {1}},
-	NR(mknod) = {.path = {1}},
-	NR(mknodat) = {.path = {2}, .dir = {1}},
-	NR(chmod) = {.path = {1}},
-	NR(fchmodat) = {.path = {2}, .dir = {1}},
-	[452] = {.path = {2}, .dir = {1}}, /* fchmodat2, since 6.6 */
+	NR(mknod) = {.path = {1}, .flags = TIP_SHAPE_MODE(2)},
+	NR(mknodat) = {.path = {2}, .dir = {1}, .flags = TIP_SHAPE_MODE(3)},
+	NR(chmod) = {.path = {1}, .flags = TIP_SHAPE_MODE(2)},
+	NR(fchmodat) = {.path = {2}, .dir = {1}, .flags = TIP_SHAPE_MODE(3)},
+	[452] = {.path = {2}, .dir = {1}, .flags = TIP_SHAPE_MODE(3)}, /* fchmodat2, since 6.6 */
 	NR(chown) = {.path = {1}},
 	NR(lchown) = {.path = {1}},
 	NR(fchownat) = {.path = {2}, .dir = {1}},
@@ -255,6 +255,11 @@ void tip_syscalls_mark_ia32(uint8_t handlers[TIP_SYSCALLS])
 			   (handlers[socketcalls[i]] & ~TIP_HANDLER_IA32);
 	if (sockets)
 		handlers[IA32_SOCKETCALL] |= TIP_HANDLER_IA32;
+}
+
+const struct tip_shape *tip_syscall_shape(uint32_t nr)
+{
+	return &shapes[nr % TIP_SYSCALLS];
 }
 
 void tip_syscalls_fill(uint16_t to_ia32[TIP_SYSCALLS], uint16_t to_socketcalls[TIP_SOCKETCALLS],

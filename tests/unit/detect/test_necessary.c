@@ -2,7 +2,7 @@
 #include "world.h"
 
 #include "detect/necessary.h"
-#include "sensor/prefilter.h"
+#include "filtered.h"
 
 /*
  * What the kernel can decide of conditions: that it drops what it can, and above all that it never
@@ -10,63 +10,6 @@
  */
 
 /* ---- the kernel's decision ---- */
-
-static bool plain(const char *name)
-{
-	const size_t len = strlen(name);
-
-	return len && len < TIP_FILTER_TEXT && !strstr(name, "//") && !strstr(name, "..") &&
-	       !strstr(name, "/./") && name[len - 1] != '/' && strncmp(name, "./", 2) != 0 &&
-	       strcmp(name, ".") != 0 && !(len > 1 && strcmp(name + len - 2, "/.") == 0);
-}
-
-static bool ends(const char *s, const char *end, size_t len)
-{
-	const size_t n = strlen(s);
-
-	if (len > TIP_FILTER_SUFFIX) {
-		end += len - TIP_FILTER_SUFFIX;
-		len = TIP_FILTER_SUFFIX;
-	}
-	return n >= len && memcmp(s + n - len, end, len) == 0;
-}
-
-static bool meets(const char *name, const struct tip_filter_name *n)
-{
-	char slashed[TIP_FILTER_TEXT + 1];
-	const char *last;
-
-	if (name[0] == '/') {
-		switch (n->how) {
-		case TIP_FILTER_WHOLE:
-			return strlen(name) == n->len && memcmp(name, n->text, n->len) == 0;
-		case TIP_FILTER_PREFIX: return strncmp(name, n->text, n->len) == 0;
-		default: return ends(name, n->text, n->len);
-		}
-	}
-	snprintf(slashed, sizeof(slashed), "/%s", name);
-	if (n->how == TIP_FILTER_PREFIX)
-		return true;
-	last = memrchr(n->text, '/', n->len);
-	if (n->how == TIP_FILTER_END && (!last || last == n->text))
-		return ends(slashed, n->text, n->len);
-	if (n->how == TIP_FILTER_END && ends(slashed, n->text, n->len))
-		return true;
-	/* by the last component alone */
-	return last ? ends(slashed, last, n->len - (size_t)(last - n->text))
-		    : ends(slashed, n->text, n->len);
-}
-
-static bool slot_met(const char *name, const struct tip_filter_slot *slot)
-{
-	bool any = false;
-
-	if (slot->negated && name[0] != '/')
-		return true;
-	for (size_t i = 0; i < slot->count; i++)
-		any = any || meets(name, &slot->names[i]);
-	return any != slot->negated;
-}
 
 static bool passes(const struct tip_prefilter *f, const struct world *w)
 {
@@ -82,18 +25,7 @@ static bool passes(const struct tip_prefilter *f, const struct world *w)
 
 	if (w->hdr.flags & TIP_EVF_DIRECT)
 		return true;
-	for (size_t i = 0; i < f->groups[TIP_FILTER_OPEN].count; i++) {
-		const struct tip_filter_clause *c = &f->groups[TIP_FILTER_OPEN].clauses[i];
-		bool met = true;
-
-		for (size_t d = 0; d < TIP_FILTER_DIGITS; d++)
-			met = met && (c->digits[d] >> digits[d] & 1);
-		for (size_t k = 0; k < c->nslots && met; k++)
-			met = !plain(w->ev.open.name) || slot_met(w->ev.open.name, &c->slots[k]);
-		if (met)
-			return true;
-	}
-	return false;
+	return clauses_pass(f, TIP_FILTER_OPEN, digits, 0xf, w->ev.open.name);
 }
 
 static bool told(struct tip_rules *const *sets, size_t count, const struct world *w)
