@@ -20,6 +20,8 @@
 /* As much as gRPC clients take by default. */
 #define MAX_MESSAGE (4u << 20)
 #define MAX_HEADERS 32
+/* Half of the widest window that HTTP/2 has: nobody widens it while a stream is followed. */
+#define MAX_FOLLOWED (1ull << 30)
 
 struct client {
 	const struct tip_rpc_client_call *call;
@@ -32,6 +34,8 @@ struct client {
 	size_t sent; /* of prefix and request */
 
 	struct tip_grpc_reader reader;
+	bool lenient;    /* a message that is too long is left out */
+	size_t skip;     /* bytes of one that are still to come */
 	int http_status; /* -1: no answer yet */
 	bool has_status, stopped, closed, broken;
 	int status;
@@ -120,6 +124,16 @@ static int give_up(struct client *cl, const char *what)
 	return tip_error_set(cl->err, "%s", what);
 }
 
+/* Bytes of a message that is left out. */
+static void skip(struct client *cl, const uint8_t **data, size_t *len)
+{
+	size_t n = cl->skip < *len ? cl->skip : *len;
+
+	cl->skip -= n;
+	*data += n;
+	*len -= n;
+}
+
 static int on_data_chunk(nghttp2_session *session, uint8_t flags, int32_t stream_id,
 			 const uint8_t *data, size_t len, void *arg)
 {
@@ -129,6 +143,10 @@ static int on_data_chunk(nghttp2_session *session, uint8_t flags, int32_t stream
 	if (stream_id != cl->stream_id)
 		return 0;
 	while (len && !cl->stopped && !cl->broken) {
+		if (cl->skip) {
+			skip(cl, &data, &len);
+			continue;
+		}
 		switch (tip_grpc_reader_feed(&cl->reader, &data, &len)) {
 		case TIP_GRPC_READ_MORE: break;
 		case TIP_GRPC_READ_MESSAGE:
@@ -145,6 +163,12 @@ static int on_data_chunk(nghttp2_session *session, uint8_t flags, int32_t stream
 			give_up(cl, "the server sent a malformed message prefix");
 			break;
 		case TIP_GRPC_READ_TOO_LONG:
+			if (cl->lenient) {
+				cl->skip = cl->reader.len;
+				tip_grpc_reader_next(&cl->reader);
+				cl->call->message(cl->call->ctx, NULL, 0);
+				break;
+			}
 			give_up(cl, "the server sent a message that is too long");
 			break;
 		}
@@ -390,6 +414,8 @@ struct tip_rpc_ask {
 	struct event *readable, *timer;
 	struct tip_buf answer;
 	bool answered;
+	tip_rpc_message_fn message; /* of a stream, NULL: there is one answer */
+	uint64_t followed;          /* bytes of a stream */
 	tip_rpc_done_fn done;
 	void *ctx;
 };
@@ -417,7 +443,7 @@ static void end(struct tip_rpc_ask *a, int result)
 {
 	const struct tip_buf *b = &a->answer;
 
-	if (!result && !a->answered)
+	if (!result && !a->answered && !a->message)
 		result = tip_error_set(&a->err, "the answer has no message");
 	a->done(a->ctx, result, (const uint8_t *)(b->len ? b->data : ""), b->len, &a->err);
 	tip_rpc_ask_cancel(a);
@@ -433,6 +459,14 @@ static bool on_answer(void *ctx, const uint8_t *msg, size_t len)
 	else
 		tip_buf_add(&a->answer, msg, len);
 	a->answered = true;
+	return true;
+}
+
+static bool on_message(void *ctx, const uint8_t *msg, size_t len)
+{
+	struct tip_rpc_ask *a = ctx;
+
+	a->message(a->ctx, msg, len);
 	return true;
 }
 
@@ -458,6 +492,7 @@ static void on_readable(evutil_socket_t fd, short what, void *ctx)
 					      "answered"));
 		return;
 	}
+	a->followed += (uint64_t)n;
 	n = nghttp2_session_mem_recv(a->session, in, (size_t)n);
 	if (n < 0) {
 		if (!a->cl.broken)
@@ -471,6 +506,8 @@ static void on_readable(evutil_socket_t fd, short what, void *ctx)
 		/* It has said goodbye to what made no sense. */
 		if (!nghttp2_session_want_read(a->session))
 			end(a, tip_error_set(&a->err, "not HTTP/2 from the server"));
+		else if (a->message && a->followed > MAX_FOLLOWED)
+			end(a, tip_error_set(&a->err, "the stream has to begin anew"));
 	}
 }
 
@@ -482,8 +519,10 @@ static void on_timer(evutil_socket_t fd, short what, void *ctx)
 	end(a, TIP_GRPC_DEADLINE_EXCEEDED);
 }
 
-struct tip_rpc_ask *tip_rpc_read(struct event_base *base, int fd, int timeout_ms, size_t max_answer,
-				 tip_rpc_done_fn done, void *ctx, struct tip_error *err)
+/* `timeout_ms` 0: none. */
+static struct tip_rpc_ask *begin(struct event_base *base, int fd, int timeout_ms, size_t max,
+				 tip_rpc_message_fn message, tip_rpc_done_fn done, void *ctx,
+				 struct tip_error *err)
 {
 	const struct timeval tv = {timeout_ms / 1000, timeout_ms % 1000 * 1000};
 	struct tip_rpc_ask *a = tip_alloc(sizeof(*a));
@@ -492,9 +531,10 @@ struct tip_rpc_ask *tip_rpc_read(struct event_base *base, int fd, int timeout_ms
 		.authority = "localhost",
 		.path = "/",
 		.timeout_ms = timeout_ms,
-		.message = on_answer,
+		.message = message ? on_message : on_answer,
 		.ctx = a,
 	};
+	a->message = message;
 	a->done = done;
 	a->ctx = ctx;
 	a->cl = (struct client){
@@ -502,7 +542,8 @@ struct tip_rpc_ask *tip_rpc_read(struct event_base *base, int fd, int timeout_ms
 		.fd = fd,
 		.err = &a->err,
 		.http_status = -1,
-		.reader = {.max = max_answer},
+		.reader = {.max = max},
+		.lenient = message != NULL,
 	};
 	tip_grpc_prefix(a->cl.request, 0);
 	a->session = session_new(&a->cl);
@@ -517,6 +558,20 @@ struct tip_rpc_ask *tip_rpc_read(struct event_base *base, int fd, int timeout_ms
 	if (!a->readable || !a->timer)
 		abort();
 	event_add(a->readable, NULL);
-	event_add(a->timer, &tv);
+	if (timeout_ms > 0)
+		event_add(a->timer, &tv);
 	return a;
+}
+
+struct tip_rpc_ask *tip_rpc_read(struct event_base *base, int fd, int timeout_ms, size_t max_answer,
+				 tip_rpc_done_fn done, void *ctx, struct tip_error *err)
+{
+	return begin(base, fd, timeout_ms, max_answer, NULL, done, ctx, err);
+}
+
+struct tip_rpc_ask *tip_rpc_follow(struct event_base *base, int fd, size_t max_message,
+				   tip_rpc_message_fn message, tip_rpc_done_fn done, void *ctx,
+				   struct tip_error *err)
+{
+	return begin(base, fd, 0, max_message, message, done, ctx, err);
 }

@@ -48,6 +48,16 @@ typedef void (*tip_rpc_done_fn)(void *ctx, int result, const uint8_t *msg, size_
  */
 struct tip_rpc_ask *tip_rpc_read(struct event_base *base, int fd, int timeout_ms, size_t max_answer,
 				 tip_rpc_done_fn done, void *ctx, struct tip_error *err);
+/*
+ * The same for a call whose answer is a stream: `message` is called for each one, valid during the
+ * call, or NULL when one was longer than `max_message` and is left out; it may not cancel. There is
+ * no timeout. `done` comes without an answer. Since nobody writes to the server, its window is used
+ * up at some time: then it is over too, with -1, and somebody may call again.
+ */
+typedef void (*tip_rpc_message_fn)(void *ctx, const uint8_t *msg, size_t len);
+struct tip_rpc_ask *tip_rpc_follow(struct event_base *base, int fd, size_t max_message,
+				   tip_rpc_message_fn message, tip_rpc_done_fn done, void *ctx,
+				   struct tip_error *err);
 /* Gives up; `done` is not called. NULL is fine. */
 void tip_rpc_ask_cancel(struct tip_rpc_ask *a);
 

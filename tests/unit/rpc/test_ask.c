@@ -7,6 +7,7 @@
 struct got {
 	int result, calls;
 	char msg[64], text[sizeof(((struct tip_error *)0)->text)];
+	char seen[64]; /* of a stream: its messages in brackets */
 	size_t len;
 };
 
@@ -114,12 +115,46 @@ static void given_up(void **state)
 	event_base_free(base);
 }
 
+static void on_message(void *ctx, const uint8_t *msg, size_t len)
+{
+	struct got *g = ctx;
+	size_t at = strlen(g->seen);
+
+	snprintf(g->seen + at, sizeof(g->seen) - at, "[%.*s]", msg ? (int)len : 1,
+		 msg ? (const char *)msg : "!");
+}
+
+/* Each message of a stream, as it comes; one that is too long does not hide the next. */
+static void followed(void **state)
+{
+	static const char data[] = "\0\0\0\0\1a\0\0\0\0\10too long\0\0\0\0\2bc";
+	struct event_base *base = event_base_new();
+	struct got g = {0};
+	struct tip_error err;
+	uint8_t out[1000];
+	size_t len = answer(out, data, 6 + 13 + 7, "14");
+	int sv[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, sv), 0);
+	assert_non_null(tip_rpc_follow(base, sv[0], 4, on_message, on_done, &g, &err));
+	for (size_t i = 0; i < len && !g.calls; i++) {
+		assert_int_equal(write(sv[1], out + i, 1), 1);
+		event_base_loop(base, EVLOOP_NONBLOCK);
+	}
+	assert_int_equal(g.calls, 1);
+	assert_int_equal(g.result, TIP_GRPC_UNAVAILABLE);
+	assert_string_equal(g.seen, "[a][!][bc]");
+	close(sv[1]);
+	event_base_free(base);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(answers),
 		cmocka_unit_test(no_answers),
 		cmocka_unit_test(given_up),
+		cmocka_unit_test(followed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
