@@ -6,6 +6,7 @@
 
 #include <event2/event.h>
 
+#include "container/lines.h"
 #include "rpc/http1.h"
 
 /*
@@ -22,6 +23,14 @@ typedef void (*tip_http_done_fn)(void *ctx, int status, const char *body, size_t
 /* Reads one answer. Takes `fd`, non-blocking. */
 struct tip_http *tip_http_read(struct event_base *base, int fd, unsigned int timeout_ms,
 			       size_t body_max, tip_http_done_fn done, void *ctx);
+/*
+ * Reads an answer whose body goes on and is made of lines, of at most `line_max` bytes. The head
+ * has to be there in time; nothing is awaited after that. `line` may not end it. `done` is called
+ * when it is over, without a body; `why` is NULL when the runtime ended it.
+ */
+struct tip_http *tip_http_follow(struct event_base *base, int fd, unsigned int timeout_ms,
+				 size_t line_max, tip_lines_fn line, tip_http_done_fn done,
+				 void *ctx);
 /* Gives up; `done` is not called. NULL is fine. */
 void tip_http_cancel(struct tip_http *h);
 

@@ -211,6 +211,13 @@ enum tip_http_state tip_http_feed(struct tip_http_reader *r, const void *data, s
 	return res;
 }
 
+void tip_http_taken(struct tip_http_reader *r)
+{
+	if (r->body.len)
+		r->head = 0;
+	tip_buf_reset(&r->body);
+}
+
 enum tip_http_state tip_http_end(const struct tip_http_reader *r)
 {
 	return r->state == DONE || r->state == TO_END ? TIP_HTTP_DONE : TIP_HTTP_BAD;

@@ -40,6 +40,11 @@ enum tip_http_state {
 
 /* Takes bytes. What follows a whole answer is not looked at; it makes it the last. */
 enum tip_http_state tip_http_feed(struct tip_http_reader *r, const void *data, size_t len);
+/*
+ * The body so far is taken: an answer that goes on may be of any length, and what stands around its
+ * chunks.
+ */
+void tip_http_taken(struct tip_http_reader *r);
 /* The other side has ended. */
 enum tip_http_state tip_http_end(const struct tip_http_reader *r);
 void tip_http_reader_free(struct tip_http_reader *r);
