@@ -3,6 +3,7 @@
 
 import json
 import os
+import queue
 import secrets
 import socket
 import subprocess
@@ -40,14 +41,26 @@ def container(cid, **more):
     }
 
 
-class Docker:
-    """A socket at `path`. `answers`: path -> what is said, an object or whole bytes of HTTP; `delay`: seconds before it."""
+def event(cid, action, **attributes):
+    """A line of Docker's events."""
+    return json.dumps({"Type": "container", "Action": action, "Actor": {"ID": cid, "Attributes": attributes}, "scope": "local",
+                       "status": action, "id": cid, "time": 1767323045}).encode() + b"\n"
 
-    def __init__(self, path):
+
+class Docker:
+    """
+    A socket at `path`. `answers`: path -> what is said, an object or whole bytes of HTTP; `delay`: seconds before it;
+    `events`: whether it has any.
+    """
+
+    def __init__(self, path, events=False):
         self.path = path
+        self.events = events
+        self.listeners = []
         self.answers = {}
         self.delay = 0
         self.asked = []
+        self.answered = []
         self.chunked = False
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.socket.bind(str(path))
@@ -81,12 +94,31 @@ class Docker:
                 head += data
             path = head.split()[1].decode()
             self.asked.append(path)
+            if self.events and path.startswith("/events?"):
+                conn.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n")
+                self.listeners.append(conn)
+                conn.recv(1)  # until either side ends it
+                self.listeners.remove(conn)
+                return
             time.sleep(self.delay)
             answer = self.answers.get(path)
             try:
                 conn.sendall(answer if isinstance(answer, bytes) else self._http(answer))
             except OSError:
-                pass
+                return
+            self.answered.append(path)
+
+    def say(self, data):
+        """To everybody who listens, as it is."""
+        for conn in self.listeners:
+            conn.sendall(b"%x\r\n%s\r\n" % (len(data), data))
+
+    def tell(self, cid, action="create", **attributes):
+        self.say(event(cid, action, **attributes))
+
+    def hang_up(self):
+        for conn in list(self.listeners):
+            conn.shutdown(socket.SHUT_RDWR)
 
     def _http(self, answer):
         if answer is None:
@@ -158,10 +190,12 @@ class CriServer:
 
     PREFIX = "/runtime.v1.RuntimeService/"
 
-    def __init__(self, path):
+    def __init__(self, path, version):
         import grpc
 
         self.grpc = grpc
+        self.version = version
+        self.listeners = []
         self.containers = {}  # id -> (sandbox id, ContainerStatusResponse)
         self.sandboxes = {}  # id -> PodSandboxStatusResponse
         self.asked = []
@@ -169,9 +203,11 @@ class CriServer:
 
         class Handler(grpc.GenericRpcHandler):
             def service(self, details):
+                if details.method == outer.PREFIX + "GetContainerEvents":
+                    return grpc.unary_stream_rpc_method_handler(outer.events)
                 return grpc.unary_unary_rpc_method_handler(lambda request, context: outer.answer(details.method, request, context))
 
-        self.server = grpc.server(futures.ThreadPoolExecutor(4), handlers=[Handler()])
+        self.server = grpc.server(futures.ThreadPoolExecutor(8), handlers=[Handler()])
         self.server.add_insecure_port(f"unix:{path}")
         self.server.start()
         os.chmod(path, 0o660)
@@ -181,7 +217,7 @@ class CriServer:
         cid = text_field(text_field(request, 1), 1).decode() if method == "ListContainers" else text_field(request, 1).decode()
         self.asked.append([method, cid])
         if method == "Version":
-            return message((1, "0.1.0"), (2, "containerd"))
+            return message((1, "0.1.0"), (2, "containerd"), (3, self.version))
         if method == "ListContainers":
             found = self.containers.get(cid)
             return message((1, [message((1, cid), (2, found[0]))])) if found else b""
@@ -189,6 +225,15 @@ class CriServer:
         if found is None:
             context.abort(self.grpc.StatusCode.NOT_FOUND, f"{cid}: not found")
         return found
+
+    def events(self, request, context):
+        """Those that come from now on, until one is empty."""
+        self.asked.append(["GetContainerEvents", ""])
+        mine = queue.Queue()
+        context.add_callback(lambda: mine.put(b""))
+        self.listeners.append(mine)
+        yield from iter(mine.get, b"")
+        self.listeners.remove(mine)
 
     def serve(self):
         """Does what it is told on standard input, a line of JSON each, and says so."""
@@ -199,6 +244,9 @@ class CriServer:
                 self.containers[order["container"]] = order["sandbox"], bytes.fromhex(order["status"])
             elif "sandbox" in order:
                 self.sandboxes[order["sandbox"]] = bytes.fromhex(order["status"])
+            elif "event" in order:
+                for listener in list(self.listeners):
+                    listener.put(bytes.fromhex(order["event"]))
             print(json.dumps(self.asked), flush=True)
 
 
@@ -210,6 +258,16 @@ def container_status(cid, privileged=False):
             (9, "docker.io/shop/web@sha256:" + "ef" * 32), (12, {"app": "web"}),
             (14, [message((1, "/data"), (2, "/srv/data"), (3, True), (5, 1))]))),
         (2, {"info": json.dumps(info)}))
+
+
+def container_event(cid, sandbox, kind=0):
+    """What the CRI tells when a container is made (`kind`: 0)."""
+    return message((1, cid), (2, kind), (3, 1767323045000000000), (4, first(sandbox_status(sandbox))),
+                   (5, [first(container_status(cid))]))
+
+
+def first(status):
+    return text_field(status, 1)
 
 
 def sandbox_status(sandbox):
@@ -227,8 +285,8 @@ def sandbox_status(sandbox):
 class Cri:
     """A CriServer in a process of its own: grpcio's threads do not live with tests that fork."""
 
-    def __init__(self, path):
-        self.process = subprocess.Popen([sys.executable, __file__, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    def __init__(self, path, version="1.7.24"):
+        self.process = subprocess.Popen([sys.executable, __file__, str(path), version], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                         text=True)
         assert json.loads(self.process.stdout.readline()) == "ready"
 
@@ -254,4 +312,4 @@ class Cri:
 
 
 if __name__ == "__main__":
-    CriServer(sys.argv[1]).serve()
+    CriServer(*sys.argv[1:]).serve()

@@ -61,6 +61,17 @@ enum tip_runtime_question {
 	TIP_ASK_CRI_STATUS,
 	TIP_ASK_CRI_SANDBOX,
 	TIP_ASK_CRI_VERSION, /* about nothing */
+	/* These two about nothing, and their answers do not end. */
+	TIP_ASK_EVENTS, /* of docker and podman: containers as they are made and started */
+	TIP_ASK_CRI_EVENTS,
+};
+
+/* What a list of facts is. */
+enum tip_facts_kind {
+	TIP_FACTS_NONE, /* none: no runtime knows the container */
+	TIP_FACTS_PART, /* what it said when the container was made; its answer is still awaited */
+	TIP_FACTS_WHOLE,
+	TIP_FACTS_KINDS
 };
 
 #endif

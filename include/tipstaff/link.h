@@ -99,7 +99,10 @@ enum tip_link_type {
 	TIP_LINK_JOIN = 18,
 	/* u64 id, u32 cause: end it, say ENDED */
 	TIP_LINK_CUT = 19,
-	/* u32 ask (its number), u32 kind (enum tip_runtime), s path: a runtime that may be asked */
+	/*
+	 * u32 ask (its number), u32 kind (enum tip_runtime), u32 flag (listen to its events), s
+	 * path: a runtime that may be asked
+	 */
 	TIP_LINK_RUNTIME = 20,
 	/* u32 kind (what the cgroup's name tells), s container id: what is it? */
 	TIP_LINK_INSPECT = 21,
@@ -162,13 +165,18 @@ enum tip_link_type {
 	 */
 	TIP_LINK_DIAL = 44,
 	/*
-	 * u32 flag (a runtime knows it), s container id, s data: facts (tipstaff/facts.h). May come
-	 * again, with more
+	 * u32 kind (enum tip_facts_kind), s container id, s data: facts (tipstaff/facts.h). May
+	 * come again, with more
 	 */
 	TIP_LINK_FACTS = 45,
 	/* u32 numbers: questions in flight, waiting; u64 counters: asked, known, unknown, late,
 	   refused */
 	TIP_LINK_INSPECTOR = 46,
+	/*
+	 * u32 numbers: runtimes that are listened to, containers made and not asked about; u64
+	 * counters: events, bad ones, connections that ended, answers that are an event's
+	 */
+	TIP_LINK_STREAMS = 47,
 	TIP_LINK_TYPE_MAX
 };
 

@@ -49,7 +49,7 @@ class Podman:
         folder = world.dir / "podman"
         folder.mkdir()
         self.argv = ["podman", "--root", str(folder / "root"), "--runroot", str(folder / "run"), "--storage-driver", "vfs",
-                     "--cgroup-manager", "cgroupfs", "--events-backend", "none", "--runtime", "crun"]
+                     "--cgroup-manager", "cgroupfs", "--tmpdir", str(folder / "tmp"), "--events-backend", "file", "--runtime", "crun"]
         self.where = ["--network", "none", "--cgroup-parent", world.cgroup_path("work/boxes")]
         self.image(folder / "image.tar")
         self.service = subprocess.Popen([*self.argv, "system", "service", "--time=0", f"unix://{world.dir}/podman.sock"])
@@ -135,6 +135,8 @@ def test_a_shell_without_a_terminal_is_none(daemon, podman):
 
 
 def test_a_container_that_is_gone_at_once(daemon, podman):
+    """It may be gone before podman answers about it: then its event has told what it is called."""
+    until("somebody listens to podman", lambda: daemon.status()["containers"]["streams"], 60)
     for i in range(3):
         mark = daemon.alerts_mark()
         podman.run("--rm", "--name", f"brief-{i}", IMAGE, "true")

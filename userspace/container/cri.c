@@ -12,16 +12,13 @@
 #define ENTRIES_MAX 64
 #define NODE        2 /* NamespaceMode of the host */
 
+enum { CREATED = 0, STARTED = 1 }; /* ContainerEventType */
+
 /* ---- answers -------------------------------------------------------------------------------- */
 
 static int no_answer(struct tip_error *err)
 {
 	return tip_error_set(err, "the answer is no message of the CRI");
-}
-
-static bool is_id(const char *s)
-{
-	return strlen(s) == 64 && strspn(s, "0123456789abcdef") == 64;
 }
 
 int tip_cri_list(const uint8_t *msg, size_t len, const char *id, struct tip_cri_seen *seen,
@@ -36,7 +33,7 @@ int tip_cri_list(const uint8_t *msg, size_t len, const char *id, struct tip_cri_
 	for (size_t i = 0; i < m->n_containers; i++) {
 		const Runtime__V1__Container *c = m->containers[i];
 
-		if (strcmp(c->id, id) == 0 && is_id(c->pod_sandbox_id))
+		if (strcmp(c->id, id) == 0 && tip_facts_is_id(c->pod_sandbox_id))
 			snprintf(seen->sandbox, sizeof(seen->sandbox), "%s", c->pod_sandbox_id);
 	}
 	runtime__v1__list_containers_response__free_unpacked(m, NULL);
@@ -110,6 +107,23 @@ static bool privileged(json_t *info)
 	       tip_answer_true(info, "privileged");
 }
 
+static void add_status(struct tip_buf *facts, const Runtime__V1__ContainerStatus *s, json_t *info,
+		       struct tip_cri_seen *seen)
+{
+	if (s->metadata) {
+		tip_facts_add(facts, TIP_FACT_NAME, s->metadata->name);
+		snprintf(seen->name, sizeof(seen->name), "%s", s->metadata->name);
+	}
+	add_image(facts, s, info);
+	if (s->started_at > 0)
+		tip_facts_addf(facts, TIP_FACT_STARTED, "%lld", (long long)s->started_at);
+	seen->settled = s->started_at > 0;
+	add_mounts(facts, s);
+	for (size_t i = 0; i < s->n_labels && i < ENTRIES_MAX; i++)
+		tip_facts_addf(facts, TIP_FACT_LABEL, "%s=%s", s->labels[i]->key,
+			       s->labels[i]->value);
+}
+
 int tip_cri_status(const uint8_t *msg, size_t len, const char *id, struct tip_buf *facts,
 		   struct tip_cri_seen *seen, struct tip_error *err)
 {
@@ -126,19 +140,8 @@ int tip_cri_status(const uint8_t *msg, size_t len, const char *id, struct tip_bu
 	for (size_t i = 0; i < m->n_info && !info; i++)
 		if (strcmp(m->info[i]->key, "info") == 0)
 			info = parse_info(m->info[i]->value);
-	if (s->metadata) {
-		tip_facts_add(facts, TIP_FACT_NAME, s->metadata->name);
-		snprintf(seen->name, sizeof(seen->name), "%s", s->metadata->name);
-	}
-	add_image(facts, s, info);
 	tip_facts_add_bool(facts, TIP_FACT_PRIVILEGED, privileged(info));
-	if (s->started_at > 0)
-		tip_facts_addf(facts, TIP_FACT_STARTED, "%lld", (long long)s->started_at);
-	seen->settled = s->started_at > 0;
-	add_mounts(facts, s);
-	for (size_t i = 0; i < s->n_labels && i < ENTRIES_MAX; i++)
-		tip_facts_addf(facts, TIP_FACT_LABEL, "%s=%s", s->labels[i]->key,
-			       s->labels[i]->value);
+	add_status(facts, s, info, seen);
 	json_decref(info);
 	runtime__v1__container_status_response__free_unpacked(m, NULL);
 	return 0;
@@ -195,6 +198,16 @@ static void add_sandbox(struct tip_buf *facts, const Runtime__V1__PodSandboxStat
 			       s->labels[i]->value);
 }
 
+/* Of the sandbox's own container. */
+static void add_own(struct tip_buf *facts, const Runtime__V1__PodSandboxStatus *s, json_t *info,
+		    struct tip_cri_seen *seen)
+{
+	tip_facts_add_image(facts, tip_answer_text(info, "image"));
+	if (s->created_at > 0)
+		tip_facts_addf(facts, TIP_FACT_STARTED, "%lld", (long long)s->created_at);
+	seen->settled = s->network && *s->network->ip;
+}
+
 int tip_cri_sandbox(const uint8_t *msg, size_t len, const char *id, bool own, struct tip_buf *facts,
 		    struct tip_cri_seen *seen, struct tip_error *err)
 {
@@ -212,11 +225,8 @@ int tip_cri_sandbox(const uint8_t *msg, size_t len, const char *id, bool own, st
 		if (strcmp(m->info[i]->key, "info") == 0)
 			info = parse_info(m->info[i]->value);
 	if (own) {
-		tip_facts_add_image(facts, tip_answer_text(info, "image"));
 		tip_facts_add_bool(facts, TIP_FACT_PRIVILEGED, privileged(info));
-		if (s->created_at > 0)
-			tip_facts_addf(facts, TIP_FACT_STARTED, "%lld", (long long)s->created_at);
-		seen->settled = s->network && *s->network->ip;
+		add_own(facts, s, info, seen);
 	}
 	add_sandbox(facts, s, info, seen->name);
 	json_decref(info);
@@ -224,13 +234,60 @@ int tip_cri_sandbox(const uint8_t *msg, size_t len, const char *id, bool own, st
 	return 0;
 }
 
-int tip_cri_version(const uint8_t *msg, size_t len, char *name, size_t size, struct tip_error *err)
+/* "v2.0.1", "1.7.24-k3s1" is of that version, or a later one. */
+static bool is_since(const char *version, unsigned int major, unsigned int minor)
+{
+	unsigned int a, b;
+
+	version += *version == 'v';
+	if (sscanf(version, "%9u.%9u", &a, &b) != 2)
+		return false;
+	return a > major || (a == major && b >= minor);
+}
+
+int tip_cri_version(const uint8_t *msg, size_t len, struct tip_cri_runtime *out,
+		    struct tip_error *err)
 {
 	Runtime__V1__VersionResponse *m = runtime__v1__version_response__unpack(NULL, len, msg);
 
 	if (!m)
 		return no_answer(err);
-	snprintf(name, size, "%s", m->runtime_name);
+	snprintf(out->name, sizeof(out->name), "%s", m->runtime_name);
+	out->shares_events =
+		(strcmp(m->runtime_name, "containerd") == 0 &&
+		 is_since(m->runtime_version, 2, 0)) ||
+		(strcmp(m->runtime_name, "cri-o") == 0 && is_since(m->runtime_version, 1, 28));
 	runtime__v1__version_response__free_unpacked(m, NULL);
 	return 0;
+}
+
+int tip_cri_event(const uint8_t *msg, size_t len, char id[65], struct tip_buf *facts,
+		  struct tip_error *err)
+{
+	Runtime__V1__ContainerEventResponse *m =
+		runtime__v1__container_event_response__unpack(NULL, len, msg);
+	const Runtime__V1__PodSandboxStatus *pod = m ? m->pod_sandbox_status : NULL;
+	struct tip_cri_seen seen = {0};
+	int ret = 0;
+
+	if (!m)
+		return no_answer(err);
+	if (m->container_event_type != CREATED && m->container_event_type != STARTED)
+		goto out;
+	if (!tip_facts_is_id(m->container_id)) {
+		ret = tip_error_set(err, "an event about no container");
+		goto out;
+	}
+	memcpy(id, m->container_id, 65);
+	for (size_t i = 0; i < m->n_containers_statuses; i++)
+		if (strcmp(m->containers_statuses[i]->id, id) == 0)
+			add_status(facts, m->containers_statuses[i], NULL, &seen);
+	if (pod && strcmp(pod->id, id) == 0)
+		add_own(facts, pod, NULL, &seen);
+	if (pod)
+		add_sandbox(facts, pod, NULL, seen.name);
+	ret = 1;
+out:
+	runtime__v1__container_event_response__free_unpacked(m, NULL);
+	return ret;
 }

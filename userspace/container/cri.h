@@ -33,7 +33,22 @@ int tip_cri_status(const uint8_t *msg, size_t len, const char *id, struct tip_bu
 /* `own`: the container is the sandbox's own, and gets its facts from here. */
 int tip_cri_sandbox(const uint8_t *msg, size_t len, const char *id, bool own, struct tip_buf *facts,
 		    struct tip_cri_seen *seen, struct tip_error *err);
-/* The runtime's name, as container.type has it: into `name`. */
-int tip_cri_version(const uint8_t *msg, size_t len, char *name, size_t size, struct tip_error *err);
+struct tip_cri_runtime {
+	char name[32]; /* as container.type has it */
+	/*
+	 * Everybody who listens to it is told every event. Those before took an event for told when
+	 * one listener had it (containerd before 2.0: issue 7318; cri-o before 1.28: issue 6466);
+	 * there the kubelet would miss what we hear.
+	 */
+	bool shares_events;
+};
+int tip_cri_version(const uint8_t *msg, size_t len, struct tip_cri_runtime *out,
+		    struct tip_error *err);
+/*
+ * One event: adds what it says of the container, or sandbox, that was made or started, whose id
+ * goes into `id`. 0: it is about something else, 1, or -1 with `err` and nothing added.
+ */
+int tip_cri_event(const uint8_t *msg, size_t len, char id[65], struct tip_buf *facts,
+		  struct tip_error *err);
 
 #endif

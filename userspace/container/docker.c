@@ -163,3 +163,56 @@ int tip_docker_image(const char *text, size_t len, struct tip_buf *facts, struct
 	json_decref(root);
 	return 0;
 }
+
+/* ---- events --------------------------------------------------------------------------------- */
+
+/* What runtimes put among a container's labels in an event. */
+static bool is_label(const char *key)
+{
+	static const char *const others[] = {"image", "name", "containerExitCode", "podId",
+					     "exitCode"};
+
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+		if (strcmp(key, others[i]) == 0)
+			return false;
+	return true;
+}
+
+static bool is_beginning(const char *action)
+{
+	return action && (strcmp(action, "create") == 0 || strcmp(action, "init") == 0 ||
+			  strcmp(action, "start") == 0);
+}
+
+int tip_docker_event(const char *text, size_t len, char id[65], struct tip_buf *facts,
+		     struct tip_error *err)
+{
+	json_t *root = tip_answer_parse(text, len, err), *attributes, *value;
+	const char *whose, *key;
+	void *next;
+	int ret = 0;
+
+	if (!root)
+		return -1;
+	whose = tip_answer_text(root, "Actor.ID");
+	if (!is(root, "Type", "container") || !is_beginning(tip_answer_text(root, "Action")))
+		goto out;
+	if (!whose || !tip_facts_is_id(whose)) {
+		ret = tip_error_set(err, "an event about no container");
+		goto out;
+	}
+	memcpy(id, whose, 65);
+	attributes = tip_answer_at(root, "Actor.Attributes");
+	tip_facts_add(facts, TIP_FACT_NAME, tip_answer_text(attributes, "name"));
+	tip_facts_add_image(facts, tip_answer_text(attributes, "image"));
+	add_kubernetes(facts, attributes);
+	json_object_foreach_safe (attributes, next, key, value) {
+		if (!is_label(key))
+			json_object_del(attributes, key);
+	}
+	tip_answer_labels(facts, TIP_FACT_LABEL, attributes);
+	ret = 1;
+out:
+	json_decref(root);
+	return ret;
+}

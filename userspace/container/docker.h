@@ -28,4 +28,12 @@ int tip_docker_container(const char *text, size_t len, const char *id, struct ti
 /* The answer to /images/ID/json: adds the digest, and names if the container had none. The same. */
 int tip_docker_image(const char *text, size_t len, struct tip_buf *facts, struct tip_error *err);
 
+/*
+ * One event (docker.com, "Monitor events"; podman's are in the same form): adds what it says of the
+ * container that was made or started, whose id goes into `id`. 0: it is about something else, 1,
+ * or -1 with `err` and nothing added. Pure.
+ */
+int tip_docker_event(const char *text, size_t len, char id[65], struct tip_buf *facts,
+		     struct tip_error *err);
+
 #endif

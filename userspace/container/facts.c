@@ -70,6 +70,11 @@ void tip_facts_add_image(struct tip_buf *facts, const char *name)
 		tip_facts_add(facts, TIP_FACT_IMAGE_DIGEST, at + 1);
 }
 
+bool tip_facts_is_id(const char *text)
+{
+	return strlen(text) == 64 && strspn(text, "0123456789abcdef") == 64;
+}
+
 /* What follows the seconds: ".123456789". ns; `*end` is behind it. */
 static uint64_t fraction(const char *s, const char **end)
 {

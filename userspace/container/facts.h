@@ -25,6 +25,9 @@ void tip_facts_addf(struct tip_buf *facts, enum tip_fact kind, const char *fmt, 
  */
 void tip_facts_add_image(struct tip_buf *facts, const char *name);
 
+/* Is it a container's id, as runtimes make them: 64 hex digits? */
+bool tip_facts_is_id(const char *text);
+
 /* "2026-01-02T03:04:05.678901234+02:00" to ns since the epoch; 0: it is no time after 1970. */
 uint64_t tip_facts_time(const char *text);
 

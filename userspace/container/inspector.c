@@ -12,15 +12,18 @@
 #include "base/log.h"
 #include "base/map.h"
 #include "base/mem.h"
+#include "container/created.h"
 #include "container/cri.h"
 #include "container/docker.h"
 #include "container/facts.h"
 #include "container/http.h"
+#include "container/stream.h"
 #include "rpc/client.h"
 
 /* Questions at once: each has one descriptor and one answer in memory. */
 #define RUNNING_MAX 16
 #define KNOWN_MAX   1024 /* questions in all: running, waiting, to be repeated */
+#define AHEAD_MAX   512  /* with more than that, nothing is asked ahead */
 #define ANSWER_MAX  (256u << 10)
 #define TIMEOUT_MS  10000
 /*
@@ -28,6 +31,11 @@
  * answer waits for it to have started. It is asked about once more.
  */
 #define AGAIN_MS 1000
+/*
+ * A container may be gone before its event is here: podman reads the file of its events four times
+ * a second. Alerts wait for as long as they are configured to, whatever this is.
+ */
+#define EVENT_MS 5000
 
 enum place { WAITING, RUNNING, PAUSING };
 
@@ -41,8 +49,10 @@ struct question {
 	uint32_t tried;  /* 1 << number of each runtime that was asked */
 	uint32_t number; /* of the runtime that is asked */
 	uint64_t dial;   /* the connection that is awaited, 0: none is */
+	bool wanted;     /* somebody has asked; else it is asked ahead */
 	bool repeated;
 	bool settled; /* it has been started */
+	bool lost;    /* no runtime knows it: its event is awaited */
 	struct tip_http *http;
 	struct tip_rpc_ask *rpc;
 	struct event *pause;
@@ -58,8 +68,10 @@ struct tip_inspector {
 	struct {
 		enum tip_runtime kind; /* TIP_RUNTIME_ANY: there is none */
 		char type[32];         /* what it calls itself, "": not asked yet */
+		struct tip_stream *stream;
 	} runtimes[TIP_RUNTIMES_MAX];
 	struct tip_map *by_id;
+	struct tip_created *created;
 	struct questions places[3];
 	size_t counts[3];
 	uint64_t next_dial;
@@ -69,6 +81,7 @@ struct tip_inspector {
 
 static void next_runtime(struct question *q);
 static void fill(struct tip_inspector *x);
+static void give_up(struct question *q);
 
 static void move(struct question *q, enum place to)
 {
@@ -109,6 +122,10 @@ static void on_pause_over(evutil_socket_t fd, short what, void *ctx)
 {
 	struct question *q = ctx;
 
+	if (q->lost) {
+		give_up(q);
+		return;
+	}
 	q->tried = 0;
 	q->repeated = true;
 	tip_buf_reset(&q->facts);
@@ -116,41 +133,84 @@ static void on_pause_over(evutil_socket_t fd, short what, void *ctx)
 	fill(q->inspector);
 }
 
-/* Once more, when it will have an address. */
-static void pause_question(struct question *q)
+static void pause_question(struct question *q, unsigned int ms)
 {
-	const struct timeval tv = {AGAIN_MS / 1000, AGAIN_MS % 1000 * 1000};
+	const struct timeval tv = {ms / 1000, ms % 1000 * 1000};
 
-	q->pause = event_new(q->inspector->base, -1, 0, on_pause_over, q);
+	if (!q->pause)
+		q->pause = event_new(q->inspector->base, -1, 0, on_pause_over, q);
 	if (!q->pause)
 		abort();
 	event_add(q->pause, &tv);
 	move(q, PAUSING);
 }
 
+/* To who has asked. What was known ahead has done its work then. */
+static void tell(struct tip_inspector *x, const char *id, const void *facts, size_t len)
+{
+	x->stats.known++;
+	x->ops.answer(x->ops.ctx, id, TIP_FACTS_WHOLE, facts, len);
+	tip_created_del(x->created, id);
+}
+
+/* The answer is still awaited: what its event said is there for alerts that cannot wait. */
+static void tell_part(struct tip_inspector *x, const char *id)
+{
+	struct tip_created_box box;
+
+	if (tip_created_get(x->created, id, tip_clock_boot(), &box))
+		x->ops.answer(x->ops.ctx, id, TIP_FACTS_PART, box.facts, box.len);
+}
+
 static void answer(struct question *q)
 {
 	struct tip_inspector *x = q->inspector;
 
-	x->stats.known++;
-	x->ops.answer(x->ops.ctx, q->id, q->facts.data, q->facts.len);
-	if (!q->settled && !q->repeated)
-		pause_question(q);
+	if (q->wanted)
+		tell(x, q->id, q->facts.len ? q->facts.data : "", q->facts.len);
+	else
+		tip_created_put(x->created, q->id, &q->facts, true, tip_clock_boot());
+	if (q->wanted && !q->settled && !q->repeated)
+		pause_question(q, AGAIN_MS); /* once more, when it will have an address */
 	else
 		drop(q);
 	fill(x);
 }
 
+/* Will the event of one that is unknown come? */
+static bool is_listened_to(const struct question *q)
+{
+	const struct tip_inspector *x = q->inspector;
+
+	for (int i = 0; i < TIP_RUNTIMES_MAX; i++)
+		if (x->runtimes[i].stream && tip_stream_is_open(x->runtimes[i].stream) &&
+		    (q->hint == TIP_RUNTIME_ANY || q->hint == x->runtimes[i].kind))
+			return true;
+	return false;
+}
+
+/* No runtime knows it, any more or yet. */
 static void give_up(struct question *q)
 {
 	struct tip_inspector *x = q->inspector;
+	struct tip_created_box box;
 
 	/* Of one that was known a second ago the first answer stays. */
-	if (!q->repeated) {
+	if (!q->wanted || q->repeated) {
+		drop(q);
+	} else if (tip_created_get(x->created, q->id, tip_clock_boot(), &box)) {
+		x->stats.by_event++;
+		tell(x, q->id, box.facts, box.len);
+		q->lost = false;
+		pause_question(q, AGAIN_MS);
+	} else if (!q->lost && is_listened_to(q)) {
+		q->lost = true;
+		pause_question(q, EVENT_MS);
+	} else {
 		x->stats.unknown++;
-		x->ops.answer(x->ops.ctx, q->id, NULL, 0);
+		x->ops.answer(x->ops.ctx, q->id, TIP_FACTS_NONE, NULL, 0);
+		drop(q);
 	}
-	drop(q);
 	fill(x);
 }
 
@@ -221,6 +281,13 @@ static void on_http(void *ctx, int status, const char *body, size_t len, const c
 	answer(q);
 }
 
+static void on_named(void *ctx, uint32_t number, const char *name)
+{
+	struct tip_inspector *x = ctx;
+
+	snprintf(x->runtimes[number].type, sizeof(x->runtimes[number].type), "%s", name);
+}
+
 /* All is said but the runtime's own name, which is asked for once. */
 static void finish_cri(struct question *q)
 {
@@ -237,6 +304,7 @@ static void finish_cri(struct question *q)
 static void on_cri(struct question *q, const uint8_t *msg, size_t len)
 {
 	struct tip_inspector *x = q->inspector;
+	struct tip_cri_runtime runtime;
 	bool own = !q->cri.sandbox[0];
 	struct tip_error err;
 	int ret;
@@ -263,8 +331,9 @@ static void on_cri(struct question *q, const uint8_t *msg, size_t len)
 		q->settled = q->cri.settled;
 		break;
 	default:
-		ret = tip_cri_version(msg, len, x->runtimes[q->number].type,
-				      sizeof(x->runtimes[q->number].type), &err);
+		ret = tip_cri_version(msg, len, &runtime, &err);
+		if (ret == 0)
+			on_named(x, q->number, runtime.name);
 	}
 	if (ret < 0)
 		warn(q, err.text);
@@ -321,12 +390,22 @@ static struct question *find_dial(const struct tip_inspector *x, uint64_t dial_n
 	return NULL;
 }
 
-void tip_inspector_dialled(struct tip_inspector *x, uint64_t dial_no, int fd)
+/* False: no stream waits for that dial. */
+static bool is_streams(struct tip_inspector *x, uint64_t dial_no, int fd, int error)
+{
+	for (int i = 0; i < TIP_RUNTIMES_MAX; i++)
+		if (x->runtimes[i].stream &&
+		    tip_stream_dialled(x->runtimes[i].stream, dial_no, fd, error))
+			return true;
+	return false;
+}
+
+void tip_inspector_dialled(struct tip_inspector *x, uint64_t dial_no, int fd, int error)
 {
 	struct question *q = find_dial(x, dial_no);
 
 	if (!q) {
-		if (fd >= 0)
+		if (!is_streams(x, dial_no, fd, error) && fd >= 0)
 			close(fd);
 		return;
 	}
@@ -387,33 +466,78 @@ static void fill(struct tip_inspector *x)
 	x->filling = false;
 }
 
-static bool is_id(const char *id)
+static struct question *question_new(struct tip_inspector *x, const char *id, enum tip_runtime hint,
+				     bool wanted)
 {
-	return strlen(id) == 64 && strspn(id, "0123456789abcdef") == 64;
-}
+	struct question *q = tip_alloc(sizeof(*q));
 
-void tip_inspector_ask(struct tip_inspector *x, const char *id, uint32_t hint)
-{
-	struct question *q;
-
-	if (tip_map_gets(x->by_id, id))
-		return; /* its answer is on its way */
-	x->stats.asked++;
-	/* It becomes part of a path. */
-	if (!is_id(id) || tip_map_count(x->by_id) >= KNOWN_MAX) {
-		x->stats.refused++;
-		x->ops.answer(x->ops.ctx, id, NULL, 0);
-		return;
-	}
-	q = tip_alloc(sizeof(*q));
 	q->inspector = x;
 	snprintf(q->id, sizeof(q->id), "%s", id);
-	q->hint = hint < TIP_RUNTIME_KINDS ? (enum tip_runtime)hint : TIP_RUNTIME_ANY;
+	q->hint = hint;
+	q->wanted = wanted;
 	q->place = WAITING;
 	TAILQ_INSERT_TAIL(&x->places[WAITING], q, link);
 	x->counts[WAITING]++;
 	tip_map_puts(x->by_id, q->id, q);
+	return q;
+}
+
+void tip_inspector_ask(struct tip_inspector *x, const char *id, uint32_t hint)
+{
+	struct question *q = tip_map_gets(x->by_id, id);
+	struct tip_created_box box = {0};
+
+	if (q && q->wanted)
+		return; /* its answer is on its way */
+	x->stats.asked++;
+	if (q) { /* so is this one's */
+		q->wanted = true;
+		tell_part(x, id);
+		return;
+	}
+	/* It becomes part of a path. */
+	if (!tip_facts_is_id(id) || tip_map_count(x->by_id) >= KNOWN_MAX) {
+		x->stats.refused++;
+		x->ops.answer(x->ops.ctx, id, TIP_FACTS_NONE, NULL, 0);
+		return;
+	}
+	q = question_new(x, id, hint < TIP_RUNTIME_KINDS ? hint : TIP_RUNTIME_ANY, true);
+	if (tip_created_get(x->created, id, tip_clock_boot(), &box) && box.whole) {
+		tell(x, id, box.facts, box.len);
+		pause_question(q, AGAIN_MS); /* it was asked about before it was started */
+		return;
+	}
+	tell_part(x, id);
 	fill(x);
+}
+
+/* A container is made, or started. */
+static void on_created(void *ctx, uint32_t number, const char *id, struct tip_buf *facts)
+{
+	struct tip_inspector *x = ctx;
+	struct question *q = tip_map_gets(x->by_id, id);
+	struct tip_created_box box;
+
+	tip_facts_add(facts, TIP_FACT_TYPE, x->runtimes[number].type);
+	tip_created_put(x->created, id, facts, false, tip_clock_boot());
+	if (q && q->lost) {
+		give_up(q);
+	} else if (q) {
+		if (q->wanted && q->place != PAUSING)
+			tell_part(x, id);
+	} else if (tip_map_count(x->by_id) < AHEAD_MAX &&
+		   tip_created_get(x->created, id, tip_clock_boot(), &box) && !box.whole) {
+		question_new(x, id, x->runtimes[number].kind, false);
+		fill(x);
+	}
+}
+
+static uint64_t on_stream_dial(void *ctx, uint32_t number, enum tip_runtime_question question)
+{
+	struct tip_inspector *x = ctx;
+
+	x->ops.dial(x->ops.ctx, ++x->next_dial, number, question, "");
+	return x->next_dial;
 }
 
 /* ---- life ----------------------------------------------------------------------------------- */
@@ -426,6 +550,7 @@ struct tip_inspector *tip_inspector_new(struct event_base *base,
 	x->base = base;
 	x->ops = *ops;
 	x->by_id = tip_map_new();
+	x->created = tip_created_new();
 	for (int i = 0; i < 3; i++)
 		TAILQ_INIT(&x->places[i]);
 	return x;
@@ -435,25 +560,46 @@ void tip_inspector_free(struct tip_inspector *x)
 {
 	if (!x)
 		return;
+	for (int i = 0; i < TIP_RUNTIMES_MAX; i++)
+		tip_stream_free(x->runtimes[i].stream);
 	tip_map_free(x->by_id, question_free);
+	tip_created_free(x->created);
 	free(x);
 }
 
-bool tip_inspector_runtime(struct tip_inspector *x, uint32_t number, uint32_t kind)
+bool tip_inspector_runtime(struct tip_inspector *x, uint32_t number, uint32_t kind, bool events)
 {
-	if (number >= TIP_RUNTIMES_MAX || kind == TIP_RUNTIME_ANY || kind >= TIP_RUNTIME_KINDS)
+	const struct tip_stream_ops ops = {on_stream_dial, on_created, on_named, x};
+
+	if (number >= TIP_RUNTIMES_MAX || kind == TIP_RUNTIME_ANY || kind >= TIP_RUNTIME_KINDS ||
+	    x->runtimes[number].kind != TIP_RUNTIME_ANY)
 		return false;
 	x->runtimes[number].kind = (enum tip_runtime)kind;
 	/* One of the CRI says so itself. */
 	if (kind != TIP_RUNTIME_CRI)
 		snprintf(x->runtimes[number].type, sizeof(x->runtimes[number].type), "%s",
 			 kind == TIP_RUNTIME_PODMAN ? "podman" : "docker");
+	if (events)
+		x->runtimes[number].stream =
+			tip_stream_new(x->base, number, (enum tip_runtime)kind, &ops);
 	return true;
 }
 
 void tip_inspector_stats(const struct tip_inspector *x, struct tip_inspector_stats *out)
 {
+	struct tip_stream_stats sum = {0};
+
 	*out = x->stats;
 	out->running = x->counts[RUNNING];
 	out->waiting = x->counts[WAITING];
+	out->created = tip_created_count(x->created);
+	for (int i = 0; i < TIP_RUNTIMES_MAX; i++) {
+		if (!x->runtimes[i].stream)
+			continue;
+		out->streams += tip_stream_is_open(x->runtimes[i].stream);
+		tip_stream_stats(x->runtimes[i].stream, &sum);
+	}
+	out->events = sum.events;
+	out->bad_events = sum.bad;
+	out->breaks = sum.breaks;
 }

@@ -52,7 +52,7 @@ static const struct format formats[TIP_LINK_TYPE_MAX] = {
 	[TIP_LINK_INBOUND] = {TIP_LINK_KEEPER, "INBOUND", "IXFn", .n_max = ID_MAX, .nfds = 1},
 	[TIP_LINK_JOIN] = {TIP_LINK_KEEPER, "JOIN", "I", .nfds = 1},
 	[TIP_LINK_CUT] = {TIP_LINK_KEEPER, "CUT", "Ic"},
-	[TIP_LINK_RUNTIME] = {TIP_LINK_KEEPER, "RUNTIME", "akn", PATH_LIMIT},
+	[TIP_LINK_RUNTIME] = {TIP_LINK_KEEPER, "RUNTIME", "akfn", PATH_LIMIT},
 	[TIP_LINK_INSPECT] = {TIP_LINK_KEEPER, "INSPECT", "kn", BOX_ID},
 	[TIP_LINK_DIALLED] = {TIP_LINK_KEEPER, "DIALLED", "I", .nfds = 1},
 	[TIP_LINK_UNDIALLED] = {TIP_LINK_KEEPER, "UNDIALLED", "Ir"},
@@ -73,8 +73,9 @@ static const struct format formats[TIP_LINK_TYPE_MAX] = {
 	[TIP_LINK_MOVED] = {TIP_LINK_FRONT, "MOVED", "d", .d_max = MOVED_DATA},
 	[TIP_LINK_RELAYS] = {TIP_LINK_FRONT, "RELAYS", "NC"},
 	[TIP_LINK_DIAL] = {TIP_LINK_FRONT, "DIAL", "Iakn", .n_max = 71},
-	[TIP_LINK_FACTS] = {TIP_LINK_FRONT, "FACTS", "fnd", BOX_ID, .d_max = TIP_FACTS_MAX},
+	[TIP_LINK_FACTS] = {TIP_LINK_FRONT, "FACTS", "knd", BOX_ID, .d_max = TIP_FACTS_MAX},
 	[TIP_LINK_INSPECTOR] = {TIP_LINK_FRONT, "INSPECTOR", "NC"},
+	[TIP_LINK_STREAMS] = {TIP_LINK_FRONT, "STREAMS", "NC"},
 };
 
 static const struct format *format_of(uint32_t type)

@@ -30,15 +30,16 @@ struct tip_link_msg {
 	uint32_t epoch;
 	uint32_t pid, uid, gid;
 	uint32_t ask;
-	uint32_t kind;             /* enum tip_runtime: RUNTIME, INSPECT; the question: DIAL */
-	uint32_t flag;             /* ok of CHECKED, on of QUARANTINE, withheld of EXEC,
-				      known of FACTS, first of HTTP_CA */
+	uint32_t kind;             /* enum tip_runtime: RUNTIME, INSPECT; the question: DIAL;
+				      enum tip_facts_kind: FACTS */
+	uint32_t flag;             /* ok of CHECKED, on of QUARANTINE, withheld of EXEC, events
+				      of RUNTIME, first of HTTP_CA */
 	uint32_t cause;            /* enum tip_mtls_cause: CUT, ENDED */
 	uint32_t error;            /* ENDED, UNDIALLED */
 	struct tip_link_flow flow; /* OUTBOUND, INBOUND */
-	uint32_t numbers[7];  /* CONFIG, STATS, LIMITS, RELAYS, INSPECTOR, HTTP: in the order of the
-				 format */
-	uint64_t counters[6]; /* STATS, ENDED, RELAYS, INSPECTOR */
+	uint32_t numbers[7];  /* CONFIG, STATS, LIMITS, RELAYS, INSPECTOR, STREAMS, HTTP: in the
+				 order of the format */
+	uint64_t counters[6]; /* STATS, ENDED, RELAYS, INSPECTOR, STREAMS */
 	const char *name; /* record name, spiffe_id, trust_domain, cause, path, peer_id: the first
 			     string */
 	const char *text; /* the second string: cgroup, text, server_id */

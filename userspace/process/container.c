@@ -356,6 +356,20 @@ bool tip_containers_answer(struct tip_containers *c, const char *id, const void 
 	return taken;
 }
 
+void tip_containers_told(struct tip_containers *c, const char *id, const void *facts, size_t len)
+{
+	size_t it = 0;
+	struct tip_container *k;
+
+	if (!well_formed(facts, len)) {
+		c->malformed++;
+		return;
+	}
+	while ((k = tip_map_next(c->by_path, &it)))
+		if (k->state == TIP_CONTAINER_ASKED && strcmp(k->id, id) == 0)
+			take_facts(k, facts, len);
+}
+
 struct tip_container *tip_containers_next(const struct tip_containers *c, size_t *it)
 {
 	return tip_map_next(c->by_path, it);

@@ -83,6 +83,10 @@ bool tip_containers_want(struct tip_containers *c, struct tip_container *k, uint
  */
 bool tip_containers_answer(struct tip_containers *c, const char *id, const void *facts, size_t len,
 			   uint64_t now_ns);
+/*
+ * The same for facts that came ahead of the answer: they are there, and who waits goes on waiting.
+ */
+void tip_containers_told(struct tip_containers *c, const char *id, const void *facts, size_t len);
 struct tip_container *tip_containers_next(const struct tip_containers *c, size_t *it);
 struct tip_container_stats {
 	size_t count, known;

@@ -175,14 +175,16 @@ static void put_containers(json_t *s)
 {
 	json_t *c = json_object_get(s, "containers");
 	uint64_t count = get_count(c, "count");
-	char a[32], b[32], d[32], e[32];
+	char a[32], b[32], d[32], e[32], f[32];
 
 	if (count == 0)
 		return;
-	out_field(WIDTH, "containers", "%s, %s with what a runtime knows, %s unknown, %s late",
+	out_field(WIDTH, "containers",
+		  "%s, %s with what a runtime knows, %s unknown, %s late, %s runtimes listened to",
 		  out_count(count, a, sizeof(a)), out_count(get_count(c, "known"), b, sizeof(b)),
 		  out_count(get_count(c, "unknown"), d, sizeof(d)),
-		  out_count(get_count(c, "late"), e, sizeof(e)));
+		  out_count(get_count(c, "late"), e, sizeof(e)),
+		  out_count(get_count(c, "streams"), f, sizeof(f)));
 }
 
 /* Who was turned away by which limit, those with the most first. */

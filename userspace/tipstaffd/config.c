@@ -154,6 +154,7 @@ static const struct key {
 	{"containers.docker", K_SOCKETS, LIST(docker, ndocker)},
 	{"containers.podman", K_SOCKETS, LIST(podman, npodman)},
 	{"containers.cri", K_SOCKETS, LIST(cri, ncri)},
+	{"containers.events", K_BOOL, AT(container_events)},
 	{"containers.hold_ms", K_NUMBER, AT(container_hold_ms), 0, 0, 10000},
 	{"require", K_REQUIRE, AT(require)},
 	{"limits.processes", K_NUMBER, AT(max_processes), 0, 1024, 4194304},

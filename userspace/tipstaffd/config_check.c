@@ -61,6 +61,7 @@ void tip_config_defaults(struct tip_config *c)
 	c->max_listeners_per_namespace = 2048;
 	c->relay_buffers_mib = 64;
 	c->digest_mib = 1024;
+	c->container_events = true;
 	c->container_hold_ms = 1000;
 	c->max_containers = TIP_CONTAINERS_MAX;
 }

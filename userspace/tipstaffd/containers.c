@@ -97,7 +97,8 @@ static int put_question(struct tip_keeper *k, const struct runtime *r, const str
 	struct tip_buf request = {0};
 	int fd = -1, error = EINVAL;
 
-	if (tip_runtime_request(r->kind, m->kind, m->name, &request)) {
+	if ((k->config->container_events || !tip_runtime_endless(m->kind)) &&
+	    tip_runtime_request(r->kind, m->kind, m->name, &request)) {
 		fd = connect_to(r->path);
 		error = errno;
 	}
@@ -111,7 +112,7 @@ static int put_question(struct tip_keeper *k, const struct runtime *r, const str
 	if (fd >= 0) {
 		if (!k->pumps)
 			k->pumps = tip_pumps_new(k->base);
-		fd = tip_pump_start(k->pumps, fd);
+		fd = tip_pump_start(k->pumps, fd, tip_runtime_endless(m->kind));
 		error = errno;
 	}
 	errno = error;
@@ -143,8 +144,10 @@ static void on_facts(struct tip_keeper *k, const struct tip_link_msg *m)
 {
 	struct tip_containers *all = tip_process_containers(k->table);
 
-	if (tip_containers_answer(all, m->name, m->flag ? m->data : NULL, m->data_len,
-				  tip_clock_boot()))
+	if (m->kind == TIP_FACTS_PART)
+		tip_containers_told(all, m->name, m->data, m->data_len);
+	else if (tip_containers_answer(all, m->name, m->kind == TIP_FACTS_WHOLE ? m->data : NULL,
+				       m->data_len, tip_clock_boot()))
 		tip_pipeline_inspected(k, m->name);
 }
 
@@ -171,6 +174,7 @@ void tip_containers_feed(struct tip_keeper *k)
 		tip_front_send(k, &(struct tip_link_msg){.type = TIP_LINK_RUNTIME,
 							 .ask = i,
 							 .kind = (uint32_t)r.kind,
+							 .flag = k->config->container_events,
 							 .name = r.path});
 	/* What the front before this one was asked, and what was seen before there was one. */
 	while ((c = tip_containers_next(tip_process_containers(k->table), &it)))
@@ -182,18 +186,27 @@ void tip_containers_feed(struct tip_keeper *k)
 
 json_t *tip_containers_json(struct tip_keeper *k)
 {
-	const uint64_t *c = k->front.inspector.counters;
+	const uint64_t *c = k->front.inspector.counters, *e = k->front.streams.counters;
 	const struct tip_keeper_held *held = &k->held[TIP_HOLD_CONTAINER];
 	struct tip_container_stats s;
 
 	tip_containers_stats(tip_process_containers(k->table), &s);
-	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "count",
-			 (json_int_t)s.count, "known", (json_int_t)s.known, "not_asked",
-			 (json_int_t)s.overflow + (json_int_t)c[4], "not_roots",
-			 (json_int_t)s.untrusted, "asked", (json_int_t)c[0], "unknown",
-			 (json_int_t)c[2], "late", (json_int_t)c[3], "malformed",
-			 (json_int_t)s.malformed, "waiting", (json_int_t)held->count, "not_held",
-			 (json_int_t)held->overflow);
+	return json_pack(
+		"{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}",
+		"count", (json_int_t)s.count, "known", (json_int_t)s.known, "not_asked",
+		(json_int_t)s.overflow + (json_int_t)c[4], "not_roots", (json_int_t)s.untrusted,
+		"asked", (json_int_t)c[0], "unknown", (json_int_t)c[2], "late", (json_int_t)c[3],
+		"malformed", (json_int_t)s.malformed, "waiting", (json_int_t)held->count,
+		"not_held", (json_int_t)held->overflow, "streams",
+		(json_int_t)k->front.streams.numbers[0], "created",
+		(json_int_t)k->front.streams.numbers[1], "events", (json_int_t)e[0], "bad_events",
+		(json_int_t)e[1], "breaks", (json_int_t)e[2], "by_event", (json_int_t)e[3]);
+}
+
+static void keep_numbers(struct tip_link_msg *to, const struct tip_link_msg *m)
+{
+	memcpy(to->numbers, m->numbers, sizeof(m->numbers));
+	memcpy(to->counters, m->counters, sizeof(m->counters));
 }
 
 bool tip_containers_message(struct tip_keeper *k, const struct tip_link_msg *m)
@@ -201,10 +214,8 @@ bool tip_containers_message(struct tip_keeper *k, const struct tip_link_msg *m)
 	switch (m->type) {
 	case TIP_LINK_DIAL: on_dial(k, m); return true;
 	case TIP_LINK_FACTS: on_facts(k, m); return true;
-	case TIP_LINK_INSPECTOR:
-		memcpy(k->front.inspector.numbers, m->numbers, sizeof(m->numbers));
-		memcpy(k->front.inspector.counters, m->counters, sizeof(m->counters));
-		return true;
+	case TIP_LINK_INSPECTOR: keep_numbers(&k->front.inspector, m); return true;
+	case TIP_LINK_STREAMS: keep_numbers(&k->front.streams, m); return true;
 	default: return false;
 	}
 }

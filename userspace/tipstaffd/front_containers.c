@@ -23,11 +23,12 @@ static void on_dial(void *ctx, uint64_t dial, uint32_t number, enum tip_runtime_
 					     .name = name});
 }
 
-static void on_answer(void *ctx, const char *id, const void *facts, size_t len)
+static void on_answer(void *ctx, const char *id, enum tip_facts_kind kind, const void *facts,
+		      size_t len)
 {
 	tip_link_send(((struct tip_front_containers *)ctx)->link,
 		      &(struct tip_link_msg){.type = TIP_LINK_FACTS,
-					     .flag = facts != NULL,
+					     .kind = (uint32_t)kind,
 					     .name = id,
 					     .data = facts,
 					     .data_len = len});
@@ -56,12 +57,14 @@ bool tip_front_containers_message(struct tip_front_containers *c, const struct t
 {
 	switch (m->type) {
 	case TIP_LINK_RUNTIME:
-		if (!tip_inspector_runtime(c->inspector, m->ask, m->kind))
+		if (!tip_inspector_runtime(c->inspector, m->ask, m->kind, m->flag))
 			tip_warn("container", "%s: one runtime too many", m->name);
 		return true;
 	case TIP_LINK_INSPECT: tip_inspector_ask(c->inspector, m->name, m->kind); return true;
-	case TIP_LINK_DIALLED: tip_inspector_dialled(c->inspector, m->id, m->fd); return true;
-	case TIP_LINK_UNDIALLED: tip_inspector_dialled(c->inspector, m->id, -1); return true;
+	case TIP_LINK_DIALLED: tip_inspector_dialled(c->inspector, m->id, m->fd, 0); return true;
+	case TIP_LINK_UNDIALLED:
+		tip_inspector_dialled(c->inspector, m->id, -1, (int)m->error);
+		return true;
 	default: return false;
 	}
 }
@@ -75,5 +78,10 @@ void tip_front_containers_report(struct tip_front_containers *c)
 				       .type = TIP_LINK_INSPECTOR,
 				       .numbers = {(uint32_t)s.running, (uint32_t)s.waiting},
 				       .counters = {s.asked, s.known, s.unknown, s.late, s.refused},
+			       });
+	tip_link_send(c->link, &(struct tip_link_msg){
+				       .type = TIP_LINK_STREAMS,
+				       .numbers = {(uint32_t)s.streams, (uint32_t)s.created},
+				       .counters = {s.events, s.bad_events, s.breaks, s.by_event},
 			       });
 }

@@ -102,6 +102,7 @@ struct tip_keeper_front {
 	struct event *respawn;
 	struct tip_link_msg stats;     /* the last TIP_LINK_STATS */
 	struct tip_link_msg inspector; /* the last TIP_LINK_INSPECTOR */
+	struct tip_link_msg streams;   /* the last TIP_LINK_STREAMS */
 };
 
 /* workload_accept.c */

@@ -17,5 +17,7 @@
  */
 bool tip_runtime_request(enum tip_runtime kind, uint32_t question, const char *name,
 			 struct tip_buf *out);
+/* Is its answer one that goes on for as long as the runtime runs? */
+bool tip_runtime_endless(uint32_t question);
 
 #endif

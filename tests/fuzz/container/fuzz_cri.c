@@ -21,8 +21,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct tip_cri_seen seen = {0};
 	struct tip_buf facts = {0};
 	struct tip_error err;
-	char name[32];
+	struct tip_cri_runtime runtime;
+	char id[65];
 	size_t before;
+	int ret;
 
 	/* No longer answer is taken (container/inspector.c). */
 	if (size > 256 << 10)
@@ -33,7 +35,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	check(tip_cri_status(data, size, ID, &facts, &seen, &err), 0, &facts);
 	before = facts.len;
 	check(tip_cri_sandbox(data, size, ID, true, &facts, &seen, &err), before, &facts);
-	tip_cri_version(data, size, name, sizeof(name), &err);
+	tip_cri_version(data, size, &runtime, &err);
+	tip_buf_reset(&facts);
+	ret = tip_cri_event(data, size, id, &facts, &err);
+	if (ret > 0 ? strspn(id, "0123456789abcdef") != 64 : facts.len)
+		abort();
+	check(ret, 0, &facts);
 	tip_buf_free(&facts);
 	return 0;
 }

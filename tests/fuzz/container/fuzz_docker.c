@@ -32,12 +32,19 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct tip_docker_seen seen;
 	struct tip_buf facts = {0};
 	struct tip_error err;
+	char id[65];
+	int ret;
 
 	if (tip_docker_container((const char *)data, size, ID, &facts, &seen, &err) < 0 &&
 	    facts.len)
 		abort();
 	check(&facts);
 	tip_docker_image((const char *)data, size, &facts, &err);
+	check(&facts);
+	tip_buf_reset(&facts);
+	ret = tip_docker_event((const char *)data, size, id, &facts, &err);
+	if (ret > 0 ? strspn(id, "0123456789abcdef") != 64 : facts.len)
+		abort();
 	check(&facts);
 	tip_buf_free(&facts);
 	return 0;

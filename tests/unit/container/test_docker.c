@@ -186,6 +186,68 @@ static void labels_leave_room(void **state)
 	tip_buf_free(&b);
 }
 
+#define ACTOR(id) "\"Actor\":{\"ID\":\"" id "\",\"Attributes\":"
+
+static int event(const char *text, struct tip_buf *b)
+{
+	struct tip_error err;
+	char id[65] = "";
+	int ret = tip_docker_event(text, strlen(text), id, b, &err);
+
+	assert_string_equal(id, ret > 0 ? ID : "");
+	return ret;
+}
+
+static void an_event(void **state)
+{
+	struct tip_buf b = {0};
+
+	assert_int_equal(
+		event("{\"Type\":\"container\",\"Action\":\"create\"," ACTOR(
+			      ID) "{\"name\":\"web\",\"image\":\"shop/web:1\",\"app\":\"x\","
+				  "\"containerExitCode\":\"0\",\"n\":1,"
+				  "\"io.kubernetes.pod.name\":\"p\"}}}",
+		      &b),
+		1);
+	assert_string_equal(fact(&b, TIP_FACT_NAME), "web");
+	assert_string_equal(fact(&b, TIP_FACT_IMAGE_REPOSITORY), "shop/web");
+	assert_string_equal(fact(&b, TIP_FACT_POD_NAME), "p");
+	assert_string_equal(nth(&b, TIP_FACT_LABEL, 0), "app=x");
+	assert_string_equal(nth(&b, TIP_FACT_LABEL, 1), "io.kubernetes.pod.name=p");
+	assert_null(nth(&b, TIP_FACT_LABEL, 2));
+	tip_buf_reset(&b);
+	/* nothing but an id is said: it is one all the same */
+	assert_int_equal(event("{\"Type\":\"container\",\"Action\":\"init\"," ACTOR(ID) "[]}}", &b),
+			 1);
+	assert_int_equal(b.len, 0);
+	tip_buf_free(&b);
+}
+
+static void what_is_no_event(void **state)
+{
+	static const struct {
+		const char *text;
+		int ret;
+	} all[] = {
+		{"{}", 0},
+		{"{\"Type\":\"container\",\"Action\":7," ACTOR(ID) "{}}}", 0},
+		{"{\"Type\":\"container\",\"Action\":\"die\"," ACTOR(ID) "{}}}", 0},
+		{"{\"Type\":\"image\",\"Action\":\"create\"," ACTOR(ID) "{}}}", 0},
+		{"{\"Type\":\"container\",\"Action\":\"create\"}", -1},
+		{"{\"Type\":\"container\",\"Action\":\"create\"," ACTOR("../x") "{}}}", -1},
+		{"{\"Type\":\"container\",\"Action\":\"create\"," ACTOR(ID "0") "{}}}", -1},
+		{"", -1},
+		{"[]", -1},
+		{"{", -1},
+	};
+	struct tip_buf b = {0};
+
+	for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++) {
+		assert_int_equal(event(all[i].text, &b), all[i].ret);
+		assert_int_equal(b.len, 0);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -197,6 +259,8 @@ int main(void)
 		cmocka_unit_test(what_is_no_answer),
 		cmocka_unit_test(an_image),
 		cmocka_unit_test(labels_leave_room),
+		cmocka_unit_test(an_event),
+		cmocka_unit_test(what_is_no_event),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -49,7 +49,7 @@ static const struct tip_link_msg samples[] = {
 	{.type = TIP_LINK_INBOUND, .id = 1, .exec_id = 2, .flow = {5, 6, 7, 8}, .name = ""},
 	{.type = TIP_LINK_JOIN, .id = 1},
 	{.type = TIP_LINK_CUT, .id = 1, .cause = 2},
-	{.type = TIP_LINK_RUNTIME, .ask = 1, .kind = 2, .name = "/run/docker.sock"},
+	{.type = TIP_LINK_RUNTIME, .ask = 1, .kind = 2, .flag = 1, .name = "/run/docker.sock"},
 	{.type = TIP_LINK_INSPECT, .kind = 1, .name = "0123456789abcdef"},
 	{.type = TIP_LINK_DIALLED, .id = 5},
 	{.type = TIP_LINK_UNDIALLED, .id = 5, .error = 111},
@@ -82,11 +82,12 @@ static const struct tip_link_msg samples[] = {
 	{.type = TIP_LINK_RELAYS, .numbers = {1, 2, 3, 4}, .counters = {1, 2, 3, 4, 5}},
 	{.type = TIP_LINK_DIAL, .id = 5, .ask = 1, .kind = 2, .name = "0123456789abcdef"},
 	{.type = TIP_LINK_FACTS,
-	 .flag = 1,
+	 .kind = 1,
 	 .name = "0123456789abcdef",
 	 .data = "\2x",
 	 .data_len = 3},
 	{.type = TIP_LINK_INSPECTOR, .numbers = {1, 2}, .counters = {1, 2, 3, 4, 5}},
+	{.type = TIP_LINK_STREAMS, .numbers = {1, 2}, .counters = {1, 2, 3, 4}},
 };
 
 static enum tip_link_side receiver_of(enum tip_link_type type)

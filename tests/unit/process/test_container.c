@@ -142,6 +142,29 @@ static void what_is_no_list_of_facts(void **state)
 	tip_containers_free(all);
 }
 
+/* What came ahead of the answer is there, and the answer is still awaited. */
+static void what_is_told_ahead(void **state)
+{
+	struct tip_containers *all = tip_containers_new(10);
+	struct tip_container *k = tip_containers_get(all, "/docker-" ID ".scope", NULL, NULL);
+	struct tip_container_stats s;
+
+	tip_containers_told(all, ID, "\2early", 7); /* nobody has asked */
+	assert_null(tip_container_fact(k, TIP_FACT_NAME));
+	assert_true(tip_containers_want(all, k, SECOND));
+	tip_containers_told(all, ID, "\2early", 7);
+	assert_int_equal(k->state, TIP_CONTAINER_ASKED);
+	assert_string_equal(tip_container_fact(k, TIP_FACT_NAME), "early");
+	assert_true(tip_containers_answer(all, ID, "\2whole", 7, SECOND));
+	tip_containers_told(all, ID, "\2early", 7);
+	assert_string_equal(tip_container_fact(k, TIP_FACT_NAME), "whole");
+	tip_containers_told(all, ID, "\2", 1);
+	tip_containers_stats(all, &s);
+	assert_int_equal(s.malformed, 1);
+	tip_containers_put(all, k);
+	tip_containers_free(all);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -151,6 +174,7 @@ int main(void)
 		cmocka_unit_test(what_nobody_knew_is_asked_about_later),
 		cmocka_unit_test(so_many_have_facts),
 		cmocka_unit_test(what_is_no_list_of_facts),
+		cmocka_unit_test(what_is_told_ahead),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -25,6 +25,18 @@ static void questions(void **state)
 	assert_memory_equal(b.data, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 24);
 	/* the last bytes: container_id and verbose */
 	assert_memory_equal(b.data + b.len - 68, "\x0a\x40" ID "\x10\x01", 68);
+	tip_buf_reset(&b);
+	assert_true(tip_runtime_request(TIP_RUNTIME_PODMAN, TIP_ASK_EVENTS, "", &b));
+	assert_memory_equal(b.data, "GET /events?filters=%7B%22type%22%3A%5B%22container%22%5D",
+			    57);
+	tip_buf_reset(&b);
+	assert_true(tip_runtime_request(TIP_RUNTIME_CRI, TIP_ASK_CRI_EVENTS, "", &b));
+	/* the windows are as wide as they can be: the stream's, then the connection's */
+	assert_memory_equal(b.data + 24, "\0\0\6\4\0\0\0\0\0\0\4\x7f\xff\xff\xff", 15);
+	assert_memory_equal(b.data + 48, "\0\0\4\x8\0\0\0\0\0\x7f\xff\0\0", 13);
+	assert_true(tip_runtime_endless(TIP_ASK_EVENTS));
+	assert_true(tip_runtime_endless(TIP_ASK_CRI_EVENTS));
+	assert_false(tip_runtime_endless(TIP_ASK_CRI_VERSION));
 	tip_buf_free(&b);
 }
 
@@ -47,6 +59,8 @@ static void no_questions(void **state)
 		{TIP_RUNTIME_CRI, TIP_ASK_CONTAINER, ID},
 		{TIP_RUNTIME_CRI, TIP_ASK_CRI_LIST, "x"},
 		{TIP_RUNTIME_CRI, 77, ID},
+		{TIP_RUNTIME_CRI, TIP_ASK_EVENTS, ""},
+		{TIP_RUNTIME_DOCKER, TIP_ASK_CRI_EVENTS, ""},
 	};
 	struct tip_buf b = {0};
 
