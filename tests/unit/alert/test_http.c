@@ -182,6 +182,28 @@ static void a_connection_when_it_is_asked_for(void **state)
 	finish();
 }
 
+/* A front that was taken over: it does not get one connection after another. */
+static void connections_for_one_line_are_few(void **state)
+{
+	struct tip_posting_line head;
+	struct sockaddr_in sin;
+	int server = listen_on(&sin);
+	size_t sockets = 0;
+
+	begin(ntohs(sin.sin_port));
+	assert_int_equal(deliver("one"), EAGAIN);
+	asked(&head);
+	for (int i = 0; i < 5; i++) {
+		say(head.number, TIP_POSTING_DIAL, 0);
+		assert_int_equal(deliver("one"), EAGAIN);
+		while (recv(front, &head, sizeof(head), 0) > 0)
+			sockets += head.len == 0;
+	}
+	assert_int_equal(sockets, 2);
+	close(server);
+	finish();
+}
+
 static void names_are_resolved_by_another(void **state)
 {
 	char path[] = "/tmp/tip-unit-resolver-XXXXXX";
@@ -223,6 +245,7 @@ int main(void)
 		cmocka_unit_test(without_a_front),
 		cmocka_unit_test(what_is_too_long),
 		cmocka_unit_test(a_connection_when_it_is_asked_for),
+		cmocka_unit_test(connections_for_one_line_are_few),
 		cmocka_unit_test(names_are_resolved_by_another),
 	};
 
