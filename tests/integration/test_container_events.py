@@ -112,7 +112,7 @@ def test_it_is_asked_about_before_its_first_process(start, docker):
 
 def test_an_alert_that_cannot_wait_has_what_the_event_said(world):
     d = world.daemon("short", rules=RULES, scope_cgroup="short",
-                     containers={"docker": [sock(world, "short")], "podman": [], "cri": [], "hold_ms": 200})
+                     containers={"docker": [sock(world, "short")], "podman": [], "cri": [], "hold_ms": 5000})
     runtime = Docker(sock(world, "short"), events=True)
     runtime.delay = 3600
     try:
@@ -175,8 +175,8 @@ def test_more_are_made_than_there_is_room_for(daemon, docker):
     before = counts(daemon)["events"]
     for _ in range(400):
         docker.tell(new_id(), **MADE)
-    until("they are heard of", lambda: counts(daemon)["events"] >= before + 400)
-    until("the oldest are forgotten", lambda: counts(daemon)["created"] == 256)
+    until("they are heard of", lambda: counts(daemon)["events"] >= before + 400, 60)
+    until("the oldest are forgotten", lambda: counts(daemon)["created"] == 256, 60)
 
 
 def test_the_next_front_listens_too(daemon, start, docker):
