@@ -29,6 +29,9 @@ TACTICS = {
     "lateral_movement", "collection", "command_and_control", "exfiltration", "impact",
 }
 
+# Acted out where two workloads speak with each other: test_fields_mtls.py.
+ELSEWHERE = {"Workload speaks to a peer that it never had": ["T1550"]}
+
 RULES = """
 - rule: The end of the act
   desc: what was acted out before is told before
@@ -118,7 +121,7 @@ def test_innocent_neighbour_is_told_by_none(act, play):
 
 
 def test_every_rule_has_an_act_a_tactic_and_a_technique(shipped):
-    by_rule = {}
+    by_rule = dict(ELSEWHERE)
     for act in ACTS:
         by_rule.setdefault(act["rule"], []).append(act["technique"])
     assert sorted(by_rule) == sorted(shipped)

@@ -115,6 +115,19 @@ def test_added_rules_survive_a_restart_unless_ephemeral(world, daemon, run):
     assert "Added" not in names(daemon)
 
 
+def test_sets_keep_their_order_over_a_restart(world, daemon, run):
+    """A later one may change what an earlier one defines, whatever their names are."""
+    add(world, daemon, "zebra", "- macro: mine\n  condition: (evt.num < 0)\n" + ADDED + "  exceptions: []\n")
+    add(world, daemon, "middle", "- macro: mine\n  condition: (evt.num > 0)\n  override: {condition: replace}\n")
+    add(world, daemon, "ant", "- rule: Added\n  condition: and mine\n  override: {condition: append}\n")
+    for _ in range(2):
+        mark = touch(world, daemon, run, "rules-added")
+        daemon.wait_alert("Added", mark)
+        daemon.restart()
+    for name in ("ant", "middle", "zebra"):
+        daemon.cli("rules", "remove", name)
+
+
 def test_same_set_again_replaces_it(world, daemon):
     add(world, daemon, "again", ADDED)
     add(world, daemon, "again", ADDED.replace("Added", "Other"))

@@ -213,12 +213,21 @@ void tip_rules_prefilter(const struct tip_rules *const *sets, size_t count, stru
 
 /* ---- matching ---------------------------------------------------------------- */
 
+/* Who is at the other end of a connection. Valid for the event. */
+struct tip_match_peer {
+	const char *id;
+	bool dialled;      /* by the process of the event: then the others are set */
+	bool first;        /* its identity has not spoken with that peer before */
+	uint64_t since_ns; /* from the first peer of its identity to this connection */
+};
+
 /* What only other rooms know, asked when a rule reads it. */
 struct tip_match_ops {
 	/* SHA-256 of the executable in hexadecimal, NULL: not known (yet). Valid for the event. */
 	const char *(*digest)(void *ctx, const struct tip_process *p);
-	/* Who is at the other end of the event's connection, NULL: nobody knows. Likewise. */
-	const char *(*peer)(void *ctx, const struct tip_event *ev, const struct tip_process *p);
+	/* Who is at the other end of the event's connection. False: nobody knows. */
+	bool (*peer)(void *ctx, const struct tip_event *ev, const struct tip_process *p,
+		     struct tip_match_peer *out);
 	void *ctx;
 };
 

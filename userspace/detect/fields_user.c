@@ -114,13 +114,19 @@ static void exe_digest(struct tip_extract *x, const struct tip_field_ref *ref,
 		tip_value_str(out, text);
 }
 
-static void peer_id(struct tip_extract *x, const struct tip_field_ref *ref, struct tip_value *out)
+enum { PEER_ID, PEER_FIRST, PEER_SINCE };
+
+static void peer(struct tip_extract *x, const struct tip_field_ref *ref, struct tip_value *out)
 {
 	const struct tip_match_ops *ops = x->in->ops;
-	const char *id = ops && x->in->proc ? ops->peer(ops->ctx, x->in->ev, x->in->proc) : NULL;
+	struct tip_match_peer is;
 
-	if (id)
-		tip_value_str(out, id);
+	if (!ops || !x->in->proc || !ops->peer(ops->ctx, x->in->ev, x->in->proc, &is))
+		return;
+	if (ref->field->a == PEER_ID)
+		tip_value_str(out, is.id);
+	else if (is.dialled)
+		tip_value_int(out, ref->field->a == PEER_FIRST ? is.first : (int64_t)is.since_ns);
 }
 
 #define ALL TIP_CODES_ALL
@@ -158,10 +164,18 @@ static const struct tip_field fields[] = {
 		  "exec where the kernel hashes; elsewhere the daemon reads the file, and it is "
 		  "unset until it has"),
 	TIP_FIELD("fd.peer.spiffe.id", TIP_T_STRING, 0,
-		  TIP_CODE_BIT(TIP_CODE_CONNECT) | TIP_CODE_BIT(TIP_CODE_ACCEPT), peer_id, 0, 0,
-		  "SPIFFE ID of the other end of a connection that is relayed with mTLS, while it "
-		  "lasts; of an accept unset while clients with different IDs are served on that "
-		  "port"),
+		  TIP_CODE_BIT(TIP_CODE_CONNECT) | TIP_CODE_BIT(TIP_CODE_ACCEPT), peer, PEER_ID, 0,
+		  "SPIFFE ID of the other end of a connection that is relayed with mTLS; of an "
+		  "accept while that lasts, and unset while clients with different IDs are served "
+		  "on that port"),
+	TIP_FIELD("fd.peer.spiffe.first", TIP_T_BOOL, 0, TIP_CODE_BIT(TIP_CODE_CONNECT), peer,
+		  PEER_FIRST, 0,
+		  "spiffe.id has not spoken with fd.peer.spiffe.id from this node before, over "
+		  "restarts of the daemon too; 4096 pairs are remembered"),
+	TIP_FIELD("fd.peer.spiffe.since", TIP_T_RELTIME, 0, TIP_CODE_BIT(TIP_CODE_CONNECT), peer,
+		  PEER_SINCE, 0,
+		  "ns from the first connection of spiffe.id that is remembered, with whomever, to "
+		  "this one: how long its peers have been learned"),
 	TIP_FIELD("spiffe.parent.id", TIP_T_STRING, 0, ALL, spiffe, SPIFFE_PARENT, 0,
 		  "SPIFFE ID of the parent process, unset when it has none"),
 };

@@ -53,6 +53,7 @@ struct tip_flow {
 	uint32_t policy;  /* outbound: number of the traffic policy */
 	/* As the application sees them. Outbound: remote is what was dialled; inbound: local is. */
 	struct tip_end local, remote;
+	uint16_t from;  /* outbound: port of the socket that called connect(); `local` is ours */
 	uint64_t begun; /* CLOCK_MONOTONIC, ns */
 };
 

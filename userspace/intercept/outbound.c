@@ -118,6 +118,7 @@ static void describe(struct tip_flow *out, const struct tip_syn *syn, const stru
 	out->current = r->current;
 	out->policy = r->policy;
 	out->local = (struct tip_end){.addr = syn->saddr, .port = syn->sport};
+	out->from = syn->sport;
 	out->remote = (struct tip_end){.addr = r->daddr, .port = r->dport};
 }
 

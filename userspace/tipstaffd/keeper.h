@@ -140,7 +140,10 @@ struct tip_keeper_told {
 struct tip_keeper_relays {
 	struct tip_intercept *intercept; /* NULL: `traffic` is not configured */
 	struct tip_guard_traffic *guard;
-	struct tip_map *relays;    /* id -> struct tip_relay_of_front */
+	struct tip_map *relays;        /* id -> struct tip_relay_of_front */
+	struct tip_peers *peers;       /* who has spoken with whom */
+	struct tip_relay_ended *ended; /* relays_peer.c: the last ones that went out */
+	size_t next_ended;
 	bool recheck_plain;        /* a new set: connections in the clear are to be looked at */
 	uint64_t scanned_ns;       /* monotonic: the last look for listeners */
 	bool scan_wanted;          /* a connect() waits for the next one */
@@ -389,9 +392,9 @@ void tip_relays_tick(struct tip_keeper *k);
 /* What an event means for the namespaces that are served. */
 void tip_relays_event(struct tip_keeper *k, const struct tip_event *ev,
 		      const struct tip_process *p);
-/* The SPIFFE ID at the other end of a connect() or accept() that is relayed, NULL: not known. */
-const char *tip_relays_peer(struct tip_keeper *k, const struct tip_event *ev,
-			    const struct tip_process *p);
+/* Who is at the other end of a connect() or accept() that is relayed. False: not known. */
+bool tip_relays_peer(struct tip_keeper *k, const struct tip_event *ev, const struct tip_process *p,
+		     struct tip_match_peer *out);
 void tip_relays_denied(struct tip_keeper *k, const struct tip_event *ev,
 		       const struct tip_process *p);
 void tip_relays_resolved(struct tip_keeper *k, uint64_t exec_id);

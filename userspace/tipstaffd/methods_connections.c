@@ -55,12 +55,15 @@ json_t *tip_relays_stats(struct tip_keeper *k)
 	const uint32_t *n = k->relays.stats.numbers;
 	const uint64_t *c = k->relays.stats.counters;
 	struct tip_intercept_stats s = {0};
+	struct tip_peers_stats peers = {0};
 
-	if (k->relays.intercept)
+	if (k->relays.intercept) {
 		tip_intercept_stats(k->relays.intercept, &s);
+		peers = tip_peers_stats(k->relays.peers);
+	}
 	return json_pack(
 		"{s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, "
-		"s:I, s:I, s:I, s:I, s:I, s:I}",
+		"s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}",
 		"on", k->relays.intercept != NULL, "namespaces", (json_int_t)s.namespaces, "veths",
 		(json_int_t)s.veths, "held", (json_int_t)s.held, "relays", (json_int_t)s.flows,
 		"handshakes", (json_int_t)n[0], "open", (json_int_t)n[1], "buffers_kb",
@@ -70,7 +73,8 @@ json_t *tip_relays_stats(struct tip_keeper *k)
 		(json_int_t)s.released, "refused", (json_int_t)s.refused, "accepted",
 		(json_int_t)s.accepted, "orphans", (json_int_t)s.orphans, "limit_held",
 		(json_int_t)s.limit_held, "limit_relays", (json_int_t)s.limit_flows, "limit_legs",
-		(json_int_t)s.limit_legs, "queue_drops", (json_int_t)s.queue_drops);
+		(json_int_t)s.limit_legs, "queue_drops", (json_int_t)s.queue_drops, "peers",
+		(json_int_t)peers.pairs, "peers_forgotten", (json_int_t)peers.forgotten);
 }
 
 TIP_METHOD(tip_method_connections)

@@ -117,9 +117,10 @@ static const char *digest_of(void *ctx, const struct tip_process *p)
 	return tip_digests_for_rule(ctx, p);
 }
 
-static const char *peer_of(void *ctx, const struct tip_event *ev, const struct tip_process *p)
+static bool peer_of(void *ctx, const struct tip_event *ev, const struct tip_process *p,
+		    struct tip_match_peer *out)
 {
-	return tip_relays_peer(ctx, ev, p);
+	return tip_relays_peer(ctx, ev, p, out);
 }
 
 static void evaluate(struct tip_keeper *k, const struct tip_event *ev, struct tip_process *p,

@@ -72,45 +72,6 @@ static void hand_over(struct tip_keeper *k, enum tip_link_type type, const struc
 						 .fd = fd});
 }
 
-/* The peers of those who were accepted on that port; NULL where they are not all the same. */
-static const char *accepted_peer(struct tip_keeper *k, const struct tip_process *p, uint16_t port)
-{
-	const struct tip_relay_of_front *r;
-	const struct tip_flow *f = NULL;
-	const char *peer = NULL;
-
-	while ((f = tip_intercept_next(k->relays.intercept, f ? f->id : 0))) {
-		r = f->inbound && f->exec_id == p->exec_id && f->local.port == port
-			    ? relay_of(k, f->id)
-			    : NULL;
-		if (!r || !*r->peer_id)
-			continue;
-		if (peer && strcmp(peer, r->peer_id) != 0)
-			return NULL;
-		peer = r->peer_id;
-	}
-	return peer;
-}
-
-const char *tip_relays_peer(struct tip_keeper *k, const struct tip_event *ev,
-			    const struct tip_process *p)
-{
-	const struct tip_ev_sock *s = ev->sock.data;
-	const struct tip_relay_of_front *r;
-	const struct tip_flow *f;
-	uint32_t saddr;
-
-	if (!k->relays.intercept || s->family != AF_INET)
-		return NULL;
-	/* to the kernel the other end of what accept() returns is a socket of ours */
-	if (ev->hdr->type == TIP_EV_ACCEPT)
-		return accepted_peer(k, p, s->lport);
-	memcpy(&saddr, s->laddr, sizeof(saddr));
-	f = tip_intercept_redirected(k->relays.intercept, s->netns_cookie, saddr, s->lport);
-	r = f && f->exec_id == p->exec_id ? relay_of(k, f->id) : NULL;
-	return r && *r->peer_id ? r->peer_id : NULL;
-}
-
 /* ---- intercept -> process table and front ---------------------------------- */
 
 /* Who holds this connect() up: the identity it had at the hook, or the one it has got since. */
@@ -384,11 +345,15 @@ static int errno_of(enum tip_mtls_cause cause, uint32_t dial_error)
 static void on_wanted(struct tip_keeper *k, const struct tip_link_msg *m)
 {
 	struct tip_relay_of_front *r = relay_of(k, m->id);
+	const struct tip_flow *f;
 
 	if (!r)
 		return;
 	free(r->peer_id);
 	r->peer_id = tip_strdup(m->name);
+	f = tip_intercept_flow(k->relays.intercept, m->id);
+	if (f && !f->inbound && *r->own_id && *r->peer_id)
+		r->met = tip_peers_meet(k->relays.peers, r->own_id, r->peer_id, tip_clock_real());
 	tip_intercept_wanted(k->relays.intercept, m->id);
 }
 
@@ -415,6 +380,8 @@ static void on_ended(struct tip_keeper *k, const struct tip_link_msg *m)
 	struct tip_relay_of_front *r = tip_map_delu(k->relays.relays, m->id);
 	const struct tip_flow *f = tip_intercept_flow(k->relays.intercept, m->id);
 
+	if (f && r)
+		tip_relays_peer_ended(k, f, r);
 	if (f && r && !count_limit(k, f, cause, r->own_id))
 		tip_relays_tell(k, f, cause, r->own_id, m->name, m->text);
 	free_relay(r);
@@ -551,6 +518,7 @@ void tip_relays_tick(struct tip_keeper *k)
 	if (k->relays.scan_wanted)
 		look_for_listeners(k);
 	tip_relays_end_plain(k);
+	tip_peers_tick(k->relays.peers);
 }
 
 /* ---- life ------------------------------------------------------------------ */
@@ -601,6 +569,7 @@ int tip_relays_open(struct tip_keeper *k, struct tip_error *err)
 	if (tip_relays_policy_open(k) < 0)
 		return tip_error_set(err, "traffic: out of memory");
 	k->relays.relays = tip_map_new();
+	tip_relays_peer_open(k);
 	k->relays.intercept = tip_intercept_new(k->base, &ic, &ops, err);
 	if (!k->relays.intercept)
 		return -1;
@@ -626,4 +595,5 @@ void tip_relays_close(struct tip_keeper *k)
 	if (k->relays.relays)
 		tip_map_free(k->relays.relays, free_relay);
 	k->relays.relays = NULL;
+	tip_relays_peer_close(k);
 }

@@ -7,14 +7,16 @@
 
 #include "mtls/cause.h"
 #include "tipstaffd/keeper.h"
+#include "tipstaffd/peers.h"
 #include "tipstaffd/quota.h"
 
 /* Relayed connections in the keeper: between the files relays*.c and methods_connections.c. */
 
 /* What the front is told, and tells, of a flow beside what the intercept room knows. */
 struct tip_relay_of_front {
-	char *own_id;  /* of the workload here, "" if it has none */
-	char *peer_id; /* "" until it is known */
+	char *own_id;             /* of the workload here, "" if it has none */
+	char *peer_id;            /* "" until it is known */
+	struct tip_peers_met met; /* of a connection that goes out, once the peer is known */
 	uint64_t sent, received;
 	uint32_t backend; /* TIP_LINK_BACKEND_*, 0: no bytes can flow yet */
 };
@@ -34,6 +36,14 @@ void tip_relays_tell_refused(struct tip_keeper *k, const struct tip_flow *f, int
 /* ---- methods_connections.c ---- */
 
 json_t *tip_relays_stats(struct tip_keeper *k); /* a new reference */
+
+/* ---- relays_peer.c ---- */
+
+void tip_relays_peer_open(struct tip_keeper *k);
+void tip_relays_peer_close(struct tip_keeper *k);
+/* A relay is over; events about it may not have been read yet. */
+void tip_relays_peer_ended(struct tip_keeper *k, const struct tip_flow *f,
+			   const struct tip_relay_of_front *r);
 
 /* ---- relays_policy.c ---- */
 

@@ -241,6 +241,9 @@ int tip_rules_install(struct tip_keeper *k, const struct tip_set *set, const cha
 		tip_sets_put(&k->rules.sets, set);
 	if (without)
 		tip_sets_drop(&k->rules.sets, without);
+	if ((set || without) && tip_sets_keep_order(&k->rules.sets, folder, &shrink) < 0)
+		tip_warn("rules", "after a restart sets may come in another order: %s",
+			 shrink.text);
 	ret = 0;
 out:
 	/* `fresh` was not taken over: the kernel need not tell what only it wants. */

@@ -165,6 +165,9 @@ const char *tip_set_meant(const struct tip_set_kind *kind, const void *ctx,
 
 /* ---- on disk ---- */
 
+#define ORDER_FILE "order" /* a name a line */
+#define ORDER_MAX  (TIP_SETS_MAX * 80)
+
 static int restore_one(struct tip_sets *s, const char *path, size_t max, struct tip_error *err)
 {
 	const char *name = strrchr(path, '/') + 1;
@@ -182,6 +185,57 @@ static int restore_one(struct tip_sets *s, const char *path, size_t max, struct 
 	return ret;
 }
 
+static bool is_file_of(const char *path, const char *name)
+{
+	const char *file = strrchr(path, '/') + 1;
+	size_t n = strlen(name);
+
+	return strncmp(file, name, n) == 0 && strrchr(file, '.') == file + n;
+}
+
+/* Moves the files of the names in the order file to the front of `list`, in that order. */
+static int put_in_order(const char *folder, char **list, int n, struct tip_error *err)
+{
+	char *path = tip_sprintf("%s/" ORDER_FILE, folder), *name, *rest;
+	struct tip_buf b = {0};
+	int ret = 0, done = 0;
+
+	if (access(path, F_OK) == 0)
+		ret = tip_file_read(path, ORDER_MAX, &b, err);
+	rest = ret == 0 ? b.data : NULL;
+	while ((name = strsep(&rest, "\n"))) {
+		for (int i = done; *name && i < n; i++) {
+			char *found = list[i];
+
+			if (!is_file_of(found, name))
+				continue;
+			memmove(&list[done + 1], &list[done], (size_t)(i - done) * sizeof(*list));
+			list[done++] = found;
+			break;
+		}
+	}
+	tip_buf_free(&b);
+	free(path);
+	return ret;
+}
+
+int tip_sets_keep_order(const struct tip_sets *s, const char *folder, struct tip_error *err)
+{
+	char *path = tip_sprintf("%s/" ORDER_FILE, folder);
+	struct tip_buf b = {0};
+	int ret;
+
+	tip_buf_adds(&b, "");
+	for (size_t i = 0; i < s->count; i++)
+		if (!s->list[i].ephemeral)
+			tip_buf_addf(&b, "%s\n", s->list[i].name);
+	ret = tip_mkdir_p(folder, 0700, err) < 0 ? -1
+						 : tip_file_write(path, b.data, b.len, 0600, err);
+	tip_buf_free(&b);
+	free(path);
+	return ret;
+}
+
 int tip_sets_restore(struct tip_sets *s, const char *folder, size_t max, struct tip_error *err)
 {
 	static const char *const endings[] = {".yaml", ".yml", NULL};
@@ -193,6 +247,7 @@ int tip_sets_restore(struct tip_sets *s, const char *folder, size_t max, struct 
 	n = tip_file_list(folder, endings, &list, err);
 	if (n < 0)
 		return -1;
+	ret = put_in_order(folder, list, n, err);
 	for (int i = 0; i < n && ret == 0; i++)
 		ret = restore_one(s, list[i], max, err);
 	tip_strings_free(list, (size_t)n);

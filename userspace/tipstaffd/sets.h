@@ -77,7 +77,10 @@ const char *tip_set_meant(const struct tip_set_kind *kind, const void *ctx,
 
 /* ---- on disk ---- */
 
-/* Adds the sets that `folder` holds; none if it is not there. 0, or -1 with `err`. */
+/*
+ * Adds the sets that `folder` holds, in the order that was kept, the others behind them by name;
+ * none if it is not there. 0, or -1 with `err`.
+ */
 int tip_sets_restore(struct tip_sets *s, const char *folder, size_t max, struct tip_error *err);
 /*
  * Makes the file of `name` in `folder` (made if need be) say what `set` says: written, or removed
@@ -85,5 +88,7 @@ int tip_sets_restore(struct tip_sets *s, const char *folder, size_t max, struct 
  */
 int tip_set_keep(const char *folder, const char *name, const struct tip_set *set,
 		 struct tip_error *err);
+/* Writes down in which order they came: a later one may lean on an earlier. 0, or -1 with `err`. */
+int tip_sets_keep_order(const struct tip_sets *s, const char *folder, struct tip_error *err);
 
 #endif

@@ -117,9 +117,14 @@ static const char *some_digest(void *ctx, const struct tip_process *p)
 	return p->key.tgid == 104 ? ctx : NULL;
 }
 
-static const char *some_peer(void *ctx, const struct tip_event *ev, const struct tip_process *p)
+static bool some_peer(void *ctx, const struct tip_event *ev, const struct tip_process *p,
+		      struct tip_match_peer *out)
 {
-	return ev->hdr->type == TIP_EV_CONNECT ? "spiffe://td/peer" : NULL;
+	*out = (struct tip_match_peer){.id = "spiffe://td/peer",
+				       .dialled = ev->hdr->type == TIP_EV_CONNECT,
+				       .first = true,
+				       .since_ns = 77};
+	return p->key.tgid == 104;
 }
 
 static void what_other_rooms_know(void **state)
@@ -128,11 +133,20 @@ static void what_other_rooms_know(void **state)
 		{"fd.peer.spiffe.id", "spiffe://td/peer", "\"spiffe://td/peer\""},
 		{"proc.exe.sha256", "abc", "\"abc\""},
 		{"spiffe.origin.replaced", "true", "true"},
+		{"fd.peer.spiffe.first", "true", "true"},
+		{"fd.peer.spiffe.since", "77", "77"},
 	};
 	static const struct row nothing[] = {
 		{"fd.peer.spiffe.id", "<NA>", "null"},
 		{"proc.exe.sha256", "<NA>", "null"},
 		{"spiffe.origin.replaced", "<NA>", "null"},
+		{"fd.peer.spiffe.first", "<NA>", "null"},
+		{"fd.peer.spiffe.since", "<NA>", "null"},
+	};
+	static const struct row accepted[] = {
+		{"fd.peer.spiffe.id", "spiffe://td/peer", "\"spiffe://td/peer\""},
+		{"fd.peer.spiffe.first", "<NA>", "null"},
+		{"fd.peer.spiffe.since", "<NA>", "null"},
 	};
 	char digest[] = "abc";
 	const struct tip_match_ops ops = {some_digest, some_peer, digest};
@@ -146,6 +160,8 @@ static void what_other_rooms_know(void **state)
 	w.table.replaced = 1;
 	RUN(connected, &w);
 	w.table.replaced = -1;
+	world_sock(&w, TIP_EV_ACCEPT, AF_INET, "10.0.0.1", 1, "10.0.0.2", 2, 5);
+	RUN(accepted, &w);
 	w.in.proc = &w.table.procs[0];
 	world_sock(&w, TIP_EV_ACCEPT, AF_INET, "10.0.0.1", 1, "10.0.0.2", 2, 5);
 	RUN(nothing, &w);
