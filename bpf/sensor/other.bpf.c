@@ -13,7 +13,7 @@ int BPF_PROG(tip_sys_other, struct pt_regs *regs, long ret)
 SEC("tp_btf/sys_exit")
 int BPF_PROG(tip_calls, struct pt_regs *regs, long ret)
 {
-	return other_exit(regs, ret);
+	return exit_settings(regs) ? other_exit(regs, ret) : 0;
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

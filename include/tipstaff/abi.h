@@ -414,10 +414,8 @@ struct tip_settings {
 	__u32 filter_generation; /* of the prefilter; 0: there is none, all is told */
 	__u32 zero;
 	__u64 calls[TIP_SYSCALLS / 64]; /* bits: system calls that some rule wants, TIP_EV_CALL */
-	/*
-	 * By number of a system call: enum tip_handler of the 64-bit call, with TIP_HANDLER_IA32
-	 * where a 32-bit call of that number is handled, whatever the 64-bit one is.
-	 */
+	/* By number: enum tip_handler of the 64-bit call, and TIP_HANDLER_IA32 if the 32-bit call
+	 * of that number is handled. */
 	__u8 handlers[TIP_SYSCALLS];
 };
 
@@ -651,7 +649,7 @@ enum tip_counter {
 	TIP_CTR_LIFECYCLE_DROPPED, /* ring full */
 	TIP_CTR_ACTIVITY_SENT,
 	TIP_CTR_ACTIVITY_DROPPED,
-	TIP_CTR_FILTERED,   /* an event that no rule wants, or out of scope */
+	TIP_CTR_FILTERED,   /* out of scope, or no longer wanted */
 	TIP_CTR_PROCS_FULL, /* a process that found no place in `procs`: it stays pending */
 	TIP_CTR_KILLS,
 	TIP_CTR_CONNECT_DENIED,
