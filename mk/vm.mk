@@ -46,6 +46,6 @@ demo-vm: ## the demo under Linux 6.12, where the kernel denies and encrypts (roo
 
 bench-vm: ## instructions and system calls, counted under Linux 6.12 (root): KERNEL=6.1, 6.12 or 7
 	@BUILD=$(BUILD) tools/install-deps vm
-	@+$(MAKE) --no-print-directory $(PARALLEL) all attacks $(BUILD)/bench/count
+	@+$(MAKE) --no-print-directory $(PARALLEL) all attacks $(BUILD)/bench/count $(BUILD)/bench/empty
 	@tools/vm run --kernel $(if $(filter command line,$(origin KERNEL)),$(KERNEL),6.12) --icount --mem 2048 --timeout 1800 -- \
 		env BUILD=$(BUILD) tools/bench-vm $(BENCH); status=$$?; $(GIVE_BACK); exit $$status

@@ -111,6 +111,10 @@ class Daemon:
     def pins(self):
         return pathlib.Path("/sys/fs/bpf/tipstaff") / self.instance
 
+    def tracing_links(self):
+        """Paths of the pinned links of its tracing and LSM programs. (Those of a cgroup have its number behind their name.)"""
+        return sorted(str(link) for link in self.pins.glob("v*/*/link_*") if not link.name.rsplit("_", 1)[-1].isdigit())
+
     def write_entries(self, entries):
         self.entries_file.write_text(to_yaml(list(entries)) if entries else "[]\n", encoding="utf-8")
 
