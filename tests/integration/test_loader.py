@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 import pytest
 
+pytestmark = pytest.mark.not_in_vm("the CLI alone: no kernel is asked")
+
 COND = "LOAD_ERR_COMPILE_CONDITION"
 OUTPUT = "LOAD_ERR_COMPILE_OUTPUT"
 PARSE = "LOAD_ERR_YAML_PARSE"
