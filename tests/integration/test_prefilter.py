@@ -284,3 +284,103 @@ def test_reloads_lose_nothing(world, daemon, tree):
     events = daemon.status()["events"]
     assert (seen["both-a.reload"], seen["both-b.reload"]) == (rounds, rounds), events
     assert 0 < seen["left.reload"] < rounds and 0 < seen["right.reload"] < rounds, seen
+
+
+# Opens a file by every way of writing its name that it can think of, as root in a mount namespace of its own.
+WAYS = textwrap.dedent("""
+    import ctypes, os, sys
+    libc = ctypes.CDLL(None, use_errno=True)
+    tree, fence = os.fsencode(sys.argv[1]), os.fsencode(sys.argv[2])
+    libc.unshare(0x20000)
+    libc.mount(None, b"/", None, 0x44000, None)
+    libc.mount(tree + b"/etc", tree + b"/bound", None, 0x1000, None)
+    def opened(name, at=-100):
+        fd = libc.syscall(257, at, name, os.O_RDONLY, 0)
+        if fd >= 0:
+            os.close(fd)
+    def apart(how):
+        pid = os.fork()
+        if not pid:
+            try:
+                how()
+            finally:
+                os._exit(0)
+        os.waitpid(pid, 0)
+    def chrooted():
+        os.chroot(tree)
+        opened(b"/etc/secret.key")
+        opened(b"../../etc/secret.key")
+        os.chdir("/etc")
+        opened(b"secret.key")
+    def nowhere():
+        os.mkdir(tree + b"/gone")
+        os.chdir(tree + b"/gone")
+        os.rmdir(tree + b"/gone")
+        for name in (b"secret.key", b"./secret.key", b"../etc/secret.key"):
+            opened(name)
+    etc = os.open(tree + b"/etc", os.O_PATH)
+    top = os.open(tree, os.O_PATH)
+    gone = os.open(tree + b"/etc/secret.key", os.O_PATH)
+    fds = [(b"secret.key", etc), (b"etc/secret.key", top), (b"./etc/secret.key", top), (b"../etc/secret.key", etc), (b"", etc), (b".", etc),
+           (b"secret.key", 9999), (b"secret.key", gone), (b"\\xff\\xfe.key", etc), (b"secret.key\\xff", etc)]
+    for name, at in fds:
+        opened(name, at)
+    os.chdir(tree + b"/etc")
+    root = b"/proc/self/root" + tree
+    names = [b"secret.key", b"./secret.key", b"../etc/secret.key", b"/etc/secret.key", b"bound/secret.key", b"", None, b"\\xff\\xfe.key"]
+    names += [tree + n for n in (b"/etc/secret.key", b"/etc//secret.key", b"/etc/./secret.key", b"/etc/../etc/secret.key", b"/etc/secret.key/",
+                                 b"/etc/secret.key/.", b"/bound/secret.key", b"/link.key", b"/linked/secret.key", b"/etc/\\xff\\xfe.key",
+                                 b"/etc/\\xc3\\xa9.key", b"/etc/ secret.key", b"/etc/secret.key ", b"/etc/*.key")]
+    names += [b"/" + tree + b"/etc/secret.key", b"/.." + tree + b"/etc/secret.key", root + b"/etc/secret.key", root + b"/../" * 3 + b"etc/secret.key",
+              b"/proc/self/cwd/secret.key", b"/proc/thread-self/cwd/secret.key", b"/dev/fd/%d/secret.key" % etc, b"/proc/self/fd/%d" % gone]
+    long = tree + b"/" + b"d" * 60 + b"/" + b"e" * 60 + b"/" + b"f" * 60 + b"/secret.key"
+    names += [long, long + b"x"]
+    for size in (191, 192, 193, 4094, 4095, 4096, 5000):
+        rest = size - len(b"secret.key")
+        names += [(b"./" * size)[:rest - rest % 2] + b"secret.key", b"/" * (size - len(tree) - 15) + tree + b"/etc/secret.key",
+                  tree + b"/" + b"x" * max(size - len(tree) - 12, 1) + b"/secret.key"]
+    for name in names:
+        opened(name)
+    apart(chrooted)
+    apart(nowhere)
+    opened(fence)
+""")
+
+
+@pytest.mark.timeout(200)
+def test_no_way_of_writing_a_name_hides_it(world, daemon, tree):
+    """Names that begin anywhere and are written in any way: the same is told with the prefilter and without it."""
+    conditions = [f"fd.name = {tree}/etc/secret.key", "fd.name endswith /secret.key", f"fd.name startswith {tree}/etc", "fd.name = /etc/secret.key",
+                  "fd.filename = secret.key", f"fd.directory = {tree}/etc", f"fd.name pmatch ({tree}/etc)", f"not fd.name startswith {tree} and fd.nameraw endswith key",
+                  "not fd.filename = secret.key and fd.name endswith .key", "fd.nameraw = secret.key", "fd.nameraw contains ../", "fd.nameraw startswith ./",
+                  "fd.name startswith /proc/", f"fd.directory = {tree}/bound", "fd.name glob */secret.key", "fd.name glob /proc/*/secret.key"]
+    text = "".join(f"- rule: r{i}\n  desc: d\n  condition: evt.type = openat and not evt.arg.flags contains O_DIRECTORY and proc.name = python3 and {c}\n"
+                   f"  output: x %fd.nameraw %evt.rawres\n  priority: Debug\n" for i, c in enumerate(conditions))
+    for folder in ("etc", "bound", "d" * 60 + "/" + "e" * 60 + "/" + "f" * 60):
+        (tree / folder).mkdir(parents=True, exist_ok=True)
+    for name in ("secret.key", os.fsdecode(b"\xff\xfe.key")):
+        (tree / "etc" / name).write_text("x", encoding="ascii")
+    (tree / ("d" * 60) / ("e" * 60) / ("f" * 60) / "secret.key").write_text("x", encoding="ascii")
+    (tree / "link.key").symlink_to(tree / "etc/secret.key")
+    (tree / "linked").symlink_to(tree / "etc")
+    file = world.file("ways.yaml", text=text, mode=0o644)
+    told_of = []
+    for number, on in enumerate((True, False)):
+        daemon.stop()
+        daemon.settings["rules"]["prefilter"] = on
+        daemon.start()
+        daemon.cli("rules", "add", file, "--name", "random")
+        mark, fence = daemon.alerts_mark(), f"{tree}/{number}.prefilter-fence"
+        assert world.spawn(["/usr/bin/python3", "-c", WAYS, str(tree), fence], cgroup="opener").wait() == 0
+        daemon.wait_alert(lambda a: a["rule"] == "Fence" and a["output"].endswith(f" {number}.prefilter-fence"), mark, timeout=20.0)
+        last = daemon.status()
+        assert last
+        told_of.append(collections.Counter((a["rule"], a["output_fields"]["fd.nameraw"], a["output_fields"]["evt.rawres"] < 0)
+                                           for a in daemon.alerts(mark) if a["rule"].startswith("r")))
+        daemon.cli("rules", "remove", "random")
+    daemon.stop()
+    daemon.settings["rules"]["prefilter"] = True
+    daemon.start()
+    with_it, without = told_of
+    assert with_it == without, (without - with_it, with_it - without)
+    assert {rule for rule, *_ in with_it} == {f"r{i}" for i in range(len(conditions))}

@@ -229,7 +229,7 @@ def expected(conditions, acts):
     return want
 
 
-SETS, RULES_A_SET, ACTS = int(os.environ.get("TIP_TEST_SETS", "25")), 20, 60
+SETS, RULES_A_SET, ACTS = int(os.environ.get("TIP_TEST_SETS", "25")), 20, 50
 
 
 def sweep(world, daemon, seed):
@@ -260,7 +260,7 @@ def filtered(daemon):
     return daemon.status()["events"]["prefiltered"]
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(700)
 def test_alerts_are_those_of_the_language(world, daemon):
     """Random rules, random calls: with the prefilter, without it, and by a second opinion on the language."""
     seed = int(os.environ.get("TIP_TEST_SEED", random.randrange(1 << 32)))
