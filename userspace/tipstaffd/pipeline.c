@@ -484,9 +484,16 @@ void tip_pipeline_inspected(struct tip_keeper *k, const char *container_id)
 void tip_pipeline_event(void *keeper, const struct tip_event *ev)
 {
 	struct tip_keeper *k = keeper;
-	struct tip_process *p = tip_process_event(k->table, ev);
 	uint64_t bit = 1ULL << ev->hdr->type;
+	struct tip_process *p;
 
+	/*
+	 * Younger than the last look into the other ring: its birth, or its exec, lies there by
+	 * now. What /proc says instead can be gone, and knows no lineage.
+	 */
+	if (ev->hdr->type >= TIP_EV_OPEN && !tip_process_by_exec_id(k->table, ev->hdr->exec_id))
+		tip_sensor_poll_lifecycle(k->sensor);
+	p = tip_process_event(k->table, ev);
 	tip_relays_event(k, ev, p);
 	if (ev->hdr->flags & TIP_EVF_SNAPSHOT)
 		return; /* it ran before we looked: not an act */
