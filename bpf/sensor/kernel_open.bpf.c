@@ -152,7 +152,12 @@ int BPF_PROG(tip_open_file, int dfd, struct filename *name, void *flags, struct 
 		return 0;
 	if (act_repeated(a, err) && !(a->how.resolve & RESOLVE_CACHED))
 		return 0;
-	tell(a, err ?: a->fd, err ? NULL : file, dfd, BPF_CORE_READ(name, name));
+	/* What goes into io_uring's own table has no number, and is no failure. */
+	tell(a,
+	     err
+		     ?: a->uring && a->fd < 0 ? 0
+					      : a->fd,
+	     err ? NULL : file, dfd, BPF_CORE_READ(name, name));
 	return 0;
 }
 
