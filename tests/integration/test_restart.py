@@ -108,6 +108,17 @@ def test_what_is_kept(managed):
     until("the watchdog to be fed", lambda: m.heard("WATCHDOG") > 1, 10)
 
 
+def test_a_detach_asks_for_time(world):
+    """The kernel takes it, to free the programs. systemd would kill the daemon, and then start it again."""
+    d = world.daemon("leaving")
+    with Manager(d) as m:
+        m.start()
+        d.cli("detach", "--all")
+        assert d.process.wait(60) == 0
+        until("its last word", lambda: m.heard("STOPPING"), 10)
+        assert [int(s["EXTEND_TIMEOUT_USEC"]) for s in m.said if "STOPPING" in s] == [120_000_000]
+
+
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGKILL], ids=["term", "kill"])
 def test_the_sockets_are_always_there(world, managed, signum):
     """No connect() fails; who is in the middle of a call may have to call again, once for each restart. A front outlives its

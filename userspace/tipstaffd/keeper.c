@@ -487,10 +487,16 @@ static void event_drop(struct event **ev)
 	*ev = NULL;
 }
 
+/*
+ * After a detach the kernel frees every program while this process ends, and waits for a grace
+ * period for nearly each. A manager that lost patience would start us again.
+ */
+#define LEAVING "STOPPING=1\nEXTEND_TIMEOUT_USEC=120000000"
+
 static void stop(struct tip_keeper *k)
 {
 	if (k->listening)
-		tip_fdstore_notify(k->fds, "STOPPING=1");
+		tip_fdstore_notify(k->fds, k->detached ? LEAVING : "STOPPING=1");
 	/* Nobody comes for them, or not soon: who waits is to be refused rather. */
 	if (!k->listening || k->detached)
 		tip_fdstore_forget_all(k->fds);
