@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/sock.h"
 #include "tipstaff/posting.h"
 
 /*
@@ -69,24 +70,8 @@ static int say(const struct out_http *o, const struct tip_line *line, int fd)
 	struct tip_posting_line head = {.number = o->number,
 					.len = line ? (uint32_t)line->len - 1 : 0};
 	struct iovec iov[] = {{&head, sizeof(head)}, {line ? (char *)line->text : NULL, head.len}};
-	union {
-		struct cmsghdr align;
-		char buf[CMSG_SPACE(sizeof(int))];
-	} control = {0};
-	struct msghdr mh = {.msg_iov = iov, .msg_iovlen = line ? 2 : 1};
 
-	if (fd >= 0) {
-		struct cmsghdr *c;
-
-		mh.msg_control = control.buf;
-		mh.msg_controllen = sizeof(control.buf);
-		c = CMSG_FIRSTHDR(&mh);
-		c->cmsg_level = SOL_SOCKET;
-		c->cmsg_type = SCM_RIGHTS;
-		c->cmsg_len = CMSG_LEN(sizeof(int));
-		memcpy(CMSG_DATA(c), &fd, sizeof(fd));
-	}
-	return sendmsg(o->fd, &mh, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? errno : 0;
+	return tip_send_fd(o->fd, iov, line ? 2 : 1, fd, MSG_DONTWAIT);
 }
 
 /* The front has no connection: it gets one. 0, or EAGAIN. */

@@ -10,6 +10,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/sock.h"
 
 #define QUEUE_MAX (32u << 20) /* bytes that may wait for the other side */
 #define BATCH     64          /* messages read before the loop gets its turn again */
@@ -77,32 +78,15 @@ static void on_ending(evutil_socket_t fd, short what, void *ctx)
 /* Sends one packet: 1 sent, 0 would block, -1 the link is broken. */
 static int send_packet(struct tip_link *l, const void *packet, size_t len, int fd)
 {
-	union {
-		struct cmsghdr align;
-		char buf[CMSG_SPACE(sizeof(int))];
-	} control = {0};
-	struct iovec iov = {(void *)packet, len};
-	struct msghdr mh = {.msg_iov = &iov, .msg_iovlen = 1};
-	ssize_t n;
+	const struct iovec iov = {(void *)packet, len};
 
-	if (fd >= 0) {
-		struct cmsghdr *c;
-
-		mh.msg_control = control.buf;
-		mh.msg_controllen = sizeof(control.buf);
-		c = CMSG_FIRSTHDR(&mh);
-		c->cmsg_level = SOL_SOCKET;
-		c->cmsg_type = SCM_RIGHTS;
-		c->cmsg_len = CMSG_LEN(sizeof(int));
-		memcpy(CMSG_DATA(c), &fd, sizeof(fd));
+	switch (tip_send_fd(l->fd, &iov, 1, fd, MSG_DONTWAIT)) {
+	case 0: return 1;
+	case EAGAIN:
+	case ENOBUFS: /* these pass when the other side reads: descriptors are in flight */
+	case ETOOMANYREFS: return 0;
+	default: return -1;
 	}
-	do
-		n = sendmsg(l->fd, &mh, MSG_DONTWAIT | MSG_NOSIGNAL);
-	while (n < 0 && errno == EINTR);
-	if (n >= 0)
-		return 1;
-	/* ENOBUFS and ETOOMANYREFS (descriptors in flight) pass when the other side reads. */
-	return errno == EAGAIN || errno == ENOBUFS || errno == ETOOMANYREFS ? 0 : -1;
 }
 
 static void on_writable(evutil_socket_t fd, short what, void *ctx)

@@ -15,6 +15,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/sock.h"
 
 #define FIRST_FD   3 /* SD_LISTEN_FDS_START */
 #define NAME_MAX_  64
@@ -77,29 +78,9 @@ static void drop(struct tip_fdstore *s, struct stored *e)
 
 static int send_message(int to, const char *text, int fd)
 {
-	union {
-		struct cmsghdr align;
-		char data[CMSG_SPACE(sizeof(int))];
-	} control = {0};
-	struct iovec iov = {.iov_base = (void *)text, .iov_len = strlen(text)};
-	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
-	ssize_t n;
+	const struct iovec iov = {(void *)text, strlen(text)};
 
-	if (fd >= 0) {
-		struct cmsghdr *c;
-
-		msg.msg_control = control.data;
-		msg.msg_controllen = sizeof(control.data);
-		c = CMSG_FIRSTHDR(&msg);
-		c->cmsg_level = SOL_SOCKET;
-		c->cmsg_type = SCM_RIGHTS;
-		c->cmsg_len = CMSG_LEN(sizeof(fd));
-		memcpy(CMSG_DATA(c), &fd, sizeof(fd));
-	}
-	do
-		n = sendmsg(to, &msg, MSG_NOSIGNAL);
-	while (n < 0 && errno == EINTR);
-	return n < 0 ? -errno : 0;
+	return -tip_send_fd(to, &iov, 1, fd, 0);
 }
 
 static void store_text(char text[MESSAGE], const char *name)
