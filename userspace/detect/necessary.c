@@ -94,6 +94,22 @@ bool tip_necessary_types(const struct tip_ast *n)
 					      n->op == TIP_OP_IN || n->op == TIP_OP_INTERSECTS);
 }
 
+bool tip_necessary_codes(const struct tip_ast *n, bool negated, tip_codes *may)
+{
+	tip_codes named = 0;
+
+	if (!tip_necessary_types(n))
+		return false;
+	for (size_t i = 0; i < n->nvalues; i++) {
+		const int number = tip_event_number(n->values[i].s);
+
+		if (number >= 0)
+			named |= tip_event_codes(number);
+	}
+	*may = (n->op == TIP_OP_NE) != negated ? ~named : named;
+	return true;
+}
+
 /* ---- conditions ---- */
 
 static struct tip_dnf check(struct tip_necessary *e, const struct tip_ast *n, bool negated)

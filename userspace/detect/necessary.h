@@ -55,6 +55,9 @@ struct tip_dnf tip_necessary_shared(struct tip_necessary *e, const struct tip_as
 				    const struct tip_field_ref *ref, bool negated);
 /* Does a check of evt.type say which names it may have, or may not have? */
 bool tip_necessary_types(const struct tip_ast *n);
+/* The codes of events that such a check, or its negation, can hold for: `*may`. false: it does not
+ * say. */
+bool tip_necessary_codes(const struct tip_ast *n, bool negated, tip_codes *may);
 /* evt.num. */
 struct tip_dnf tip_necessary_num(struct tip_necessary *e, const struct tip_ast *n,
 				 const struct tip_field_ref *ref, bool negated);

@@ -46,20 +46,13 @@ static struct tip_dnf check_type(struct tip_necessary *e, const struct tip_ast *
 					      [TIP_OPEN_OPENAT2] = TIP_CODE_OPENAT2,
 					      [TIP_OPEN_CREAT] = TIP_CODE_CREAT,
 					      [TIP_OPEN_BY_HANDLE] = TIP_CODE_OPEN_BY_HANDLE_AT};
-	const bool equals = n->op != TIP_OP_NE;
-	tip_codes named = 0;
 	uint64_t set = 0;
+	tip_codes may;
 
-	if (!tip_necessary_types(n))
+	if (!tip_necessary_codes(n, negated, &may))
 		return tip_dnf_true(e);
-	for (size_t i = 0; i < n->nvalues; i++) {
-		const int number = tip_event_number(n->values[i].s);
-
-		if (number >= 0)
-			named |= tip_event_codes(number);
-	}
 	for (int i = 0; i < (int)TIP_ARRAY_SIZE(codes); i++)
-		if (((named & TIP_CODE_BIT(codes[i])) != 0) == (equals != negated))
+		if (may & TIP_CODE_BIT(codes[i]))
 			set |= how(i, -1, ANY_ACCESS);
 	return tip_dnf_digit(e, TIP_FILTER_OPEN_HOW, set);
 }

@@ -449,17 +449,9 @@ struct tip_dnf tip_necessary_shared(struct tip_necessary *e, const struct tip_as
 /* evt.type: names of system calls. */
 static struct tip_dnf check_type(struct tip_necessary *e, const struct tip_ast *n, bool negated)
 {
-	tip_codes named = 0;
+	tip_codes may;
 
-	if (!tip_necessary_types(n))
-		return tip_dnf_true(e);
-	for (size_t i = 0; i < n->nvalues; i++) {
-		const int number = tip_event_number(n->values[i].s);
-
-		if (number >= 0)
-			named |= tip_event_codes(number);
-	}
-	return sock_codes(e, (n->op == TIP_OP_NE) != negated ? ~named : named);
+	return tip_necessary_codes(n, negated, &may) ? sock_codes(e, may) : tip_dnf_true(e);
 }
 
 struct tip_dnf tip_necessary_sock(struct tip_necessary *e, const struct tip_ast *n,
