@@ -259,3 +259,9 @@ class CallMaker(Maker):
 
     def condition(self):
         return ("and", ("check", "evt.type", "in", self.types), self.tree())
+
+
+def differences(conditions, got, want):
+    """What was told too often or not often enough, with the condition: of rules that are called r0, r1 ..."""
+    return [f"{'missing' if want[k] > got[k] else 'too many'}: {k}\n    {text(conditions[int(k[0][1:])])}"
+            for k in (got - want) + (want - got)]

@@ -172,8 +172,7 @@ def sweep(world, daemon, tree, seed):
         load(world, daemon, conditions)
         done, alerts = play(daemon, opener, tree, acts, number)
         got, want = told(alerts), expected(conditions, done)
-        wrong = [f"{'missing' if want[k] > got[k] else 'too many'}: {k}\n    {falco.text(conditions[int(k[0][1:])])}"
-                 for k in (got - want) + (want - got)]
+        wrong = falco.differences(conditions, got, want)
         assert not wrong, f"seed {seed}, set {number}:\n" + "\n".join(wrong[:10])
         matched += sum(want.values())
     daemon.cli("rules", "remove", "random")

@@ -3,6 +3,7 @@
 
 #include "detect/necessary.h"
 #include "filtered.h"
+#include "random.h"
 
 /*
  * What the kernel can decide of conditions: that it drops what it can, and above all that it never
@@ -155,16 +156,6 @@ static void what_is_dropped(void **state)
 
 /* ---- at random ---- */
 
-static uint32_t seed;
-
-static uint32_t pick(uint32_t n)
-{
-	seed = seed * 1664525 + 1013904223;
-	return (seed >> 8) % n;
-}
-
-#define PICK(list) ((list)[pick((uint32_t)TIP_ARRAY_SIZE(list))])
-
 static const char *const texts[] = {
 	"/etc/shadow",
 	"/etc/",
@@ -289,25 +280,6 @@ static void random_check(struct tip_buf *b)
 	tip_buf_adds(b, ")");
 }
 
-static void random_condition(struct tip_buf *b, int depth)
-{
-	const uint32_t kids = depth && pick(4) ? 1 + pick(4) : 0;
-	const char *joint = pick(4) ? " and " : " or ";
-
-	if (pick(5) == 0)
-		tip_buf_adds(b, "not ");
-	if (!kids) {
-		random_check(b);
-		return;
-	}
-	tip_buf_adds(b, "(");
-	for (uint32_t i = 0; i < kids; i++) {
-		tip_buf_adds(b, i ? joint : "");
-		random_condition(b, depth - 1);
-	}
-	tip_buf_adds(b, ")");
-}
-
 static void random_open(struct world *w)
 {
 	static const uint32_t flags[] = {O_CREAT, O_TRUNC,     O_EXCL,    O_DIRECTORY,
@@ -349,7 +321,7 @@ static void nothing_that_matches_is_dropped(void **state)
 
 		for (uint32_t i = 0; i < nrules; i++) {
 			tip_buf_addf(&text, "- rule: r%u\n  desc: d\n  condition: >\n    ", i);
-			random_condition(&text, 3);
+			random_condition(&text, 3, random_check);
 			tip_buf_adds(&text, "\n  output: x\n  priority: DEBUG\n");
 		}
 		source.text = text.data;

@@ -5,6 +5,7 @@
 
 #include "detect/necessary.h"
 #include "filtered.h"
+#include "random.h"
 
 /*
  * What the kernel can decide of sockets and of the other system calls: test_necessary.c has the
@@ -323,16 +324,6 @@ static void descriptors(void **state)
 
 /* ---- at random ---- */
 
-static uint32_t seed;
-
-static uint32_t pick(uint32_t n)
-{
-	seed = seed * 1664525 + 1013904223;
-	return (seed >> 8) % n;
-}
-
-#define PICK(list) ((list)[pick((uint32_t)TIP_ARRAY_SIZE(list))])
-
 static const char *const addrs4[] = {"10.1.2.3",   "10.1.2.4",  "10.129.0.1",
 				     "172.31.0.1", "127.0.0.1", "0.0.0.0"};
 static const char *const addrs6[] = {"::1", "fd00::1", "::ffff:10.1.2.3", "::"};
@@ -427,25 +418,6 @@ static void random_check(struct tip_buf *b)
 	}
 }
 
-static void random_condition(struct tip_buf *b, int depth)
-{
-	const uint32_t kids = depth && pick(4) ? 1 + pick(4) : 0;
-	const char *joint = pick(4) ? " and " : " or ";
-
-	if (pick(5) == 0)
-		tip_buf_adds(b, "not ");
-	if (!kids) {
-		random_check(b);
-		return;
-	}
-	tip_buf_adds(b, "(");
-	for (uint32_t i = 0; i < kids; i++) {
-		tip_buf_adds(b, i ? joint : "");
-		random_condition(b, depth - 1);
-	}
-	tip_buf_adds(b, ")");
-}
-
 static void random_end(struct tip_ev_sock *s)
 {
 	static const uint16_t protocols[] = {IPPROTO_TCP, IPPROTO_UDP, 0, IPPROTO_ICMP};
@@ -510,7 +482,7 @@ static void nothing_that_matches_is_dropped(void **state)
 					    "unlinkat, rename, symlink, chmod, fchmod, fchmodat, "
 					    "mkdir, dup2, sendto, read, recvfrom, lseek, socket, "
 					    "unshare) and ");
-			random_condition(&text, 3);
+			random_condition(&text, 3, random_check);
 			tip_buf_adds(&text, "\n  output: x\n  priority: DEBUG\n");
 		}
 		tip_buf_addc(&text, '\0');
