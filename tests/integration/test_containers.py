@@ -393,3 +393,13 @@ def test_the_next_front_asks_again(start, docker, daemon):
         assert seen["container.name"] == "web-1"
     finally:
         docker.delay = 0
+
+
+def test_what_comes_while_there_is_no_front_waits_for_one(start, docker, daemon):
+    cid = new_id()
+    docker.know(cid)
+    for _ in range(4):  # each that dies young delays the next one for longer
+        front = until("a front", daemon.front_pid)
+        os.kill(front, 9)
+        until("its end", lambda: daemon.front_pid() != front)
+    assert start(cid)["container.name"] == "web-1"

@@ -95,7 +95,11 @@ def test_one_connection_for_all_alerts(world, daemon, run, post):
         assert request["headers"]["Content-Type"] == "application/json" and request["headers"]["User-Agent"] == "somebody/1"
         assert request["headers"]["Host"] == f"127.0.0.1:{collector.port}"
         assert "Content-Encoding" not in request["headers"] and "Connection" not in request["headers"]
-    assert [a for a in collector.alerts if a["rule"] == "Opened"] == [a for a in daemon.alerts(mark) if a["rule"] == "Opened"]
+    def written():
+        return [a for a in daemon.alerts(mark) if a["rule"] == "Opened"]
+
+    until("the file to have as many", lambda: len(written()) == 5)
+    assert [a for a in collector.alerts if a["rule"] == "Opened"] == written()
     assert collector.alerts[0]["rule"] == "Tipstaff daemon started"
     until("them to be counted", lambda: sink(daemon)["written"] == len(collector.requests))
     assert sink(daemon)["dropped"] == 0

@@ -203,6 +203,7 @@ struct tip_keeper {
 	struct tip_keeper_front front;
 	struct tip_keeper_workload workload;
 	struct tip_keeper_held held[TIP_HOLD_KINDS];
+	bool holds_nothing; /* whatever waits is to go with what is known */
 	struct tip_keeper_told told[16];
 	struct tip_keeper_relays relays;
 	struct tip_pumps *pumps; /* containers.c: answers of runtimes, on their way to the front */

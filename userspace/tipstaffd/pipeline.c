@@ -290,12 +290,13 @@ static bool told_by_hook(const struct tip_keeper *k, const struct tip_event *ev,
 
 /*
  * What the event has to wait for, from kind `first` on; TIP_HOLD_KINDS: nothing. The identity comes
- * first: rules that are not active any more can only ask for a container.
+ * first: rules that are not active any more can only ask for a container. That there is no front
+ * right now is no reason: the next one is asked the same.
  */
 static enum tip_hold missing(const struct tip_keeper *k, const struct tip_process *p,
 			     enum tip_hold first, bool uses_container)
 {
-	if (!p || !k->front.ready)
+	if (!p || k->holds_nothing)
 		return TIP_HOLD_KINDS;
 	if (first <= TIP_HOLD_IDENTITY && k->rules.uses_spiffe && p->current == TIP_ID_PENDING)
 		return TIP_HOLD_IDENTITY;
@@ -453,7 +454,6 @@ static bool is_of_rules(struct tip_keeper *k, const struct tip_held *h, const vo
 void tip_pipeline_rules_changed(struct tip_keeper *k)
 {
 	const struct tip_rules *sets[HELD_SETS + 1];
-	const bool ready = k->front.ready;
 	size_t count = 0;
 
 	for (int i = 0; i < TIP_HOLD_KINDS; i++)
@@ -461,10 +461,10 @@ void tip_pipeline_rules_changed(struct tip_keeper *k)
 	if (count <= HELD_SETS)
 		return;
 	/* Nothing more to wait for: the events of the oldest set do with what is known. */
-	k->front.ready = false;
+	k->holds_nothing = true;
 	for (int i = 0; i < TIP_HOLD_KINDS; i++)
 		release_ready(k, (enum tip_hold)i, is_of_rules, sets[0]);
-	k->front.ready = ready;
+	k->holds_nothing = false;
 }
 
 static bool is_in_container(struct tip_keeper *k, const struct tip_held *h, const void *id)
@@ -538,7 +538,7 @@ void tip_pipeline_free(struct tip_keeper *k)
 	struct tip_held *h;
 
 	/* Nothing that was seen goes unsaid: evaluate without the answers. */
-	k->front.ready = false;
+	k->holds_nothing = true;
 	for (int i = 0; i < TIP_HOLD_KINDS; i++) {
 		while ((h = k->held[i].head)) {
 			k->held[i].head = h->next;
