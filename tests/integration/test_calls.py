@@ -11,7 +11,8 @@ CALLS = """link linkat symlink symlinkat rename renameat renameat2 unlink unlink
     fchownat chdir fchdir write pread close socket sendto sendmsg recvfrom recvmsg dup dup2 dup3 setns unshare setsid bpf
     userfaultfd memfd_create prctl pipe2 getpriority""".split()
 FIELDS = """evt.type evt.res evt.rawres evt.args evt.buffer evt.is_io fd.num fd.name fd.typechar fd.l4proto fd.sip fd.sport fd.cip
-    fd.is_server fd.name_changed evt.arg[1] evt.rawarg[1] proc.pid""".split()
+    fd.is_server fd.name_changed evt.category fs.path.name fs.path.nameraw fs.path.source fs.path.sourceraw fs.path.target
+    fs.path.targetraw evt.abspath evt.abspath.src evt.abspath.dst evt.arg[1] evt.rawarg[1] proc.pid""".split()
 RULES = f"""
 - rule: Calls
   desc: whatever the program does
@@ -102,6 +103,46 @@ def test_paths(done):
     assert f"(<f>{f}/old) " in args(done, "fchmod")
     assert args(done, "chown") == f"res=0 path=old({f}/old) uid=-1 gid=-1"
     assert args(done, "fchdir") == f"res=0 fd={own}(<d>{f})"
+
+
+def paths(done, name, nth=0):
+    alert = [a for a in done["alerts"]("Calls") if a["evt.type"] == name][nth]
+    return {key: alert[key] for key in alert if key.startswith(("fs.path.", "evt.abspath")) and alert[key] is not None}
+
+
+def one_path(path, raw):
+    return {"fs.path.name": path, "fs.path.nameraw": raw, "evt.abspath": path, "evt.abspath.src": path, "evt.abspath.dst": path}
+
+
+def two_paths(source, raw, target, targetraw):
+    return {"fs.path.source": source, "fs.path.sourceraw": raw, "fs.path.target": target, "fs.path.targetraw": targetraw,
+            "evt.abspath": source, "evt.abspath.src": source, "evt.abspath.dst": target}
+
+
+def test_path_fields(done):
+    f = done["folder"]
+    hard = two_paths(f"{f}/hard", "sub/../hard", f"{f}/old", "old")
+    assert paths(done, "link") == hard | {"evt.abspath": f"{f}/old", "evt.abspath.src": f"{f}/old", "evt.abspath.dst": f"{f}/hard"}
+    soft = {"evt.abspath.dst": f"{f}/soft2"}
+    parent = f.rsplit("/", 1)[0]
+    assert paths(done, "symlinkat") == two_paths(f"{f}/soft2", "soft2", f"{parent}/x", "../x") | soft
+    assert paths(done, "rename") == two_paths(f"{f}/hard", "hard", f"{f}/hard3", "hard3")
+    assert paths(done, "renameat") == two_paths(f"{f}/hard2", "hard2", f"{f}/hard4", "hard4")
+    # Nothing was done to a file by a call that failed.
+    failed = {"evt.abspath": f"{f}/hard3", "evt.abspath.src": f"{f}/hard3", "evt.abspath.dst": f"{f}/hard4"}
+    assert paths(done, "renameat2") == failed
+    assert paths(done, "unlink") == one_path(f"{f}/hard3", "hard3")
+    assert "fs.path.name" not in paths(done, "unlinkat") and paths(done, "unlinkat")["evt.abspath"] == f"{f}/missing"
+    for name, path in ("mkdirat", "new2"), ("rmdir", "new"), ("chmod", "old"), ("fchmodat", "old"), ("chown", "old"), ("fchownat", "old"):
+        assert paths(done, name) == one_path(f"{f}/{path}", path)
+    assert paths(done, "fchmod") == one_path(f"{f}/old", f"{f}/old")
+
+
+def test_categories(done):
+    seen = {a["evt.type"]: a["evt.category"] for a in done["alerts"]("Calls")}
+    for category, names in {"file": "link rename unlinkat chmod fchdir userfaultfd pread", "net": "socket sendto recvmsg dup",
+                            "IPC": "pipe2", "memory": "memfd_create", "process": "setns prctl setsid", "other": "bpf getpriority"}.items():
+        assert {seen[name] for name in names.split()} == {category}, (category, seen)
 
 
 def test_call_through_the_32_bit_table(done):

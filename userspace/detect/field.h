@@ -154,6 +154,8 @@ struct tip_flag {
 const struct tip_flag *tip_open_flags(size_t *count);
 const char *tip_open_access(uint32_t oflags);
 void tip_extract_fd_name(struct tip_extract *x, struct tip_value *out);
+/* fd.typechar, '\0': there is no descriptor, or nothing is known of it. */
+char tip_extract_fd_kind(struct tip_extract *x);
 /* "<f>/etc/passwd", "<4t>10.0.0.1:80->...": kind and name. */
 void tip_extract_fd_shown(struct tip_extract *x, struct tip_value *out);
 /* The socket of an event that is about one. */

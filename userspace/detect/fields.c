@@ -61,7 +61,8 @@ static void describe(const struct tip_field *f, struct tip_field_info *out)
 		.events = events,
 		.deprecated = f->deprecated,
 	};
-	for (int c = 0; f->get && !out->everywhere && c < TIP_CODE_MAX; c++)
+	/* TIP_CODE_OTHER is no event of the language */
+	for (int c = 0; f->get && !out->everywhere && c < TIP_CODE_OTHER; c++)
 		if (f->codes & TIP_CODE_BIT(c))
 			events[n++] = tip_code_name((enum tip_code)c);
 	events[n] = NULL;
@@ -94,9 +95,17 @@ static const struct tip_field *lookup(const char *name)
 	return found ? *found : NULL;
 }
 
-static bool event_arg(const char *name)
+/* The field of "evt.arg.NAME" and its like: NAME stands behind its length and a dot. */
+static const struct tip_field *with_dot(const char *name, size_t *len)
 {
-	return strncmp(name, "evt.arg.", 8) == 0 || strncmp(name, "evt.rawarg.", 11) == 0;
+	static const char *const fields[] = {"evt.arg", "evt.rawarg", "evt.type.is"};
+
+	for (size_t i = 0; i < TIP_ARRAY_SIZE(fields); i++) {
+		*len = strlen(fields[i]);
+		if (strncmp(name, fields[i], *len) == 0 && name[*len] == '.')
+			return lookup(fields[i]);
+	}
+	return NULL;
 }
 
 static int parse_index(const char *arg, int64_t *index)
@@ -128,17 +137,17 @@ int tip_field_find(const char *name, const char *arg, struct tip_field_ref *ref,
 		   size_t size)
 {
 	const struct tip_field *f = lookup(name);
-	const char *dot = NULL;
+	bool dot = false;
+	size_t len;
 
 	*ref = (struct tip_field_ref){.arg = arg, .index = -1};
-	if (!f && event_arg(name)) {
-		dot = strchr(name + 4, '.');
+	if (!f && (f = with_dot(name, &len))) {
 		if (arg) {
 			snprintf(why, size, "field '%s' takes no second argument", name);
 			return -1;
 		}
-		ref->arg = dot + 1;
-		f = lookup(name[4] == 'a' ? "evt.arg" : "evt.rawarg");
+		dot = true;
+		ref->arg = name + len + 1;
 	}
 	if (!f) {
 		snprintf(why, size, "there is no field '%s'", name);
@@ -175,7 +184,7 @@ int tip_field_find(const char *name, const char *arg, struct tip_field_ref *ref,
 size_t tip_field_prefix(const char *s, size_t len)
 {
 	char name[96];
-	size_t n = 0, dots = 0;
+	size_t n = 0, stem;
 
 	while (n < len && n < sizeof(name) - 1 &&
 	       (isalnum((unsigned char)s[n]) || s[n] == '_' || s[n] == '.')) {
@@ -186,12 +195,8 @@ size_t tip_field_prefix(const char *s, size_t len)
 		return 0;
 	name[n] = '\0';
 	/* an argument of an event runs to the next dot: "%evt.arg.flags." ends a sentence */
-	if (event_arg(name)) {
-		for (size_t i = 0; i < n; i++)
-			if (name[i] == '.' && ++dots == 3)
-				n = i;
-		return n;
-	}
+	if (with_dot(name, &stem))
+		return stem + 1 + strcspn(name + stem + 1, ".");
 	for (; n; n--) {
 		name[n] = '\0';
 		if (lookup(name))

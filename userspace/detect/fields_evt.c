@@ -94,18 +94,58 @@ static void evt_type_is(struct tip_extract *x, const struct tip_field_ref *ref,
 	tip_value_int(out, is);
 }
 
+#define BIT(c)   TIP_CODE_BIT(TIP_CODE_##c)
+#define IO       (TIP_CODES_READ | TIP_CODES_WRITE)
+#define ABOUT_FD (IO | TIP_CODES_DUP | BIT(CLOSE) | BIT(SPLICE) | BIT(FCNTL) | BIT(IOCTL))
+#define PATHS                                                                                      \
+	(BIT(LINK) | BIT(LINKAT) | BIT(SYMLINK) | BIT(SYMLINKAT) | BIT(RENAME) | BIT(RENAMEAT) |   \
+	 BIT(RENAMEAT2) | BIT(UNLINK) | BIT(UNLINKAT) | BIT(RMDIR) | BIT(MKDIR) | BIT(MKDIRAT) |   \
+	 BIT(CHMOD) | BIT(FCHMOD) | BIT(FCHMODAT) | BIT(FCHMODAT2) | BIT(CHOWN) | BIT(LCHOWN) |    \
+	 BIT(FCHOWN) | BIT(FCHOWNAT) | BIT(CHDIR) | BIT(FCHDIR) | BIT(USERFAULTFD))
+
+static const char *category_of_fd(struct tip_extract *x)
+{
+	switch (tip_extract_fd_kind(x)) {
+	case 'f':
+	case 'd': return "file";
+	case '4':
+	case '6': return "net";
+	case 'p':
+	case 'u': return "ipc";
+	default: return "unknown";
+	}
+}
+
 static void evt_category(struct tip_extract *x, const struct tip_field_ref *ref,
 			 struct tip_value *out)
 {
+	static const struct {
+		tip_codes codes;
+		const char *name;
+	} categories[] = {
+		{TIP_CODES_OPEN | TIP_CODES_MOUNT | PATHS, "file"},
+		{TIP_CODES_SOCK | BIT(SOCKET) | BIT(SHUTDOWN), "net"},
+		{BIT(SOCKETPAIR) | BIT(PIPE) | BIT(PIPE2), "IPC"},
+		{TIP_CODES_CRED, "user"},
+		{TIP_CODES_SIGNAL, "signal"},
+		{TIP_CODES_MMAP | BIT(MEMFD_CREATE), "memory"},
+		{TIP_CODES_MODULE | BIT(DELETE_MODULE) | BIT(BPF) | BIT(MKNOD) | BIT(MKNODAT) |
+			 BIT(OTHER),
+		 "other"},
+	};
 	tip_codes bit = TIP_CODE_BIT(x->code);
 
-	tip_value_str(out, bit & (TIP_CODES_OPEN | TIP_CODES_MOUNT) ? "file"
-			   : bit & TIP_CODES_SOCK                   ? "net"
-			   : bit & TIP_CODES_CRED                   ? "user"
-			   : bit & TIP_CODES_SIGNAL                 ? "signal"
-			   : bit & TIP_CODES_MMAP                   ? "memory"
-			   : bit & TIP_CODES_MODULE                 ? "other"
-								    : "process");
+	if (bit & ABOUT_FD) {
+		tip_value_str(out, category_of_fd(x));
+		return;
+	}
+	for (size_t i = 0; i < TIP_ARRAY_SIZE(categories); i++) {
+		if (categories[i].codes & bit) {
+			tip_value_str(out, categories[i].name);
+			return;
+		}
+	}
+	tip_value_str(out, "process");
 }
 
 static int64_t event_ret(const struct tip_extract *x)
@@ -133,20 +173,34 @@ static void evt_since(struct tip_extract *x, const struct tip_field_ref *ref, st
 
 enum { ERROR_FILE, ERROR_NET, ERROR_MEMORY, ERROR_OTHER };
 
+/* By the descriptor, if the call has one that is known. */
+static uint32_t error_kind(struct tip_extract *x)
+{
+	tip_codes bit = TIP_CODE_BIT(x->code);
+
+	switch (tip_extract_fd_kind(x)) {
+	case 'f':
+	case 'd': return ERROR_FILE;
+	case '4':
+	case '6':
+	case 'u': return ERROR_NET;
+	case '\0': break;
+	default: return ERROR_OTHER;
+	}
+	return bit & TIP_CODES_OPEN                         ? ERROR_FILE
+	       : bit & (BIT(CONNECT) | BIT(ACCEPT))         ? ERROR_NET
+	       : bit & (TIP_CODES_MMAP | BIT(MEMFD_CREATE)) ? ERROR_MEMORY
+							    : ERROR_OTHER;
+}
+
 static void evt_count_error(struct tip_extract *x, const struct tip_field_ref *ref,
 			    struct tip_value *out)
 {
-	tip_codes bit = TIP_CODE_BIT(x->code);
-	uint32_t kind = bit & (TIP_CODES_OPEN | TIP_CODES_MOUNT) ? ERROR_FILE
-			: bit & TIP_CODES_SOCK                   ? ERROR_NET
-			: bit & TIP_CODES_MMAP                   ? ERROR_MEMORY
-								 : ERROR_OTHER;
-
-	if (event_ret(x) < 0 && kind == ref->field->a)
-		tip_value_int(out, 1);
+	if (error_kind(x) == ref->field->a)
+		tip_value_int(out, event_ret(x) < 0);
 }
 
-enum { RES_NAME, RES_RAW, RES_FAILED, RES_COUNT_ERROR };
+enum { RES_NAME, RES_RAW, RES_FAILED };
 
 static void evt_res(struct tip_extract *x, const struct tip_field_ref *ref, struct tip_value *out)
 {
@@ -155,10 +209,6 @@ static void evt_res(struct tip_extract *x, const struct tip_field_ref *ref, stru
 	switch (ref->field->a) {
 	case RES_NAME: tip_value_str(out, tip_errno_name(ret)); break;
 	case RES_RAW: tip_value_int(out, ret); break;
-	case RES_COUNT_ERROR:
-		if (ret < 0)
-			tip_value_int(out, 1);
-		break;
 	default: tip_value_int(out, ret < 0);
 	}
 }
@@ -221,13 +271,32 @@ static void evt_is_io(struct tip_extract *x, const struct tip_field_ref *ref, st
 	tip_value_int(out, (io[ref->field->a] & TIP_CODE_BIT(x->code)) != 0);
 }
 
-#define IO (TIP_CODES_READ | TIP_CODES_WRITE)
-
 static void evt_io_dir(struct tip_extract *x, const struct tip_field_ref *ref,
 		       struct tip_value *out)
 {
 	if (IO & TIP_CODE_BIT(x->code))
 		tip_value_str(out, TIP_CODES_READ & TIP_CODE_BIT(x->code) ? "r" : "w");
+}
+
+static void evt_is_wait(struct tip_extract *x, const struct tip_field_ref *ref,
+			struct tip_value *out)
+{
+	static const char *const waits[] = {"select", "poll", "ppoll", "epoll_wait", "nanosleep"};
+	bool is = false;
+
+	for (size_t i = 0; x->code == TIP_CODE_OTHER && i < TIP_ARRAY_SIZE(waits); i++)
+		is |= strcmp(tip_event_shown(x->in->ev, x->code), waits[i]) == 0;
+	tip_value_int(out, is);
+}
+
+static void evt_is_syslog(struct tip_extract *x, const struct tip_field_ref *ref,
+			  struct tip_value *out)
+{
+	struct tip_value name = {0};
+
+	if (TIP_CODES_WRITE & TIP_CODE_BIT(x->code))
+		tip_extract_fd_name(x, &name);
+	tip_value_int(out, name.set && strstr(name.str.s, "/dev/log"));
 }
 
 enum { BUFFER_DATA, BUFFER_LEN };
@@ -281,22 +350,24 @@ static const struct tip_field fields[] = {
 	TIP_FIELD("evt.type.is", TIP_T_UINT, TIP_ARG_NAME_REQ, ALL, evt_type_is, 0, 0,
 		  "1 if the event has that name"),
 	TIP_FIELD("evt.category", TIP_T_STRING, 0, ALL, evt_category, 0, 0,
-		  "file, net, process, user, signal, memory or other"),
+		  "file, net, IPC, process, user, signal, memory or other; of a call about a "
+		  "descriptor "
+		  "file, net, ipc or unknown, by what it is"),
 	TIP_FIELD("evt.res", TIP_T_STRING, 0, ALL, evt_res, RES_NAME, 0,
 		  "SUCCESS or the errno's name"),
 	TIP_FIELD("evt.rawres", TIP_T_INT, 0, ALL, evt_res, RES_RAW, 0, "result as a number"),
 	TIP_FIELD("evt.failed", TIP_T_BOOL, 0, ALL, evt_res, RES_FAILED, 0, "the call failed"),
 	TIP_FIELD("evt.count", TIP_T_UINT, 0, ALL, evt_one, 1, 0, "always 1"),
-	TIP_FIELD("evt.count.error", TIP_T_UINT, 0, ALL, evt_res, RES_COUNT_ERROR, 0,
-		  "1 if the call failed"),
+	TIP_FIELD("evt.count.error", TIP_T_UINT, 0, ALL, evt_res, RES_FAILED, 0,
+		  "1 if the call failed, else 0"),
 	TIP_FIELD("evt.count.error.file", TIP_T_UINT, 0, ALL, evt_count_error, ERROR_FILE, 0,
-		  "1 if it is about a file, and failed"),
+		  "of a call about a file: 1 if it failed, else 0"),
 	TIP_FIELD("evt.count.error.net", TIP_T_UINT, 0, ALL, evt_count_error, ERROR_NET, 0,
-		  "1 if it is about a socket, and failed"),
+		  "of a call about a socket: 1 if it failed, else 0"),
 	TIP_FIELD("evt.count.error.memory", TIP_T_UINT, 0, ALL, evt_count_error, ERROR_MEMORY, 0,
-		  "1 if it is about memory, and failed"),
+		  "of a call about memory: 1 if it failed, else 0"),
 	TIP_FIELD("evt.count.error.other", TIP_T_UINT, 0, ALL, evt_count_error, ERROR_OTHER, 0,
-		  "1 if it is about something else, and failed"),
+		  "of a call about something else: 1 if it failed, else 0"),
 	TIP_FIELD("evt.count.exit", TIP_T_UINT, 0, ALL, evt_one, 1, 0,
 		  "always 1: there are exit events only"),
 	TIP_FIELD("evt.reltime", TIP_T_RELTIME, 0, ALL, evt_since, SINCE_FIRST, RAW_ALL,
@@ -321,8 +392,9 @@ static const struct tip_field fields[] = {
 		  "the first 80 bytes that were read or written"),
 	TIP_FIELD("evt.buflen", TIP_T_UINT, 0, IO, evt_buffer, BUFFER_LEN, 0,
 		  "bytes that were read or written"),
-	TIP_FIELD("evt.is_wait", TIP_T_BOOL, 0, ALL, evt_one, 0, 0, "false"),
-	TIP_FIELD("evt.is_syslog", TIP_T_BOOL, 0, ALL, evt_one, 0, 0, "false"),
+	TIP_FIELD("evt.is_wait", TIP_T_BOOL, 0, ALL, evt_is_wait, 0, 0,
+		  "the call waits: select, poll, ppoll, epoll_wait, nanosleep"),
+	TIP_FIELD("evt.is_syslog", TIP_T_BOOL, 0, ALL, evt_is_syslog, 0, 0, "writes to /dev/log"),
 	TIP_FIELD("evt.is_open_read", TIP_T_BOOL, 0, ALL, evt_is_open, OPEN_READ, 0,
 		  "open for reading"),
 	TIP_FIELD("evt.is_open_write", TIP_T_BOOL, 0, ALL, evt_is_open, OPEN_WRITE, 0,

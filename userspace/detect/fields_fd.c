@@ -497,16 +497,25 @@ static void fd_state(struct tip_extract *x, const struct tip_field_ref *ref, str
 	}
 }
 
-void tip_extract_fd_shown(struct tip_extract *x, struct tip_value *out)
+char tip_extract_fd_kind(struct tip_extract *x)
 {
 	const struct tip_field_ref type = {.field = &(struct tip_field){.a = TYPE_CHAR}};
-	struct tip_value name = {0}, kind = {0};
-	const char *proto = is_sock(x) ? l4proto(tip_extract_sock(x)) : NULL;
+	struct tip_value kind = {0};
 
-	fd_type(x, &type, &kind);
+	if (TIP_CODE_BIT(x->code) & FD)
+		fd_type(x, &type, &kind);
+	return kind.set ? kind.str.s[0] : '\0';
+}
+
+void tip_extract_fd_shown(struct tip_extract *x, struct tip_value *out)
+{
+	const char *proto = is_sock(x) ? l4proto(tip_extract_sock(x)) : NULL;
+	const char kind = tip_extract_fd_kind(x);
+	struct tip_value name = {0};
+
 	tip_extract_fd_name(x, &name);
-	if (kind.set)
-		tip_value_fmt(x, out, "<%s%.*s>%s", kind.str.s, proto && *proto != '<',
+	if (kind)
+		tip_value_fmt(x, out, "<%c%.*s>%s", kind, proto && *proto != '<',
 			      proto ? proto : "", name.set ? name.str.s : "");
 }
 
@@ -517,8 +526,6 @@ static const struct tip_field fields[] = {
 		  "absolute path as asked for (links not followed), or the connection"),
 	TIP_FIELD("fd.nameraw", TIP_T_PATH, 0, OPEN, fd_name, NAME_RAW, 0,
 		  "the path as it was given"),
-	TIP_FIELD("evt.abspath", TIP_T_STRING, TIP_ARG_NAME, OPEN, fd_name, NAME_FULL, 0,
-		  "absolute path of what the call names: fd.name of an open"),
 	TIP_FIELD("fd.directory", TIP_T_PATH, 0, FILES | DESC, fd_name, NAME_DIRECTORY, 0,
 		  "folder part of fd.name"),
 	TIP_FIELD("fd.filename", TIP_T_PATH, 0, FILES | DESC, fd_name, NAME_FILE, 0,

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <asm/unistd_64.h>
+
 #include "rows.h"
 
 /* Time between events, errors by kind, and the paths that a call names. */
@@ -56,8 +58,9 @@ static void errors_by_kind(void **state)
 		{"evt.count.error.file", "<NA>", "null"},
 	};
 	static const struct row good[] = {
-		{"evt.count.error", "<NA>", "null"},
-		{"evt.count.error.file", "<NA>", "null"},
+		{"evt.count.error", "0", "0"},
+		{"evt.count.error.file", "0", "0"},
+		{"evt.count.error.net", "<NA>", "null"},
 	};
 	struct world w;
 
@@ -110,6 +113,126 @@ static void named_paths(void **state)
 	RUN(mount, &w);
 	world_call(&w, TIP_EV_MOUNT, TIP_CALL_UMOUNT2, none, "/x/../mnt", NULL, 0);
 	RUN(umount, &w);
+}
+
+/* A call that is told where a rule names it, with its paths and their folders. */
+static void world_paths(struct world *w, uint16_t nr, int64_t ret, const char *base,
+			const char *name, const char *base2, const char *name2)
+{
+	static const uint64_t none[6] = {0};
+
+	world_syscall(w, nr, none, ret);
+	w->ev.call.text[TIP_TEXT_BASE] = base;
+	w->ev.call.text[TIP_TEXT_PATH] = name;
+	w->ev.call.text[TIP_TEXT_BASE2] = base2;
+	w->ev.call.text[TIP_TEXT_PATH2] = name2;
+}
+
+static void paths_of_calls(void **state)
+{
+	static const struct row unlinkat[] = {
+		{"fs.path.name", "/srv/x", "\"/srv/x\""},
+		{"fs.path.nameraw", "../x", "\"../x\""},
+		{"fs.path.source", "<NA>", "null"},
+		{"evt.abspath", "/srv/x", "\"/srv/x\""},
+		{"evt.abspath.dst", "/srv/x", "\"/srv/x\""},
+		{"evt.type.is.unlinkat", "1", "1"},
+		{"evt.type.is.unlink", "0", "0"},
+	};
+	static const struct row failed[] = {
+		{"fs.path.name", "<NA>", "null"},
+		{"fs.path.nameraw", "<NA>", "null"},
+		{"evt.abspath", "/a", "\"/a\""},
+	};
+	static const struct row rename[] = {
+		{"fs.path.name", "<NA>", "null"},        {"fs.path.source", "/a/b", "\"/a/b\""},
+		{"fs.path.sourceraw", "b", "\"b\""},     {"fs.path.target", "/c/d", "\"/c/d\""},
+		{"fs.path.targetraw", "./d", "\"./d\""}, {"evt.abspath", "/a/b", "\"/a/b\""},
+		{"evt.abspath.src", "/a/b", "\"/a/b\""}, {"evt.abspath.dst", "/c/d", "\"/c/d\""},
+	};
+	static const struct row link[] = {
+		{"fs.path.source", "/c/d", "\"/c/d\""},
+		{"fs.path.target", "/a/b", "\"/a/b\""},
+		{"fs.path.targetraw", "b", "\"b\""},
+		{"evt.abspath.src", "/a/b", "\"/a/b\""},
+	};
+	static const struct row symlink[] = {
+		{"fs.path.source", "/c/e/d", "\"/c/e/d\""},
+		{"fs.path.target", "/c/b", "\"/c/b\""},
+		{"fs.path.targetraw", "../b", "\"../b\""},
+		{"evt.abspath", "/c/e/d", "\"/c/e/d\""},
+	};
+	static const struct row fchmod[] = {
+		{"fs.path.name", "/etc/x", "\"/etc/x\""},
+		{"fs.path.nameraw", "/etc/x", "\"/etc/x\""},
+	};
+	static const struct row stat[] = {{"fs.path.name", "/a", "\"/a\""}};
+	struct world w;
+
+	world_init(&w);
+	world_paths(&w, __NR_unlinkat, 0, "/srv/y", "../x", "", "");
+	RUN(unlinkat, &w);
+	world_paths(&w, __NR_unlink, -ENOENT, "", "/a", "", "");
+	RUN(failed, &w);
+	world_paths(&w, __NR_renameat2, 0, "/a", "b", "/c", "./d");
+	RUN(rename, &w);
+	world_paths(&w, __NR_link, 0, "/a", "b", "/c", "d");
+	RUN(link, &w);
+	world_paths(&w, __NR_symlinkat, 0, "", "../b", "/c", "e/d");
+	RUN(symlink, &w);
+	world_paths(&w, __NR_fchmod, 0, "", "", "", "");
+	w.ev.call.text[TIP_TEXT_FILE] = "/etc/x";
+	RUN(fchmod, &w);
+	world_paths(&w, __NR_stat, 0, "", "/a", "", "");
+	RUN(stat, &w);
+}
+
+/* What a call is about, where the descriptor says so. */
+static void categories(void **state)
+{
+	static const struct {
+		uint16_t nr;
+		mode_t mode;
+		const char *file, *category, *syslog, *file_error;
+	} rows[] = {
+		{__NR_chmod, 0, "", "file", "false", "<NA>"},
+		{__NR_mknod, 0, "", "other", "false", "<NA>"},
+		{__NR_socketpair, 0, "", "IPC", "false", "<NA>"},
+		{__NR_shutdown, 0, "", "net", "false", "<NA>"},
+		{__NR_setns, 0, "", "process", "false", "<NA>"},
+		{__NR_memfd_create, 0, "", "memory", "false", "<NA>"},
+		{__NR_getpid, 0, "", "other", "false", "<NA>"},
+		{__NR_write, S_IFREG, "/tmp/x", "file", "false", "1"},
+		{__NR_write, S_IFREG, "/dev/log", "file", "true", "1"},
+		{__NR_read, S_IFREG, "/dev/log", "file", "false", "1"},
+		{__NR_read, S_IFIFO, "pipe:[1]", "ipc", "false", "<NA>"},
+		{__NR_read, 0, "", "unknown", "false", "<NA>"},
+	};
+	static const uint64_t none[6] = {0};
+	struct world w;
+
+	world_init(&w);
+	for (size_t i = 0; i < TIP_ARRAY_SIZE(rows); i++) {
+		struct row row = {"evt.category", rows[i].category, ""};
+		char json[64];
+
+		world_syscall(&w, rows[i].nr, none, -EBADF);
+		w.call.file_mode = rows[i].mode;
+		w.call.ino = rows[i].mode ? 42 : 0;
+		w.ev.call.text[TIP_TEXT_FILE] = rows[i].file;
+		snprintf(json, sizeof(json), "\"%s\"", rows[i].category);
+		row.json = json;
+		check(&w, &row);
+		row = (struct row){"evt.is_syslog", rows[i].syslog, rows[i].syslog};
+		check(&w, &row);
+		row = (struct row){"evt.count.error.file", rows[i].file_error,
+				   *rows[i].file_error == '<' ? "null" : rows[i].file_error};
+		check(&w, &row);
+	}
+	world_syscall(&w, __NR_poll, none, 0);
+	check(&w, &(struct row){"evt.is_wait", "true", "true"});
+	world_syscall(&w, __NR_pause, none, 0);
+	check(&w, &(struct row){"evt.is_wait", "false", "false"});
 }
 
 static const char *some_digest(void *ctx, const struct tip_process *p)
@@ -197,7 +320,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(time_between_events), cmocka_unit_test(errors_by_kind),
-		cmocka_unit_test(named_paths),         cmocka_unit_test(what_other_rooms_know),
+		cmocka_unit_test(named_paths),         cmocka_unit_test(paths_of_calls),
+		cmocka_unit_test(categories),          cmocka_unit_test(what_other_rooms_know),
 		cmocka_unit_test(catalogue),
 	};
 
