@@ -138,7 +138,7 @@ class Town:
 
 def accepted(server):
     """The connections that a server has seen: [{"accepted", "peer", "local"}, ...]."""
-    return [json.loads(line) for line in server.output if line.startswith('{"accepted"')]
+    return [json.loads(line) for line in server.said() if line.startswith('{"accepted"')]
 
 
 def steps_of(server, count=1):

@@ -97,8 +97,12 @@ class Docker:
             if self.events and path.startswith("/events?"):
                 conn.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n")
                 self.listeners.append(conn)
-                conn.recv(1)  # until either side ends it
-                self.listeners.remove(conn)
+                try:
+                    conn.recv(1)  # until either side ends it
+                except OSError:
+                    pass
+                if conn in self.listeners:
+                    self.listeners.remove(conn)
                 return
             time.sleep(self.delay)
             answer = self.answers.get(path)
@@ -117,8 +121,9 @@ class Docker:
         self.say(event(cid, action, **attributes))
 
     def hang_up(self):
-        for conn in list(self.listeners):
-            conn.shutdown(socket.SHUT_RDWR)
+        """Nobody listens when this returns."""
+        while self.listeners:
+            self.listeners.pop().shutdown(socket.SHUT_RDWR)
 
     def _http(self, answer):
         if answer is None:

@@ -17,7 +17,7 @@ import subprocess
 
 import pytest
 
-from world import PATIENCE, ROOT, SLOW
+from world import PATIENCE, ROOT
 
 IN_VM = "TIPSTAFF_VM" in os.environ
 
@@ -73,10 +73,9 @@ def pytest_collection_modifyitems(config, items):
         reason = why_not(item)
         if reason:
             item.add_marker(pytest.mark.skip(reason=reason))
-        if IN_VM:
-            mark = item.get_closest_marker("timeout")
-            limit = mark.args[0] if mark else float(config.getini("timeout"))
-            item.add_marker(pytest.mark.timeout(limit * SLOW), append=False)
+        mark = item.get_closest_marker("timeout")
+        limit = mark.args[0] if mark else float(config.getini("timeout"))
+        item.add_marker(pytest.mark.timeout(limit * PATIENCE), append=False)
 
 
 class Record:

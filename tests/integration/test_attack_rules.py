@@ -15,7 +15,7 @@ import textwrap
 import pytest
 
 from conftest import UID, spiffe
-from world import ROOT
+from world import ROOT, until
 
 
 BUILD = pathlib.Path(os.environ.get("BUILD", "build"))
@@ -163,7 +163,7 @@ def test_nothing_of_an_act_stays(world, daemon, play):
     play(next(a for a in ACTS if a["name"] == "write-program-folder"))
     assert pathlib.Path("/proc/self/mountinfo").read_text(encoding="ascii") == before
     assert not [p for p in folder.iterdir() if p.is_dir()]
-    assert not (folder / "cgroup.procs").read_text(encoding="ascii")
+    until("its processes to be gone", lambda: not (folder / "cgroup.procs").read_text(encoding="ascii"))
     assert not os.path.exists("/opt/attack") and not os.path.exists("/usr/local/bin/updater")
 
 

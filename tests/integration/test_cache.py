@@ -251,6 +251,7 @@ def test_an_older_record_is_not_believed(cache, daemon, frontend):
     assert "was deleted, and is there again" in daemon.log()
     again = frontend.do("fetch")
     assert again["ok"]
+    until("the next record", lambda: record.exists() and record.read_bytes() != old)
     daemon.stop()
     record.write_bytes(old)
     cache.restart()

@@ -316,16 +316,24 @@ def test_a_container_that_is_in_cgroup_v1_only(world, daemon, docker, start):
     box = V1 / world.name / "docker" / cid
     box.mkdir(parents=True)
     try:
-        # As a runtime does: into the cgroup, then the program, which is there for a while: v1 is read from /proc.
+        # As a runtime does: into the cgroup, then the program, which is there until it is told of: v1 is read from /proc.
         true = world.file("true", pathlib.Path("/bin/sleep"))
-        seen = start("", "/bin/sh", "-c", f"echo $$ > {box}/cgroup.procs; exec {true} 2", name="v1")
+
+        def enter(folder):
+            mark = daemon.alerts_mark()
+            p = world.spawn(["/bin/sh", "-c", f"echo $$ > {folder}/cgroup.procs; exec {true} 600"], cgroup="v1")
+            seen = daemon.wait_alert("Exec", mark, timeout=20)["output_fields"]
+            p.close()
+            return seen
+
+        seen = enter(box)
         assert (seen["container.id"], seen["container.name"]) == (cid[:12], "web-1")
         assert start("", name="v1")["container.id"] == "host"
         os.chown(box.parent, UID["rogue"], -1)
         other = new_id()
         docker.know(other)
         (box.parent / other).mkdir()
-        seen = start("", "/bin/sh", "-c", f"echo $$ > {box.parent}/{other}/cgroup.procs; exec {true} 2", name="v1")
+        seen = enter(box.parent / other)
         assert (seen["container.id"], seen["container.name"]) == (other[:12], None)
     finally:
         for folder in (*box.parent.iterdir(), box.parent, box.parent.parent):

@@ -39,15 +39,20 @@ for pid in children:
     os.kill(pid, signal.SIGKILL)
 """
 
-# Connects, leaves the connection to a child and ends. The child asks. argv: socket, request
+# Told to, connects, leaves the connection to a child and ends. The child says so, and asks when it is told to.
+# argv: socket, request
 LEAVE = """
-import os, socket, sys, time
+import os, socket, sys
+input()
 s = socket.socket(socket.AF_UNIX)
+(ended, end), (over, alive) = os.pipe(), os.pipe()
 if not os.fork():
     s.connect(sys.argv[1])
     if os.fork():
         os._exit(0)
-    time.sleep(0.7)
+    os.read(ended, 1)
+    print("left", flush=True)
+    input()
     answer = b""
     try:
         s.sendall(sys.argv[2].encode() + b"\\n")
@@ -61,7 +66,9 @@ if not os.fork():
     print(answer.decode() or "{}", flush=True)
     os._exit(0)
 os.wait()
-time.sleep(1.5)
+os.write(end, b"x")
+os.close(alive)
+os.read(over, 1)
 """
 
 # Told to, sends datagrams for some seconds. argv: seconds
@@ -78,16 +85,16 @@ while time.monotonic() < end:
 print(refused, flush=True)
 """
 
-# Opens connections to a socket and holds them. argv: socket, how many, seconds
+# Opens connections to a socket and holds them until it is told to let go. argv: socket, how many
 HOLD = """
-import socket, sys, time
+import socket, sys
 held = []
 for _ in range(int(sys.argv[2])):
     s = socket.socket(socket.AF_UNIX)
     s.connect(sys.argv[1])
     held.append(s)
 print("connected", flush=True)
-time.sleep(float(sys.argv[3]))
+input()
 """
 
 RULES = """
@@ -146,14 +153,16 @@ def test_whoever_connected_must_still_live(world, daemon, where):
     """A busy daemon looks at the caller late: one that has ended may have been inside a container."""
     request = json.dumps({"version": daemon.status()["version"], "method": "status", "params": {}})
     group = f"docker-{'cd' * 32}.scope"
+    p = python(world, LEAVE, daemon.control_socket, request, cgroup=group if where == "in scope" else f"../{group}", stdin="pipe")
     os.kill(daemon.keeper_pid, signal.SIGSTOP)
     try:
-        p = python(world, LEAVE, daemon.control_socket, request, cgroup=group if where == "in scope" else f"../{group}")
-        time.sleep(0.6)
+        p.send("connect")
+        assert p.line() == "left"
     finally:
         os.kill(daemon.keeper_pid, signal.SIGCONT)
+    p.send("ask")
+    assert "result" not in json.loads(p.line())
     p.wait()
-    assert "result" not in json.loads(p.text()), p.text()
 
 
 def test_a_front_that_hangs_is_replaced(daemon, need):
@@ -193,11 +202,12 @@ def test_fewer_descriptors_than_connections(world):
     d.wrap = ["prlimit", "--nofile=200:200"]
     d.start()
     front = d.front_pid()
-    held = [python(world, HOLD, d.workload_socket, 100, 2, cgroup="rogue", uid=UID["rogue"] + i) for i in range(3)]
+    held = [python(world, HOLD, d.workload_socket, 100, cgroup="rogue", uid=UID["rogue"] + i, stdin="pipe") for i in range(3)]
     for p in held:
         assert p.line() == "connected"
     until("connections to be counted", lambda: d.status()["identity"]["connections"] >= 100)
     for p in held:
+        p.send("go")
         p.wait()
     assert d.front_pid() == front and "RLIMIT_NOFILE" in d.log()
     d.stop()

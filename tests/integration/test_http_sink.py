@@ -57,6 +57,12 @@ def until_told(collector, *names, timeout=20.0):
     until(f"the server to be told of {names}", lambda: set(names) <= set(opened(collector)), timeout)
 
 
+def until_taken(daemon, collector, *names):
+    """The server has them, and the daemon knows: what it does not know of would be posted again."""
+    until_told(collector, *names)
+    until("it to be counted", lambda: sink(daemon)["written"] == len(collector.requests))
+
+
 @pytest.fixture
 def post(world, daemon):
     """Starts the daemon anew with these settings of alerts.http, to a server of `context`."""
@@ -285,7 +291,7 @@ def test_nothing_is_lost_while_nobody_listens(world, daemon, run, post):
     """No server, then no daemon either, then both: all of it comes, in order, and once."""
     collector = post()
     act(world, run, "a")
-    until_told(collector, "a")
+    until_taken(daemon, collector, "a")
     collector.stop()
     for name in "bcd":
         act(world, run, name)
@@ -351,7 +357,7 @@ def strange(world, daemon):
     collector = Collector(world)
     daemon.stop()
     shutil.rmtree(daemon.state_dir / "spool", ignore_errors=True)
-    daemon.settings["alerts"]["http"] = {"enabled": True, "url": f"http://127.0.0.1:{collector.port}", "timeout": "1s"}
+    daemon.settings["alerts"]["http"] = {"enabled": True, "url": f"http://127.0.0.1:{collector.port}", "timeout": "3s"}
     daemon.start()
     act_first = until("it to begin", lambda: collector.requests)
     assert act_first[0]["alert"]["rule"]
@@ -362,11 +368,11 @@ def strange(world, daemon):
 def test_a_kept_connection_that_was_closed_is_no_fault(world, daemon, run, post):
     collector = post()
     act(world, run, "a")
-    until_told(collector, "a")
+    until_taken(daemon, collector, "a")
     said = len(daemon.log())
     collector.hang_up()
     act(world, run, "b")
-    until_told(collector, "b")
+    until_taken(daemon, collector, "b")
     # Closed instead of an answer, which the daemon cannot tell from before: it is posted again at once.
     collector.replies = [CLOSE]
     act(world, run, "c")
@@ -377,7 +383,7 @@ def test_a_kept_connection_that_was_closed_is_no_fault(world, daemon, run, post)
 def test_another_front_goes_on(world, daemon, run, post):
     collector = post()
     act(world, run, "a")
-    until_told(collector, "a")
+    until_taken(daemon, collector, "a")
     front = daemon.front_pid()
     os.kill(front, 9)
     until("another front", lambda: daemon.front_pid() not in (None, front) and daemon.status()["front"]["running"], 20.0)

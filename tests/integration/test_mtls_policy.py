@@ -390,7 +390,8 @@ def test_held_connects_are_limited(world, small):
     held = [town.start(to=BLACKHOLE) for _ in range(4)]
     until("four to be held", lambda: stats(town.daemon)["held"] == 4)
     assert town.dial(to=BLACKHOLE).errno == "EHOSTUNREACH"
-    assert stats(town.daemon)["limit_held"] == 1 and all(c.running() for c in held)
+    # On a slow machine a SYN is sent again before it is answered, and counts again.
+    assert stats(town.daemon)["limit_held"] >= 1 and all(c.running() for c in held)
     for c in held:
         c.close()
     until("room again", lambda: stats(town.daemon)["held"] == 0, 10.0)
@@ -448,20 +449,23 @@ def test_a_greedy_identity_leaves_room_for_others(world, small, limit, all_of_th
         c.close()
 
 
+# Opens connections, and says how many of them are left when none was closed for some seconds. argv: socket, how many
 API = """
-import socket, sys
+import select, socket, sys
 sys.stdin.readline()
-held = []
-for _ in range(int(sys.argv[2])):
-    s = socket.socket(socket.AF_UNIX)
-    s.settimeout(0.5)
+held = [socket.socket(socket.AF_UNIX) for _ in range(int(sys.argv[2]))]
+for s in held:
     s.connect(sys.argv[1])
+
+def closed(s):
     try:
-        if not s.recv(1):
-            continue
-    except TimeoutError:
-        pass
-    held.append(s)
+        return not s.recv(65536)
+    except ConnectionResetError:
+        return True
+
+while ready := select.select(held, [], [], 4)[0]:
+    over = [s for s in ready if closed(s)]
+    held = [s for s in held if s not in over]
 print(len(held), flush=True)
 sys.stdin.readline()
 """

@@ -138,14 +138,17 @@ def test_the_program_has_no_power(world, daemon, run):
 
 
 def test_a_program_that_dies_is_replaced_and_heard(world, daemon, run):
+    def lives():
+        return len([p for p in program_lines(world) if "uid" in p])
+
+    before = until("the program to run", lives)
     act(world, daemon, run, "sinks-die")
     until("its last words", lambda: "I was told to die" in daemon.log() and "exited with 3" in daemon.log())
-    # What is in the pipe of the dying one is lost with it, so: again, until another one has it.
-    lives = len([p for p in program_lines(world) if "uid" in p])
 
     def another():
+        # What is in the pipe of the dying one is lost with it, so: again, until another one has it.
         act(world, daemon, run, "sinks-d")
-        return len([p for p in program_lines(world) if "uid" in p]) > lives
+        return lives() > before
 
     until("another program", another)
 

@@ -187,8 +187,11 @@ def test_name_that_changes_during_the_open(kernel, world, run):
     mark = kernel.alerts_mark()
     _, lines = run("race", "name", str(fifo), str(decoy), cgroup="x", timeout=60.0)
     assert lines[0]["result"] == 0
-    until("both opens", lambda: len(kernel.alerts(mark)) >= 2)
-    seen = [a["output_fields"] for a in kernel.alerts(mark) if a["rule"] == "Act" and "race-" in a["output_fields"]["fd.name"]]
+
+    def told():
+        return [a["output_fields"] for a in kernel.alerts(mark) if a["rule"] == "Act" and "race-" in a["output_fields"]["fd.name"]]
+    until("both opens", lambda: len(told()) >= 2)
+    seen = told()
     assert [a["fd.name"] for a in seen] == [str(fifo)] * 2 == [a["fd.path.real"] for a in seen]
 
 

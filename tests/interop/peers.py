@@ -75,7 +75,7 @@ class Scene:
 
     def accepted(self):
         """How many connections the server's application has seen."""
-        return sum('"accepted"' in line for line in self.app.output)
+        return sum('"accepted"' in line for line in self.app.said())
 
     def refusal(self, cause, direction, since):
         """Waits for the alert about a refused connection with that cause; its fields."""

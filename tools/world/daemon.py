@@ -149,7 +149,7 @@ class Daemon:
             self.wait_ready()
         return self
 
-    def wait_ready(self, timeout=20.0):
+    def wait_ready(self, timeout=45.0):
         """Both processes run and serve."""
 
         def ready():

@@ -1,16 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """Processes of the world: started in a cgroup, a network namespace and under a uid, before their exec."""
 
+import fcntl
 import json
 import os
 import queue
+import select
 import signal
 import subprocess
+import termios
 import threading
 import time
 
 from . import kernel
-from .wait import PATIENCE, Timeout
+from .wait import PATIENCE, Timeout, until
 
 
 class Process:
@@ -56,17 +59,39 @@ class Process:
         self.pid = self.popen.pid
         self.lines = queue.Queue()
         self.output = []
+        self._reading = threading.Lock()
         self._reader = None
         if self.popen.stdout:
             self._reader = threading.Thread(target=self._read, daemon=True)
             self._reader.start()
 
     def _read(self):
-        for raw in self.popen.stdout:
-            line = raw.decode("utf-8", "replace").rstrip("\n")
-            self.output.append(line)
-            self.lines.put(line)
+        fd, rest, data = self.popen.stdout.fileno(), b"", b"-"
+        wait = select.poll()
+        wait.register(fd, select.POLLIN)
+        while data:
+            wait.poll()
+            with self._reading:
+                data = os.read(fd, 1 << 16)
+                *lines, rest = (rest + data).split(b"\n")
+                for raw in lines if data or not rest else [*lines, rest]:
+                    line = raw.decode("utf-8", "replace")
+                    self.output.append(line)
+                    self.lines.put(line)
         self.lines.put(None)
+
+    def said(self):
+        """Its whole lines up to now: what it had printed before this call is among them."""
+        unread = bytearray(4)
+
+        def all_read():
+            with self._reading:
+                fcntl.ioctl(self.popen.stdout, termios.FIONREAD, unread)
+            return not any(unread)
+
+        if not self.popen.stdout.closed:
+            until(f"the output of {self.argv[0]} to be read", all_read)
+        return list(self.output)
 
     def line(self, timeout=10.0):
         """The next line that it printed; None when it has closed its output."""
