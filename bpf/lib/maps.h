@@ -111,7 +111,7 @@ extern struct tip_map_rule_sets rule_sets SEC(".maps");
 /* The three hold two sets for a moment. */
 struct tip_map_rule_values {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 65536);
+	__uint(max_entries, TIP_RULE_VALUES_MAX);
 	__uint(map_flags, BPF_F_NO_PREALLOC); /* as above */
 	__type(key, struct tip_rule_value_key);
 	__type(value, struct tip_rule_match);
@@ -120,7 +120,7 @@ extern struct tip_map_rule_values rule_values SEC(".maps");
 
 struct tip_map_rule_texts {
 	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
-	__uint(max_entries, 16384);
+	__uint(max_entries, TIP_RULE_PREFIXES_MAX);
 	__uint(map_flags, BPF_F_NO_PREALLOC); /* a trie has no other kind */
 	__type(key, struct tip_rule_text_key);
 	__type(value, struct tip_rule_match);
@@ -129,7 +129,7 @@ extern struct tip_map_rule_texts rule_texts SEC(".maps");
 
 struct tip_map_rule_nets {
 	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
-	__uint(max_entries, 16384);
+	__uint(max_entries, TIP_RULE_PREFIXES_MAX);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, struct tip_rule_net_key);
 	__type(value, struct tip_rule_match);

@@ -128,6 +128,24 @@ def test_sets_keep_their_order_over_a_restart(world, daemon, run):
         daemon.cli("rules", "remove", name)
 
 
+def test_what_the_kernel_has_no_room_for_is_not_there_after_a_restart(world, daemon, run):
+    """The loader takes it, the kernel does not: neither a new set nor a former one's place on disk is left with it."""
+    many = ", ".join(f"/srv/{i}" for i in range(9000))
+    text = kill_rule(f"({many})", "proc.cgroup = /nowhere", how="in")
+    add(world, daemon, "former", ADDED)
+    for name in ("former", "new"):
+        with pytest.raises(CliError) as err:
+            add(world, daemon, "many", text, "--name", name)
+        assert "9001 paths" in err.value.text and "room for 8192" in err.value.text
+        assert "the rules that ran before still run" in err.value.text
+        assert "Added" in names(daemon) and "Guarded" not in names(daemon)
+    daemon.restart()
+    assert "Added" in names(daemon) and "Guarded" not in names(daemon)
+    mark = touch(world, daemon, run, "rules-added")
+    daemon.wait_alert("Added", mark)
+    daemon.cli("rules", "remove", "former")
+
+
 def test_same_set_again_replaces_it(world, daemon):
     add(world, daemon, "again", ADDED)
     add(world, daemon, "again", ADDED.replace("Added", "Other"))

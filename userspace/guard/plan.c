@@ -220,6 +220,24 @@ static void note(const struct planner *p, const struct tip_enforce_spec *spec,
 			     p->info->name, text);
 }
 
+static int fits(const char *what, size_t count, size_t max, struct tip_error *err)
+{
+	return count <= max ? 0
+			    : tip_error_set(err,
+					    "the rules with an action name %zu %s, and the kernel "
+					    "has room for %zu; use fewer in them",
+					    count, what, max);
+}
+
+/* What the first load has room for a reload has, too: the set before is still there then. */
+static int check_size(const struct tip_rule_image *image, struct tip_error *err)
+{
+	if (fits("paths", image->ntexts, TIP_RULE_PREFIXES_MAX / 2, err) < 0 ||
+	    fits("networks", image->nnets, TIP_RULE_PREFIXES_MAX / 2, err) < 0)
+		return -1;
+	return fits("identities, ports and inodes", image->nvalues, TIP_RULE_VALUES_MAX / 4, err);
+}
+
 int tip_plan_make(struct tip_guard *g, const struct tip_rules *rules, struct rule_plan *plan,
 		  struct tip_buf *notes, struct tip_error *err)
 {
@@ -245,7 +263,7 @@ int tip_plan_make(struct tip_guard *g, const struct tip_rules *rules, struct rul
 	image->count = plan->count;
 	image->ntexts = tip_prefixes_finish(image->texts, image->ntexts);
 	image->nnets = tip_prefixes_finish(image->nets, image->nnets);
-	ret = 0;
+	ret = check_size(image, err);
 out:
 	tip_map_free(p.values, NULL);
 	if (ret < 0)

@@ -189,6 +189,7 @@ int tip_rules_install(struct tip_keeper *k, const struct tip_set *set, const cha
 {
 	struct tip_rules_options options = tip_stream_rules_options(k);
 	struct tip_rule_switch *switches = all_switches(k, &options.nswitches);
+	const char *changed = set ? set->name : without;
 	struct tip_load_result result = {0};
 	struct tip_rules *fresh = NULL;
 	char *folder = sets_folder(k);
@@ -216,11 +217,14 @@ int tip_rules_install(struct tip_keeper *k, const struct tip_set *set, const cha
 	 * Disk first: if it fails, nothing has changed. Then the rules that the kernel enforces,
 	 * then matching: between the two a killed act is still reported, by the old rules' words.
 	 */
-	if ((set && tip_set_keep(folder, set->name, set, err) < 0) ||
-	    (without && tip_set_keep(folder, without, NULL, err) < 0))
+	if (changed && tip_set_keep(folder, changed, set, err) < 0)
 		goto out;
-	if (k->guard && tip_guard_apply_rules(k->guard, fresh, notes, err) < 0)
+	if (k->guard && tip_guard_apply_rules(k->guard, fresh, notes, err) < 0) {
+		/* or the next start would take it up, or fail by it */
+		if (changed)
+			tip_set_put_back(&k->rules.sets, folder, changed, "rules");
 		goto out;
+	}
 	k->rules.rates = tip_rates_carry(fresh, k->rules.active, k->rules.rates);
 	tip_rules_free(k->rules.active);
 	k->rules.active = fresh;
@@ -241,7 +245,7 @@ int tip_rules_install(struct tip_keeper *k, const struct tip_set *set, const cha
 		tip_sets_put(&k->rules.sets, set);
 	if (without)
 		tip_sets_drop(&k->rules.sets, without);
-	if ((set || without) && tip_sets_keep_order(&k->rules.sets, folder, &shrink) < 0)
+	if (changed && tip_sets_keep_order(&k->rules.sets, folder, &shrink) < 0)
 		tip_warn("rules", "after a restart sets may come in another order: %s",
 			 shrink.text);
 	ret = 0;

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/log.h"
 #include "base/mem.h"
 
 bool tip_set_name_ok(const char *name)
@@ -268,4 +269,15 @@ int tip_set_keep(const char *folder, const char *name, const struct tip_set *set
 		ret = tip_error_at(err, path, 0, 0, "%s", strerror(errno));
 	free(path);
 	return ret;
+}
+
+void tip_set_put_back(const struct tip_sets *s, const char *folder, const char *name,
+		      const char *room)
+{
+	struct tip_error err;
+	char text[1200];
+
+	if (tip_set_keep(folder, name, find(s, name), &err) < 0)
+		tip_err(room, "set %s on disk is not the one in force: %s", name,
+			tip_error_str(&err, text, sizeof(text)));
 }

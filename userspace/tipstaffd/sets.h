@@ -88,6 +88,12 @@ int tip_sets_restore(struct tip_sets *s, const char *folder, size_t max, struct 
  */
 int tip_set_keep(const char *folder, const char *name, const struct tip_set *set,
 		 struct tip_error *err);
+/*
+ * After a change that came to nothing: makes the file of `name` say what `s` says of it again. If
+ * that fails too, the log of `room` has it.
+ */
+void tip_set_put_back(const struct tip_sets *s, const char *folder, const char *name,
+		      const char *room);
 /* Writes down in which order they came: a later one may lean on an earlier. 0, or -1 with `err`. */
 int tip_sets_keep_order(const struct tip_sets *s, const char *folder, struct tip_error *err);
 

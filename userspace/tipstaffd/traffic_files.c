@@ -120,17 +120,6 @@ static int switch_to(struct tip_keeper *k, struct tip_traffic_set *fresh, struct
 	return 0;
 }
 
-/* Puts the file of a set back to what the list says; the error is that of the first failure. */
-static void undo_keep(const struct tip_keeper *k, const char *folder, const char *name)
-{
-	struct tip_error err;
-	char text[1200];
-
-	if (tip_set_keep(folder, name, tip_sets_find(&k->traffic.sets, name), &err) < 0)
-		tip_err("traffic", "set %s on disk is not the one in force: %s", name,
-			tip_error_str(&err, text, sizeof(text)));
-}
-
 int tip_traffic_load(struct tip_keeper *k, const struct tip_set *set, const char *without,
 		     struct tip_error *err)
 {
@@ -151,7 +140,7 @@ int tip_traffic_load(struct tip_keeper *k, const struct tip_set *set, const char
 		goto out;
 	if (switch_to(k, fresh, err) < 0) {
 		if (changed)
-			undo_keep(k, folder, changed);
+			tip_set_put_back(&k->traffic.sets, folder, changed, "traffic");
 		goto out;
 	}
 	fresh = NULL;

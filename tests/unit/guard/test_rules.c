@@ -365,6 +365,29 @@ static void limits(void **state)
 	assert_decides(&a, 255);
 }
 
+/* Two sets are there for a moment: one that leaves no room for another could not be loaded again.
+ */
+static void half_of_the_room(void **state)
+{
+	enum { HALF = TIP_RULE_PREFIXES_MAX / 2 };
+	static struct tip_rules r;
+	static char texts[HALF + 1][24];
+	static struct tip_enforce_value values[HALF + 1];
+	struct tip_enforce_term *paths = add_term(add_rule(&r, "many", RW), TIP_DIM_PATH, false);
+	struct tip_error err = {0};
+
+	for (int i = 0; i <= HALF; i++) {
+		snprintf(texts[i], sizeof(texts[i]), "/srv/%d", i);
+		values[i] = (struct tip_enforce_value){.text = texts[i], .how = TIP_ENFORCE_EXACT};
+	}
+	paths->values = values;
+	paths->nvalues = HALF;
+	apply(&r);
+	paths->nvalues = HALF + 1;
+	refused(&r, "name 8193 paths, and the kernel has room for 8192");
+	assert_int_equal(tip_guard_check_rules(&r, &err), -1);
+}
+
 static void what_a_tier_does(void **state)
 {
 	static const struct {
@@ -522,6 +545,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(removed_rules_go, fresh, done),
 		cmocka_unit_test_setup_teardown(indexes_follow_the_set_in_force, fresh, done),
 		cmocka_unit_test_setup_teardown(limits, fresh, done),
+		cmocka_unit_test_setup_teardown(half_of_the_room, fresh, done),
 		cmocka_unit_test_setup_teardown(what_a_tier_does, fresh, done),
 		cmocka_unit_test_setup_teardown(random_sets, fresh, done),
 	};
