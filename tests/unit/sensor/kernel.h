@@ -143,6 +143,8 @@ static inline int make_outside(int family, int type)
 	assert_int_equal(byte, 0);
 	assert_non_null(CMSG_FIRSTHDR(&msg));
 	memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&msg)), sizeof(fd));
+	/* From here on it is ours alone. */
+	assert_int_equal(recv(kernel.helper, &byte, 1, 0), 1);
 	return fd;
 }
 
@@ -172,6 +174,8 @@ static inline void help(int fd)
 			break;
 		if (made >= 0)
 			close(made);
+		if (send(fd, &byte, 1, 0) != 1)
+			break;
 	}
 }
 
@@ -231,6 +235,20 @@ static inline int listen4(int fd, const char *ip, uint16_t port)
 	assert_int_equal(listen(fd, 64), 0);
 	return fd;
 }
+
+static inline int listen6(int fd, const char *ip, uint16_t port, int v6only)
+{
+	const struct sockaddr_in6 a = at6(ip, port);
+	const int one = 1;
+
+	assert_int_equal(setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6only, sizeof(v6only)), 0);
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)), 0);
+	assert_int_equal(bind(fd, (const struct sockaddr *)&a, sizeof(a)), 0);
+	assert_int_equal(listen(fd, 8), 0);
+	return fd;
+}
+
+/* A policy for the ports 8080 to 8083 of DEST. */
 
 static inline int accept_one(int listener, struct sockaddr_in *from)
 {
