@@ -388,7 +388,7 @@ def test_a_silent_runtime_delays_alerts_once(world):
 def test_the_next_front_asks_again(start, docker, daemon):
     cid = new_id()
     docker.know(cid)
-    docker.delay = 1.5
+    docker.delay = 0.7
     try:
         first = daemon.front_pid()
         asked = docker.times_asked(cid)

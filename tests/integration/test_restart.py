@@ -107,7 +107,7 @@ def test_what_is_kept(managed):
     m.restart()
     assert m.heard("STOPPING") == 1 and m.heard("READY") == 2 and {"workload", "control"} <= m.names()
     assert "no use for it" not in m.daemon.log()
-    until("the watchdog to be fed", lambda: m.heard("WATCHDOG") > 1, 10)
+    until("the watchdog to be fed", lambda: m.heard("WATCHDOG") > 1, 30)
 
 
 def test_a_detach_asks_for_time(world):
