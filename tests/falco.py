@@ -18,7 +18,7 @@ FLAGS = [(os.O_CREAT, "O_CREAT"), (os.O_EXCL, "O_EXCL"), (os.O_TRUNC, "O_TRUNC")
          (os.O_NONBLOCK, "O_NONBLOCK"), (os.O_SYNC, "O_SYNC"), (os.O_DIRECT, "O_DIRECT"), (os.O_DIRECTORY, "O_DIRECTORY"),
          (os.O_CLOEXEC, "O_CLOEXEC"), (os.O_NOFOLLOW, "O_NOFOLLOW"), (os.O_TMPFILE, "O_TMPFILE"), (os.O_PATH, "O_PATH")]
 LISTS = ("in", "intersects", "pmatch")
-NUMBERS = ("fd.num", "evt.rawres", "fd.sport", "fd.rport")
+NUMBERS = ("fd.num", "evt.rawres", "fd.sport", "fd.rport", "user.uid", "proc.tty")
 NETS = ("fd.snet", "fd.rnet")
 MODES = (("S_IXOTH", 0o1), ("S_IWOTH", 0o2), ("S_IROTH", 0o4), ("S_IXGRP", 0o10), ("S_IWGRP", 0o20), ("S_IRGRP", 0o40), ("S_IXUSR", 0o100),
          ("S_IWUSR", 0o200), ("S_IRUSR", 0o400), ("S_ISVTX", 0o1000), ("S_ISGID", 0o2000), ("S_ISUID", 0o4000))
@@ -85,6 +85,18 @@ def call_fields(act):
         seen["evt.arg.mode"] = "|".join(text for text, bit in MODES if act["mode"] & bit) or "0"
     seen.update(act.get("end", {}))
     return seen
+
+
+COMM = 15
+
+
+def exec_fields(act):
+    """What the language sees of an exec that succeeded: {call, name, path, args, uid, parent}."""
+    return {
+        "evt.type": act["call"], "evt.res": "SUCCESS", "evt.rawres": 0, "evt.failed": False,
+        "proc.name": act["name"][:COMM], "proc.exepath": act["path"], "proc.args": act["args"], "proc.pname": act["parent"],
+        "proc.tty": 0, "proc.is_exe_from_memfd": False, "user.uid": act["uid"], "fd.name": None, "fd.sport": None,
+    }
 
 
 def below(path, tree):
@@ -259,6 +271,46 @@ class CallMaker(Maker):
 
     def condition(self):
         return ("and", ("check", "evt.type", "in", self.types), self.tree())
+
+
+class ExecMaker(Maker):
+    """The same about execs: `words` are paths, `names` what they are called."""
+
+    def __init__(self, random, words, names, uids):
+        super().__init__(random, words)
+        self.names, self.uids = names, [str(u) for u in uids]
+
+    def check(self):
+        r = self.random
+        kind = r.randrange(10)
+        operator = r.choice(("=", "!=", "contains", "icontains", "startswith", "startswith", "endswith", "glob", "iglob", "regex", "in", "in", "intersects",
+                             "pmatch", "exists"))
+        count = r.randint(1, 6) if operator in LISTS else 1
+        if kind < 3:
+            return ("check", "proc.exepath", operator, [self.value(operator) for _ in range(count)])
+        if kind < 6:
+            names = Maker(r, self.names)
+            operator = "in" if operator == "pmatch" else operator
+            return ("check", "proc.name", operator, [names.value(operator) for _ in range(count)])
+        if kind < 8:
+            return r.choice((
+                ("check", "user.uid", r.choice(("=", "!=", "<", "<=", ">", ">=")), [r.choice(self.uids)]),
+                ("check", "user.uid", "in", r.sample(self.uids, 2)),
+                ("check", "evt.type", r.choice(("=", "!=")), [r.choice(("execve", "execveat"))])))
+        if kind < 9:
+            return r.choice((
+                ("check", "evt.failed", "=", [r.choice(("true", "false"))]),
+                ("check", "evt.rawres", r.choice((">=", "=", "<", "!=")), [r.choice(("0", "-2"))]),
+                ("check", "evt.res", r.choice(("=", "!=")), [r.choice(("SUCCESS", "ENOENT"))]),
+                ("check", "proc.is_exe_from_memfd", r.choice(("=", "!=")), [r.choice(("true", "false"))]),
+                ("check", "proc.tty", r.choice(("=", "!=", ">")), ["0"])))
+        return r.choice((
+            ("check", "proc.pname", "=", [r.choice(("python3", "nobody"))]),
+            ("check", "proc.args", "contains", [r.choice(("one", "nothing"))]),
+            ("check", "fd.sport", "=", ["80"])))
+
+    def condition(self):
+        return ("and", ("check", "evt.type", "in", ["execve", "execveat"]), self.tree())
 
 
 def differences(conditions, got, want):

@@ -5,6 +5,7 @@
  */
 #include "lib/image.h"
 #include "enforce/judge.h"
+#include "sensor/filter.h"
 
 /* What a decision needs: on the stack there is no room for it beside that of its steps. */
 struct tip_exec_judging {
@@ -69,6 +70,18 @@ static __always_inline __u32 remembered(struct tip_scratch *s, const struct tip_
 		return *number;
 	bpf_map_update_elem(&exec_keys, &p->exec_id, key, BPF_ANY);
 	return TIP_ID_PENDING;
+}
+
+/* The prefilter that says that no rule can match the exec in the record, 0: one may. */
+static __always_inline __u32 exec_unmatched(const struct tip_settings *st,
+					    const struct tip_exec_rec *rec, __u32 path)
+{
+	const __u32 generation = st->filter_generation;
+
+	/* What a rule did is told with the exec. */
+	if (!generation || !(st->event_mask >> TIP_EV_EXEC & 1) || rec->hdr.flags)
+		return 0;
+	return tip_filter_exec(TIP_SCRATCH_EXEC, generation, path) ? 0 : generation;
 }
 
 SEC("tp_btf/sched_process_exec")
@@ -137,6 +150,7 @@ int BPF_PROG(tip_exec, struct task_struct *task, int old_pid, struct linux_binpr
 		rec->ev.filename_len = text_str(s, BPF_CORE_READ(bprm, filename), false);
 		path = s->text_pos;
 		rec->ev.exe_path_len = text_file(s, BPF_CORE_READ(mm, exe_file));
+		rec->hdr.unmatched = exec_unmatched(st, rec, path);
 		next.current = remembered(s, st, &proc, rec, path);
 		if (next.current != TIP_ID_PENDING && who.binding &&
 		    !bpf_map_update_elem(&bindings, &proc.exec_id, &next, BPF_EXIST)) {

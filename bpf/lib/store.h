@@ -128,7 +128,7 @@ static __always_inline void hdr_fill(struct tip_hdr *hdr, enum tip_event_type ty
 	hdr->uid = ids.uid;
 	hdr->gid = ids.gid;
 	hdr->cpu = bpf_get_smp_processor_id();
-	hdr->zero = 0;
+	hdr->unmatched = 0;
 	hdr->ret = ret;
 	__builtin_memset(hdr->comm, 0, sizeof(hdr->comm));
 	bpf_probe_read_kernel_str(hdr->comm, sizeof(hdr->comm), task->comm);

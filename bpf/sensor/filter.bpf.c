@@ -7,6 +7,7 @@
  * ".." and "//", made absolute. Names with any of that are told, whatever they are.
  */
 #include "sensor/filter.h"
+#include "lib/image.h"
 #include "sensor/call.h"
 #include "sensor/socket.h"
 
@@ -400,6 +401,83 @@ __noinline int tip_filter_call(__u32 set, __u32 generation)
 				   sock->family == AF_INET6) != 0;
 	return filter_name(s, f, bits, TIP_FILTER_CALL, generation, sizeof(struct tip_call_rec),
 			   ev->text_len[TIP_TEXT_PATH]) != 0;
+}
+
+/* ---- execs ---- */
+
+/* Adds what the name in s->front meets. `bytes`: of the key's text. */
+static __always_inline void front_meets(struct tip_scratch *s, __u32 generation, __u32 table,
+					__u32 bytes, __u64 *meets)
+{
+	const struct tip_filter_match *m;
+
+	s->front.prefixlen = 64 + 8 * bytes;
+	s->front.generation = generation;
+	s->front.table = table;
+	m = bpf_map_lookup_elem(&filter_names, &s->front);
+	for (int i = 0; m && i < TIP_FILTER_SLOTS; i++)
+		meets[i] |= m->meets[i];
+}
+
+static __always_inline __u32 exec_how(const struct tip_ev_exec *ev)
+{
+	const __u32 flags = ev->proc_flags;
+
+	return (ev->syscall ? TIP_FILTER_EXEC_AT : 0) | (ev->tty ? TIP_FILTER_EXEC_TTY : 0) |
+	       (flags & TIP_PROC_EXE_MEMFD ? TIP_FILTER_EXEC_MEMFD : 0) |
+	       (flags & TIP_PROC_EXE_WRITABLE ? TIP_FILTER_EXEC_WRITE : 0) |
+	       (flags & TIP_PROC_EXE_UPPER ? TIP_FILTER_EXEC_UPPER : 0) |
+	       (flags & TIP_PROC_EXE_LOWER ? TIP_FILTER_EXEC_LOWER : 0);
+}
+
+static __always_inline __u64 allowed_uid(const struct tip_filter *f, __u32 uid)
+{
+	__u32 more = uid >> 2 * TIP_FILTER_UID_BITS;
+
+	if (more > TIP_FILTER_UID_MORE)
+		more = TIP_FILTER_UID_MORE;
+	return allowed(f, TIP_FILTER_EXEC_UID, uid) &
+	       allowed(f, TIP_FILTER_EXEC_UID + 1, uid >> TIP_FILTER_UID_BITS) &
+	       allowed(f, TIP_FILTER_EXEC_UID + 2, more);
+}
+
+/*
+ * May a rule match the exec that is in the record? Its comm is the name of what was executed: there
+ * is one thread by now, and it has not run since.
+ */
+__noinline int tip_filter_exec(__u32 set, __u32 generation, __u32 path)
+{
+	struct tip_scratch *s = scratch_get(set);
+	const __u32 at = TIP_FILTER_AT(generation, TIP_FILTER_EXEC);
+	const struct tip_filter *f = bpf_map_lookup_elem(&filters, &at);
+	const struct tip_exec_rec *rec;
+	__u64 meets[TIP_FILTER_SLOTS] = {};
+	__u32 len;
+	__u64 bits;
+
+	if (!s || !f)
+		return 1;
+	rec = (const struct tip_exec_rec *)s->rec;
+	bits = allowed(f, TIP_FILTER_EXEC_HOW, exec_how(&rec->ev)) & allowed_uid(f, rec->hdr.uid);
+	if (!bits)
+		return 0;
+	if (unnamed(f, bits) || !rec->hdr.comm[0])
+		return 1;
+	if (bits & f->comms) {
+		__builtin_memcpy(s->front.text, rec->hdr.comm, TIP_FILTER_COMM_SIZE);
+		front_meets(s, generation, TIP_FILTER_EXEC | TIP_FILTER_COMM, TIP_FILTER_COMM_SIZE,
+			    meets);
+	}
+	if (bits & f->prefixes) {
+		len = rec->ev.exe_path_len;
+		opaque(len);
+		if (!len || len >= TIP_FILTER_TEXT)
+			return 1;
+		opaque(path);
+		bpf_probe_read_kernel(s->front.text, len + 1, &s->rec[path & TIP_REC_MASK]);
+		front_meets(s, generation, TIP_FILTER_EXEC, len + 1, meets);
+	}
+	return slots_met(f, bits, meets, true) != 0;
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -31,5 +31,7 @@ int tip_filter_open(__u32 set, __u32 generation);
 int tip_filter_sock(__u32 set, __u32 generation);
 int tip_filter_call_begin(__u32 set, __u32 generation);
 int tip_filter_call(__u32 set, __u32 generation);
+/* `path`: where the path of the executable begins in the record. */
+int tip_filter_exec(__u32 set, __u32 generation, __u32 path);
 
 #endif

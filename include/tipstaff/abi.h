@@ -384,7 +384,8 @@ struct tip_hdr {
 	__u32 origin;
 	__u32 uid, gid;
 	__u32 cpu; /* that it happened on */
-	__u32 zero;
+	/* Of an EXEC: no rule can match it, by the prefilter of that generation. 0: one may. */
+	__u32 unmatched;
 	__s64 ret; /* result of the syscall, -errno on failure */
 	char comm[16];
 };
@@ -585,6 +586,7 @@ enum tip_counter {
 	TIP_CTR_DROPS_TOLD,      /* of the dropped, those that an alert has named */
 	TIP_CTR_TAKEN_LIFECYCLE, /* records that were taken out of the ring */
 	TIP_CTR_TAKEN_ACTIVITY,
+	TIP_CTR_TAKEN_UNMATCHED, /* of those of the first: execs that no rule could match */
 	TIP_CTR_MAX
 };
 

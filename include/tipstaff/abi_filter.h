@@ -21,6 +21,7 @@ enum tip_filter_group {
 	TIP_FILTER_OPEN,
 	TIP_FILTER_SOCK, /* connect, accept, bind, listen */
 	TIP_FILTER_CALL, /* the system calls of TIP_EV_CALL */
+	TIP_FILTER_EXEC, /* these are told in any case: hdr.unmatched says what was decided */
 	TIP_FILTER_GROUPS
 };
 
@@ -70,6 +71,22 @@ enum tip_filter_group {
 #define TIP_FILTER_L4_OTHER   3
 #define TIP_FILTER_CONNECTED  (1u << 5)
 
+/*
+ * The digits of an exec. Its names are the path of the executable, and its comm, which has a table
+ * of its own.
+ */
+#define TIP_FILTER_EXEC_HOW    0         /* the bits below */
+#define TIP_FILTER_EXEC_AT     (1u << 0) /* it was execveat */
+#define TIP_FILTER_EXEC_TTY    (1u << 1) /* there is a controlling terminal */
+#define TIP_FILTER_EXEC_MEMFD  (1u << 2) /* and so on: TIP_PROC_EXE_* */
+#define TIP_FILTER_EXEC_WRITE  (1u << 3)
+#define TIP_FILTER_EXEC_UPPER  (1u << 4)
+#define TIP_FILTER_EXEC_LOWER  (1u << 5)
+#define TIP_FILTER_EXEC_UID    1 /* digits 1 to 3: twice so many bits of the uid from below ... */
+#define TIP_FILTER_UID_BITS    6
+#define TIP_FILTER_UID_MORE    63 /* ... and what is above them, or this if that is more */
+#define TIP_FILTER_EXEC_DIGITS 4
+
 /* Value of `filters` (array): for each group, by the lowest bit of the generation. */
 struct tip_filter {
 	__u64 digits[TIP_FILTER_DIGITS][TIP_FILTER_VALUES]; /* clauses that the value allows */
@@ -78,6 +95,7 @@ struct tip_filter {
 	__u64 vague[TIP_FILTER_SLOTS];   /* those that a relative name alone cannot decide */
 	__u64 prefixes, suffixes;        /* clauses with names of that kind, whatever the slot */
 	__u64 nears;                     /* clauses with whole names */
+	__u64 comms;                     /* of execs: clauses with a comm */
 };
 #define TIP_FILTER_AT(generation, group) (TIP_FILTER_GROUPS * ((generation) & 1) + (group))
 
@@ -88,10 +106,12 @@ struct tip_filter {
 #define TIP_FILTER_TEXT      192 /* longer names are told */
 #define TIP_FILTER_SUFFIX    64  /* longer ends are cut */
 #define TIP_FILTER_BACKWARDS (1u << 8)
+#define TIP_FILTER_COMM      (1u << 9)
+#define TIP_FILTER_COMM_SIZE 16 /* of comm, with its NUL */
 struct tip_filter_key {
 	__u32 prefixlen; /* bits: 64 + 8 * length */
 	__u32 generation;
-	__u32 table; /* TIP_FILTER_*, with TIP_FILTER_BACKWARDS for ends */
+	__u32 table; /* TIP_FILTER_*, with TIP_FILTER_BACKWARDS for ends, TIP_FILTER_COMM */
 	char text[TIP_FILTER_TEXT];
 };
 

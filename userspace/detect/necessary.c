@@ -18,6 +18,7 @@ static const struct {
 	[TIP_FILTER_OPEN] = {TIP_CODES_OPEN, tip_necessary_open},
 	[TIP_FILTER_SOCK] = {TIP_CODES_SOCK, tip_necessary_sock},
 	[TIP_FILTER_CALL] = {TIP_CODES_NAMED, tip_necessary_call},
+	[TIP_FILTER_EXEC] = {TIP_CODES_EXEC, tip_necessary_exec},
 };
 
 /* ---- trying values ---- */

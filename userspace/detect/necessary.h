@@ -45,11 +45,14 @@ struct tip_dnf tip_necessary_sock(struct tip_necessary *e, const struct tip_ast 
 				  const struct tip_field_ref *ref, bool negated);
 struct tip_dnf tip_necessary_call(struct tip_necessary *e, const struct tip_ast *n,
 				  const struct tip_field_ref *ref, bool negated);
+struct tip_dnf tip_necessary_exec(struct tip_necessary *e, const struct tip_ast *n,
+				  const struct tip_field_ref *ref, bool negated);
 
 /* A check of the path that an act is decided by, or of a part of it. */
 enum tip_name_part { TIP_NAME_WHOLE, TIP_NAME_RAW, TIP_NAME_FOLDER, TIP_NAME_LAST };
 struct tip_dnf tip_necessary_name(struct tip_necessary *e, const struct tip_ast *n,
 				  enum tip_name_part part, bool negated);
+#define TIP_NAME_PATTERN "*?[\\" /* what ends the plain part of a pattern */
 /* What the two groups have in common. */
 struct tip_dnf tip_necessary_shared(struct tip_necessary *e, const struct tip_ast *n,
 				    const struct tip_field_ref *ref, bool negated);

@@ -7,7 +7,7 @@
 /* What the kernel can decide of a path by its letters: see filter_name() in
  * bpf/sensor/filter.bpf.c. */
 
-#define PATTERN "*?[\\"
+#define PATTERN TIP_NAME_PATTERN
 
 struct names {
 	struct tip_arena *arena;

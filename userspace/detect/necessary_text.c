@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <arpa/inet.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/mem.h"
 #include "detect/necessary.h"
@@ -113,7 +114,9 @@ static void add_name(struct tip_buf *b, const struct tip_filter_name *n, bool ad
 {
 	static const char *const hows[] = {[TIP_FILTER_WHOLE] = "is",
 					   [TIP_FILTER_PREFIX] = "begins with",
-					   [TIP_FILTER_END] = "ends with"};
+					   [TIP_FILTER_END] = "ends with",
+					   [TIP_FILTER_COMM_WHOLE] = "is",
+					   [TIP_FILTER_COMM_PREFIX] = "begins with"};
 
 	if (address)
 		add_address(b, n);
@@ -122,9 +125,9 @@ static void add_name(struct tip_buf *b, const struct tip_filter_name *n, bool ad
 }
 
 static void add_slot(struct tip_buf *b, size_t start, const struct tip_filter_slot *slot,
-		     bool address)
+		     const char *what)
 {
-	const char *what = address ? "address" : "name";
+	const bool address = strcmp(what, "address") == 0;
 	size_t at;
 
 	join(b, start, ", ");
@@ -317,7 +320,7 @@ static void add_act(struct tip_buf *b, enum tip_filter_group group,
 	else
 		add_ports(b, start, &c->digits[TIP_FILTER_PORT]);
 	for (size_t i = 0; i < c->nslots; i++)
-		add_slot(b, start, &c->slots[i], !path);
+		add_slot(b, start, &c->slots[i], path ? "name" : "address");
 	if (b->len == start)
 		tip_buf_adds(b, "any");
 }
@@ -329,7 +332,79 @@ static void add_open(struct tip_buf *b, const struct tip_filter_clause *c)
 	add_how(b, start, c->digits[TIP_FILTER_OPEN_HOW]);
 	add_flags(b, start, c);
 	for (size_t i = 0; i < c->nslots; i++)
-		add_slot(b, start, &c->slots[i], false);
+		add_slot(b, start, &c->slots[i], "name");
+	if (b->len == start)
+		tip_buf_adds(b, "any");
+}
+
+/* ---- execs ---- */
+
+#define UIDS_SHOWN 8
+
+/* Of user IDs below the last value of the last digit, which stands for all above as well. */
+static void add_uids(struct tip_buf *b, size_t start, const uint64_t *digits)
+{
+	const uint32_t most = (uint32_t)TIP_FILTER_UID_MORE << 2 * TIP_FILTER_UID_BITS;
+	uint32_t shown[UIDS_SHOWN], count = 0;
+
+	if ((digits[0] & digits[1] & digits[2]) == ~0ull)
+		return;
+	join(b, start, ", ");
+	for (uint32_t uid = 0; uid < most; uid++) {
+		if (!(digits[0] >> (uid & 63) & 1) ||
+		    !(digits[1] >> (uid >> TIP_FILTER_UID_BITS & 63) & 1) ||
+		    !(digits[2] >> (uid >> 2 * TIP_FILTER_UID_BITS) & 1))
+			continue;
+		if (count < UIDS_SHOWN)
+			shown[count] = uid;
+		count++;
+	}
+	if (count > UIDS_SHOWN || digits[2] >> TIP_FILTER_UID_MORE & 1) {
+		tip_buf_adds(b, "by some users");
+		return;
+	}
+	tip_buf_adds(b, "by user");
+	for (uint32_t i = 0; i < count; i++)
+		tip_buf_addf(b, "%s%u", i ? "/" : " ", shown[i]);
+}
+
+/* Names of a slot of either kind; of both together only where clauses were merged. */
+static const char *exec_slot_is(const struct tip_filter_slot *slot)
+{
+	bool path = false, comm = false;
+
+	for (size_t i = 0; i < slot->count; i++) {
+		if (slot->names[i].how >= TIP_FILTER_COMM_WHOLE)
+			comm = true;
+		else
+			path = true;
+	}
+	return path && comm ? "name or path" : path ? "path" : "name";
+}
+
+static void add_exec(struct tip_buf *b, const struct tip_filter_clause *c)
+{
+	static const char *const bits[][2] = {
+		{"by execve", "by execveat"},
+		{"without a terminal", "with a terminal"},
+		{"not of a memfd", "of a memfd"},
+		{"of what it may not write to", "of what it may write to"},
+		{"not of the upper layer", "of the upper layer"},
+		{"not of a lower layer", "of a lower layer"},
+	};
+	const size_t start = b->len;
+
+	for (unsigned int i = 0; i < TIP_ARRAY_SIZE(bits); i++) {
+		const unsigned int found = parts(c->digits[TIP_FILTER_EXEC_HOW], i, 2);
+
+		if (found == 3)
+			continue;
+		join(b, start, ", ");
+		tip_buf_adds(b, bits[i][found == 2]);
+	}
+	add_uids(b, start, &c->digits[TIP_FILTER_EXEC_UID]);
+	for (size_t i = 0; i < c->nslots; i++)
+		add_slot(b, start, &c->slots[i], exec_slot_is(&c->slots[i]));
 	if (b->len == start)
 		tip_buf_adds(b, "any");
 }
@@ -348,6 +423,9 @@ void tip_rule_kernel_json(const struct tip_rule *rule, struct tip_buf *out)
 			if (g == TIP_FILTER_OPEN) {
 				tip_buf_adds(&text, "open ");
 				add_open(&text, &d->clauses[i]);
+			} else if (g == TIP_FILTER_EXEC) {
+				tip_buf_adds(&text, "exec ");
+				add_exec(&text, &d->clauses[i]);
 			} else {
 				add_act(&text, (enum tip_filter_group)g, &d->clauses[i]);
 			}

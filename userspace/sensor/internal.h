@@ -218,7 +218,9 @@ struct tip_sensor {
 	uint64_t calm; /* ns after which it looks once more, though nothing came; 0: it does not */
 	int batch;     /* activity records still welcome in this batch */
 	uint64_t malformed;
-	uint64_t taken[2]; /* records out of each ring, since the pins were made */
+	uint64_t taken[2];     /* records out of each ring, since the pins were made */
+	uint64_t unmatched;    /* of those: execs that no rule could match */
+	uint32_t first_filter; /* the first prefilter of this daemon, 0: it has none */
 };
 
 /* ---- stats.c ---- */

@@ -66,6 +66,8 @@ int tip_sensor_set_wanted(struct tip_sensor *s, const struct tip_wanted *wanted,
 		s->settings = old;
 		return err;
 	}
+	if (!generation || !s->first_filter)
+		s->first_filter = generation;
 	tip_prefilter_forget(s);
 	tip_detach_unwanted(s);
 	return 0;

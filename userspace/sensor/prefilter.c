@@ -77,11 +77,26 @@ static struct entry *add_near(struct plan *p, uint32_t group, const char *text, 
 	return e;
 }
 
+/* One that no comm is long enough for is not met. */
+static void add_comm(struct plan *p, uint32_t group, const struct tip_filter_name *n, size_t slot,
+		     uint64_t bit)
+{
+	p->filters[group].comms |= bit;
+	if (n->len < TIP_FILTER_COMM_SIZE)
+		add_front(p, group | TIP_FILTER_COMM, n->text, n->len,
+			  n->how == TIP_FILTER_COMM_WHOLE)
+			->match.meets[slot] = bit;
+}
+
 static void add_name(struct plan *p, uint32_t group, const struct tip_filter_name *n, size_t slot,
 		     uint64_t bit)
 {
 	struct tip_filter *f = &p->filters[group];
 
+	if (n->how == TIP_FILTER_COMM_WHOLE || n->how == TIP_FILTER_COMM_PREFIX) {
+		add_comm(p, group, n, slot, bit);
+		return;
+	}
 	/* Longer than any name that is compared: no name meets it. */
 	if (n->how != TIP_FILTER_END && n->len >= TIP_FILTER_TEXT)
 		return;

@@ -14,7 +14,14 @@
  * name meets each of the clause's slots. See `struct tip_filter` in abi.h.
  */
 
-enum tip_filter_how { TIP_FILTER_WHOLE, TIP_FILTER_PREFIX, TIP_FILTER_END };
+enum tip_filter_how {
+	TIP_FILTER_WHOLE,
+	TIP_FILTER_PREFIX,
+	TIP_FILTER_END,
+	/* of an exec: its comm */
+	TIP_FILTER_COMM_WHOLE,
+	TIP_FILTER_COMM_PREFIX,
+};
 
 /* Names without ".", ".." and "//": no others are compared. */
 struct tip_filter_name {

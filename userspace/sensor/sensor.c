@@ -38,6 +38,16 @@
 
 /* ---- records ---- */
 
+/*
+ * What the prefilter of a daemon before this one decided was about that one's rules. Generations
+ * only grow, but for the one time in four thousand million that they begin again.
+ */
+static bool unmatched(const struct tip_sensor *s, const struct tip_hdr *hdr)
+{
+	return s->first_filter && hdr->unmatched &&
+	       (int32_t)(hdr->unmatched - s->first_filter) >= 0;
+}
+
 static void deliver(struct tip_sensor *s, const void *record, size_t size)
 {
 	struct tip_event ev;
@@ -46,6 +56,8 @@ static void deliver(struct tip_sensor *s, const void *record, size_t size)
 		s->malformed++;
 		return;
 	}
+	ev.unmatched = unmatched(s, ev.hdr);
+	s->unmatched += ev.unmatched;
 	s->ops.event(s->ops.ctx, &ev);
 }
 

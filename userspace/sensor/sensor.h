@@ -23,6 +23,7 @@
  */
 struct tip_event {
 	const struct tip_hdr *hdr;
+	bool unmatched; /* no rule of this daemon can match it: it is for the table of processes */
 	union {
 		struct {
 			const struct tip_ev_exec *data;
@@ -297,11 +298,12 @@ void tip_sensor_counters(struct tip_sensor *s, uint64_t out[TIP_CTR_MAX]);
 /* What became of the acts that the rings are for, since the pins were made. */
 struct tip_sensor_account {
 	uint64_t generated; /* all below together */
-	uint64_t delivered; /* taken out of the ring, by this daemon or an earlier one */
+	uint64_t delivered; /* taken out of the ring, by this daemon or an earlier one, for rules */
 	uint64_t waiting;   /* in the ring */
-	uint64_t filtered;  /* no rule's conditions are met: the kernel kept it to itself */
-	uint64_t dropped;   /* the ring was full, or there was no memory */
-	uint64_t missed;    /* a program did not run since it ran already: of whatever act it was */
+	uint64_t filtered; /* no rule's conditions are met: the kernel kept it to itself, or told it
+			    * for the table of processes alone */
+	uint64_t dropped;  /* the ring was full, or there was no memory */
+	uint64_t missed;   /* a program did not run since it ran already: of whatever act it was */
 };
 enum tip_account { TIP_ACCOUNT_LIFECYCLE, TIP_ACCOUNT_ACTIVITY, TIP_ACCOUNTS };
 void tip_sensor_accounts(struct tip_sensor *s, struct tip_sensor_account out[TIP_ACCOUNTS]);

@@ -54,6 +54,7 @@ void tip_sensor_note_taken(struct tip_sensor *s)
 {
 	note(s, TIP_CTR_TAKEN_LIFECYCLE, s->taken[0]);
 	note(s, TIP_CTR_TAKEN_ACTIVITY, s->taken[1]);
+	note(s, TIP_CTR_TAKEN_UNMATCHED, s->unmatched);
 }
 
 void tip_stats_begin(struct tip_sensor *s)
@@ -63,6 +64,7 @@ void tip_stats_begin(struct tip_sensor *s)
 	tip_sensor_counters(s, c);
 	s->taken[0] = c[TIP_CTR_TAKEN_LIFECYCLE];
 	s->taken[1] = c[TIP_CTR_TAKEN_ACTIVITY];
+	s->unmatched = c[TIP_CTR_TAKEN_UNMATCHED];
 }
 
 /* What the kernel charges for a map: the line "memlock:" of its fdinfo. */
@@ -109,10 +111,10 @@ void tip_sensor_accounts(struct tip_sensor *s, struct tip_sensor_account out[TIP
 		const bool acts = i == TIP_ACCOUNT_ACTIVITY;
 		const uint64_t sent = c[acts ? TIP_CTR_ACTIVITY_SENT : TIP_CTR_LIFECYCLE_SENT];
 
-		out[i].delivered = taken[i];
+		out[i].filtered = acts ? c[TIP_CTR_PREFILTERED] : s->unmatched;
+		out[i].delivered = taken[i] - (acts ? 0 : out[i].filtered);
 		out[i].waiting = sent > taken[i] ? sent - taken[i] : 0;
 		out[i].dropped = c[acts ? TIP_CTR_ACTIVITY_DROPPED : TIP_CTR_LIFECYCLE_DROPPED];
-		out[i].filtered = acts ? c[TIP_CTR_PREFILTERED] : 0;
 	}
 	for (int i = 0; i < TIP_PROG_TRACING_END; i++)
 		out[account_of(i)].missed += misses(s->progs[i]);

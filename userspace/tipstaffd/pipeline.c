@@ -511,6 +511,8 @@ void tip_pipeline_event(void *keeper, const struct tip_event *ev)
 		tell_quarantined_exec(k, ev, p);
 		return;
 	}
+	if (ev->unmatched)
+		return;
 	if (!(tip_rules_event_mask(k->rules.active) & bit) && !(ev->hdr->flags & TIP_EVF_DENIED))
 		return;
 	if (hold(k, ev, p))
