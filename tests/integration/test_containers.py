@@ -143,7 +143,7 @@ def test_what_waits_across_a_reload_is_for_the_rules_it_came_under(world, start,
     finally:
         docker.delay = 0
         daemon.cli("rules", "remove", "waiting")
-    assert [a["rule"] for a in daemon.alerts(mark) if a["rule"] in ("Before", "After")] == ["Before", "After"]
+    assert [a["rule"] for a in daemon.told(mark) if a["rule"] in ("Before", "After")] == ["Before", "After"]
 
 
 def test_a_health_check_is_known_as_one(start, docker):

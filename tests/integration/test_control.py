@@ -217,7 +217,7 @@ def test_hostile_names_do_not_break_a_line(world, daemon):
     p.wait()
     alert = daemon.wait_alert(lambda a: a["output_fields"].get("proc.pid") == p.pid, mark)
     assert alert["output_fields"]["fd.name"] == str(folder / "control-mark")
-    assert not [a for a in daemon.alerts(mark) if a["rule"] == "forged"]
+    assert not [a for a in daemon.told(mark) if a["rule"] == "forged"]
     # Bytes that are no UTF-8 become U+FFFD.
     raw = os.fsencode(world.dir) + b"/bad\xff\xfe-dir"
     os.mkdir(raw)

@@ -117,7 +117,7 @@ def test_an_open_is_denied_and_the_process_lives(daemon, need, frontend, guard, 
     assert fields["fd.path.real"] == str(secret) and fields["proc.name"] == "cat"
     assert need("backend").do("read", path=str(secret))["ok"]
     until("all of them to be told", lambda: len([a for a in daemon.alerts(mark) if a["rule"] == "Guarded"]) >= 3)
-    assert len([a for a in daemon.alerts(mark) if a["rule"] == "Guarded"]) == 3
+    assert len([a for a in daemon.told(mark) if a["rule"] == "Guarded"]) == 3
     assert daemon.status()["events"]["denied"] >= 3
 
 
@@ -399,7 +399,7 @@ def test_connects_by_address_and_port(daemon, client, listener, guard):
         if concerned:
             fields = daemon.wait_alert("Guarded", mark)["output_fields"]
             assert fields["tipstaff.action"] == "denied" and fields["evt.res"] == "EPERM"
-            assert len([a for a in daemon.alerts(mark) if a["rule"] == "Guarded"]) == 1
+            assert len([a for a in daemon.told(mark) if a["rule"] == "Guarded"]) == 1
 
 
 @pytest.mark.parametrize("how", ["unspec", "fastopen"])

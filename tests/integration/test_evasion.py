@@ -127,6 +127,7 @@ def seen(daemon):
             return [a["output_fields"] for a in daemon.alerts(mark)
                     if a["rule"] == rule and all(a["output_fields"].get(k) == v for k, v in wanted.items())]
         until(f"an alert {rule} {wanted}; there are {[a['output'][:300] for a in daemon.alerts(mark)]}", found)
+        daemon.told(mark)
         assert len(found()) == 1, f"one act, one alert: {found()}"
         return found()[0]
     return find

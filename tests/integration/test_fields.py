@@ -336,7 +336,7 @@ def test_what_the_executable_hashes_to(world, daemon):
         return [a for a in daemon.alerts(mark) if a["rule"] == "Hashed" and a["output_fields"]["proc.exe.sha256"] == want]
 
     until("the digest to be known", known)
-    assert {a["output_fields"]["proc.exe.sha256"] for a in daemon.alerts(mark) if a["rule"] == "Hashed"} <= {want, None}
+    assert {a["output_fields"]["proc.exe.sha256"] for a in daemon.told(mark) if a["rule"] == "Hashed"} <= {want, None}
     p.close()
     daemon.cli("rules", "remove", "hashed")
 

@@ -48,7 +48,7 @@ def test_each_sees_its_own_scope(world, daemon, west):
     world.spawn(["/bin/tail", path], cgroup="x", scope="west").wait()
     for d, mark, name in ((daemon, here, "cat"), (west, there, "tail")):
         d.wait_alert("Secret opened", mark)
-        names = {a["output_fields"]["proc.name"] for a in d.alerts(mark) if a["rule"] == "Secret opened"}
+        names = {a["output_fields"]["proc.name"] for a in d.told(mark) if a["rule"] == "Secret opened"}
         assert names == {name}, d.instance
 
 

@@ -439,7 +439,7 @@ def test_a_greedy_identity_leaves_room_for_others(world, small, limit, all_of_th
     town.dial_resolved("echo", 100, "shut", "drain", name="other", port=SECOND).ok()
     assert all(c.running() for c in greedy)
     town.daemon.wait_alert(about(LIMIT, "frontend", tipstaff__limit=f"limits.{limit}"), mark)
-    said = [a for a in town.daemon.alerts(mark) if a["rule"] in (LIMIT, REFUSED)]
+    said = [a for a in town.daemon.told(mark) if a["rule"] in (LIMIT, REFUSED)]
     assert len(said) == 1, said
     refused = [r for r in town.daemon.json("status")["limits"] if r["limit"] == limit and r["spiffe_id"] == spiffe("frontend")]
     # On a slow machine a SYN is sent again before it is answered, and counts again.

@@ -210,10 +210,7 @@ def play(daemon, actor, tree, acts, number):
     mark, fence = daemon.alerts_mark(), f"{tree}/{number}.calls-fence"
     done = actor.play([*acts, ("mkdir", [fence, 0o755], {"paths": [(str(tree), fence)]})], str(tree))
     daemon.wait_alert(lambda a: a["rule"] == "Fence" and a["output"].endswith(f"/{number}.calls-fence"), mark, timeout=20.0)
-    # The last call is told by now; alerts of other rules than the fence's may still follow.
-    last = daemon.status()
-    assert last
-    return done, daemon.alerts(mark)
+    return done, daemon.told(mark)  # other rules than the fence's may have matched the last call
 
 
 def told(alerts):
@@ -261,12 +258,11 @@ def filtered(daemon):
 
 @pytest.mark.timeout(700)
 def test_alerts_are_those_of_the_language(world, daemon):
-    """Random rules, random calls: with the prefilter, without it, and by a second opinion on the language."""
+    """Random rules, random calls: with the prefilter, without it, and by a second opinion on the language. Whether it keeps any of
+    them back is up to the rules; the test behind this one has those of which it must."""
     seed = int(os.environ.get("TIP_TEST_SEED", random.randrange(1 << 32)))
     print(f"TIP_TEST_SEED={seed}")
-    before = filtered(daemon)
     assert sweep(world, daemon, seed) > 0
-    until("the counters to be read", lambda: filtered(daemon) > before)
     daemon.stop()
     daemon.settings["rules"]["prefilter"] = False
     try:

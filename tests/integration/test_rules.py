@@ -80,7 +80,7 @@ def test_rate_limit_holds_back_and_counts(world, daemon, run):
     assert of()["suppressed"] == 3
     assert of()["rate_limit"] == {"per_second": 0.001, "max_burst": 2}
     assert daemon.status()["rules"]["suppressed"] == 3
-    assert len([a for a in daemon.alerts(mark) if a["rule"] == "Limited"]) == 2
+    assert len([a for a in daemon.told(mark) if a["rule"] == "Limited"]) == 2
     # A reload does not open the gate again.
     daemon.cli("rules", "reload")
     touch(world, daemon, run, "rules-added")
@@ -100,7 +100,7 @@ def test_add_works_at_once_and_remove_too(world, daemon, run):
     # Proof that it is silent: a later event of another rule is there, and this one is not.
     touch(world, daemon, run, "rules-configured")
     daemon.wait_alert("Configured", mark)
-    assert not [a for a in daemon.alerts(mark) if a["rule"] == "Added"]
+    assert not [a for a in daemon.told(mark) if a["rule"] == "Added"]
 
 
 def test_added_rules_survive_a_restart_unless_ephemeral(world, daemon, run):
@@ -274,7 +274,7 @@ def test_rules_are_switched_by_name_and_tag(world, daemon, run):
     mark = touch(world, daemon, run, "rules-configured")
     touch(world, daemon, run, "rules-added")
     daemon.wait_alert("Added", mark)
-    assert not [a for a in daemon.alerts(mark) if a["rule"] == "Configured"]
+    assert not [a for a in daemon.told(mark) if a["rule"] == "Configured"]
     daemon.restart()
     assert enabled(daemon) == {"Configured": False, "Added": True}
     # By tag; the last word counts.
@@ -311,7 +311,7 @@ def test_first_rule_takes_the_event_or_all_get_it(world, daemon, run, configured
         mark = touch(world, daemon, run, "rules-configured")
         touch(world, daemon, run, "rules-added")
         daemon.wait_alert("Added", mark)
-        return [a["rule"] for a in daemon.alerts(mark)]
+        return [a["rule"] for a in daemon.told(mark)]
     assert told() == ["Configured", "Added"]
     configured(matching="all")
     assert told() == ["Configured", "Second", "Added"]
@@ -381,7 +381,7 @@ def test_reload_loses_no_event(world, daemon):
     from world import until
 
     until("every open to be told", lambda: len([a for a in daemon.alerts(mark) if a["rule"] == "Configured"]) >= 3000, 15.0)
-    assert len([a for a in daemon.alerts(mark) if a["rule"] == "Configured"]) == 3000
+    assert len([a for a in daemon.told(mark) if a["rule"] == "Configured"]) == 3000
 
 
 # ---- rules that kill ---------------------------------------------------------

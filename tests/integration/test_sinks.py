@@ -123,7 +123,7 @@ def test_lesser_rules_are_not_loaded(world, daemon, run):
     mark = act(world, daemon, run, "quiet-a")
     act(world, daemon, run, "sinks-b")
     daemon.wait_alert("Opened", mark)
-    assert not [a for a in daemon.alerts(mark) if a["rule"] == "Opened quietly"]
+    assert not [a for a in daemon.told(mark) if a["rule"] == "Opened quietly"]
     assert [r["name"] for r in daemon.json("rules", "list")["rules"]] == ["Opened"]
 
 

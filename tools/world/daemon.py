@@ -261,6 +261,15 @@ class Daemon:
         whole = data[: data.rfind(b"\n") + 1]
         return [json.loads(line) for line in whole.splitlines() if line.startswith(b"{")]
 
+    def told(self, since=0):
+        """The same, once the file has all that is decided: where one alert of an event is there, those of other rules about it
+        can still be on their way."""
+        def written():
+            return not next(s for s in self.status()["alerts"]["sinks"] if s["name"] == "file")["waiting"]
+
+        until("every alert to be in the file", written)
+        return self.alerts(since)
+
     def wait_alert(self, match, since=0, timeout=5.0):
         """The first alert since a mark whose rule is `match`, or for which `match` is true."""
         test = match if callable(match) else lambda a: a["rule"] == match
