@@ -2,18 +2,22 @@
 /*
  * calls FOLDER: system calls that have no record of their own, each with arguments that can be told
  * apart. FOLDER is empty. Prints {"call":NAME,"result":R} for each, R being -errno on failure, and
- * {"port":P} first: where its datagrams go.
+ * {"port":P}: where its datagrams go, {"pid":PID}.
  */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/bpf.h>
+#include <linux/openat2.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -112,6 +116,39 @@ static void sockets(void)
 	told("socket", syscall(SYS_socket, AF_PACKET, SOCK_RAW, 0));
 }
 
+/* Those that have a record of their own. */
+static void records(int dir)
+{
+	struct open_how how = {.resolve = RESOLVE_BENEATH};
+
+	CALL(open, "sub/../old", O_RDWR | O_TRUNC);
+	CALL(openat, dir, "missing", O_RDONLY);
+	CALL(openat2, dir, "old", &how, sizeof(how));
+	CALL(creat, "made", 0640);
+	CALL(mknod, "fifo", S_IFIFO | 0600, 0);
+	CALL(fcntl, dir, F_GETFD, 0);
+	CALL(kill, getpid(), SIGURG);
+	CALL(tgkill, getpid(), getpid(), SIGURG);
+	CALL(ptrace, PTRACE_DETACH, 99999999, 0, 0);
+	CALL(mount, "none", "nowhere", "tmpfs", MS_NOSUID | MS_NODEV, NULL);
+	CALL(umount2, "nowhere", MNT_DETACH);
+	CALL(mprotect, NULL, 4096, PROT_READ | PROT_EXEC);
+}
+
+static void streams(void)
+{
+	struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t len = sizeof(at);
+	int s = socket(AF_INET, SOCK_STREAM, 0), c = socket(AF_INET, SOCK_STREAM, 0);
+
+	CALL(bind, s, &at, sizeof(at));
+	if (getsockname(s, (void *)&at, &len))
+		die("getsockname: %m");
+	CALL(listen, s, 7);
+	CALL(connect, c, &at, sizeof(at));
+	CALL(accept, s, NULL, NULL);
+}
+
 static void others(void)
 {
 	int fds[2];
@@ -137,8 +174,11 @@ int main(int argc, char **argv)
 	dir = open(".", O_RDONLY | O_DIRECTORY);
 	if (dir < 0)
 		die("%s: %m", argv[1]);
+	printf("{\"pid\":%d}\n", getpid());
 	paths(dir);
 	sockets();
+	streams();
+	records(dir);
 	others();
 	return 0;
 }

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """System calls that one program tells of, where a rule names them: their arguments as the field's language shows them."""
 
+import os
+import re
+
 import pytest
 
 from world import until
@@ -9,7 +12,11 @@ pytestmark = pytest.mark.kernel(each=True)
 
 CALLS = """link linkat symlink symlinkat rename renameat renameat2 unlink unlinkat mkdir mkdirat rmdir chmod fchmod fchmodat chown
     fchownat chdir fchdir write pread close socket sendto sendmsg recvfrom recvmsg dup dup2 dup3 setns unshare setsid bpf
-    userfaultfd memfd_create prctl pipe2 getpriority""".split()
+    userfaultfd memfd_create prctl pipe2 open openat openat2 creat mknod fcntl kill tgkill ptrace mount umount2 mprotect bind listen connect accept
+    getpriority""".split()
+# Told although no rule names them.
+ALWAYS = "open openat openat2 creat kill tgkill ptrace mount umount2 mprotect bind listen connect accept".split()
+NAMED = set(CALLS) - set(ALWAYS)
 FIELDS = """evt.type evt.res evt.rawres evt.args evt.buffer evt.is_io fd.num fd.name fd.typechar fd.l4proto fd.sip fd.sport fd.cip
     fd.is_server fd.name_changed evt.category fs.path.name fs.path.nameraw fs.path.source fs.path.sourceraw fs.path.target
     fs.path.targetraw evt.abspath evt.abspath.src evt.abspath.dst evt.arg[1] evt.rawarg[1] proc.pid""".split()
@@ -18,6 +25,11 @@ RULES = f"""
   desc: whatever the program does
   condition: evt.type in ({", ".join(CALLS)}) and proc.name = calls
   output: call {" ".join("%" + f for f in FIELDS)}
+  priority: Notice
+- rule: Process
+  desc: how the program began and ended
+  condition: evt.type in (execve, procexit) and proc.name = calls
+  output: process {" ".join("%" + f for f in FIELDS)}
   priority: Notice
 - rule: Setuid bit
   desc: as the rules of the field have it
@@ -57,11 +69,12 @@ def done(daemon, world, run):
 
     def whole():
         alerts = daemon.alerts(mark)
-        return alerts if any(a["output_fields"].get("evt.type") == "getpriority" for a in alerts) else None
+        return alerts if {"getpriority", "procexit"} <= {a["output_fields"].get("evt.type") for a in alerts} else None
     alerts = until("the last call", whole, 30.0)
     return {
         "folder": str(folder),
         "port": next(line["port"] for line in lines if "port" in line),
+        "pid": next(line["pid"] for line in lines if "pid" in line),
         "said": [(line["call"], line["result"]) for line in lines if "call" in line],
         "alerts": lambda rule: [a["output_fields"] for a in alerts if a["rule"] == rule],
     }
@@ -98,8 +111,8 @@ def test_paths(done):
     assert args(done, "unlinkat", 1) == f"res=0 dirfd={own}(<d>{f}) name=new2({f}/new2) flags=512(AT_REMOVEDIR)"
     assert args(done, "mkdir", 1) == f"res=0 path=new({f}/new) mode=1E8"
     assert args(done, "chmod") == (f"res=0 filename=old({f}/old) "
-                                   "mode=4755(S_IXOTH|S_IROTH|S_IXGRP|S_IRGRP|S_IXUSR|S_IWUSR|S_IRUSR|S_ISUID)")
-    assert args(done, "fchmod").endswith("mode=2711(S_IXOTH|S_IXGRP|S_IXUSR|S_IWUSR|S_IRUSR|S_ISGID)")
+                                   "mode=04755(S_IXOTH|S_IROTH|S_IXGRP|S_IRGRP|S_IXUSR|S_IWUSR|S_IRUSR|S_ISUID)")
+    assert args(done, "fchmod").endswith("mode=02711(S_IXOTH|S_IXGRP|S_IXUSR|S_IWUSR|S_IRUSR|S_ISGID)")
     assert f"(<f>{f}/old) " in args(done, "fchmod")
     assert args(done, "chown") == f"res=0 path=old({f}/old) uid=-1 gid=-1"
     assert args(done, "fchdir") == f"res=0 fd={own}(<d>{f})"
@@ -182,10 +195,64 @@ def test_others(done):
     assert args(done, "getpriority") == "ID=140(getpriority) nativeID=140"
 
 
+def named(text):
+    """The arguments of an event by name, in order."""
+    return dict(re.findall(r"(\w+)=(.*?)(?= \w+=|$)", text))
+
+
+def test_events_with_a_record_of_their_own(done):
+    f, pid = done["folder"], done["pid"]
+    opened = named(args(done, "open", -1))
+    assert list(opened) == "fd name flags mode dev ino".split()
+    assert opened["fd"].endswith(f"(<f>{f}/old)") and opened["name"] == f"sub/../old({f}/old)" and opened["flags"] == "514(O_RDWR|O_TRUNC)"
+    assert opened["mode"] == "0" and opened["ino"] == str(os.stat(f"{f}/old").st_ino)
+    missing = [a for a in done["alerts"]("Calls") if a["evt.type"] == "openat" and "missing" in a["evt.args"]][0]["evt.args"]
+    assert re.fullmatch(rf"fd=-2\(ENOENT\) dirfd=\d+\(<d>{f}\) name=missing\({f}/missing\) flags=0\(O_RDONLY\) mode=0 dev=\w+ ino=\d+", missing), missing
+    how = named(args(done, "openat2"))
+    assert list(how) == "fd dirfd name flags mode resolve dev ino".split() and how["resolve"] == "8(RESOLVE_BENEATH)"
+    made = named(args(done, "creat"))
+    assert list(made)[:5] == "fd name mode dev ino".split() and made["mode"] == "0640" and list(made)[5:] == ["creat_flags", "flags"]
+    assert made["flags"] == "577(O_WRONLY|O_CREAT|O_TRUNC)"
+    assert args(done, "kill") == f"res=0 pid={pid}(calls) sig=23(SIGURG)"
+    assert args(done, "tgkill") == f"res=0 pid={pid}(calls) tid={pid}(calls) sig=23(SIGURG)"
+    assert args(done, "ptrace") == "res=-3(ESRCH) addr=0 data=0 request=17(PTRACE_DETACH) pid=99999999"
+    assert args(done, "mount") == "res=-2(ENOENT) dev=none dir=nowhere type=tmpfs flags=6(NOSUID|NODEV)"
+    assert args(done, "umount2") == "res=-2(ENOENT) name=nowhere flags=2(DETACH)"
+    assert args(done, "mprotect") == "res=-12(ENOMEM) addr=0 length=4096 prot=5(PROT_READ|PROT_EXEC)"
+    assert args(done, "mknod") == f"res=0 path=fifo({f}/fifo) mode=010600(S_IWUSR|S_IRUSR|S_IFIFO) dev=0"
+    assert args(done, "fcntl", -1).endswith("cmd=1(F_GETFD) arg=0")
+
+
+def test_sockets_with_a_record_of_their_own(done):
+    bound, = [a for a in done["alerts"]("Calls") if a["evt.type"] == "listen"]
+    port = bound["fd.sport"]
+    assert named(args(done, "bind", -1)) | {"fd": ""} == {"res": "0", "addr": "127.0.0.1:0", "fd": ""} or \
+        named(args(done, "bind", -1))["addr"] == f"127.0.0.1:{port}"
+    assert re.fullmatch(rf"res=0 fd=\d+\(<4t>127.0.0.1:{port}\) backlog=7", bound["evt.args"]), bound["evt.args"]
+    way = rf"127.0.0.1:\d+->127.0.0.1:{port}"
+    connected = args(done, "connect", -1)
+    assert re.fullmatch(rf"res=0 tuple={way} fd=\d+\(<4t>{way}\) addr=127.0.0.1:{port}", connected), connected
+    accepted = args(done, "accept")
+    assert re.fullmatch(rf"fd=\d+\(<4t>{way}\) tuple={way}", accepted), accepted
+
+
+def test_begin_and_end(done):
+    begun, = [a for a in done["alerts"]("Process") if a["evt.type"] == "execve"]
+    ended, = [a for a in done["alerts"]("Process") if a["evt.type"] == "procexit"]
+    said, pid = named(begun["evt.args"]), done["pid"]
+    assert list(said) == """res exe args tid pid ptid cwd fdlimit pgft_maj pgft_min vm_size comm env tty vpgid loginuid flags cap_inheritable
+        cap_permitted cap_effective exe_ino exe_ino_ctime exe_ino_mtime uid trusted_exepath pgid gid filename""".split()
+    assert said["tid"] == said["pid"] == f"{pid}(calls)" and said["comm"] == "calls" and said["args"] == f"{done['folder']}."
+    assert said["uid"] == "0(root)" and said["gid"] == "0(root)" and re.fullmatch(r"[0-9A-F]+", said["cap_effective"])
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{9} [+-]\d{4}", said["exe_ino_mtime"]), said["exe_ino_mtime"]
+    assert begun["evt.arg[1]"] == said["exe"] and said["trusted_exepath"].endswith("/calls")
+    assert ended["evt.args"] == "status=0 ret=0 sig=0 core=0"
+
+
 def test_conditions(done):
     bit, = done["alerts"]("Setuid bit")
     assert bit["evt.arg.filename"] == f"{done['folder']}/old"
     assert [a["fd.name"] for a in done["alerts"]("Class file")] == [f"{done['folder']}/old"]
     # It is tried on what is told anyway: the program opens files.
-    assert {a["evt.type"] for a in done["alerts"]("Unnamed")}.isdisjoint(CALLS)
+    assert {a["evt.type"] for a in done["alerts"]("Unnamed")}.isdisjoint(NAMED)
     assert "openat" in {a["evt.type"] for a in done["alerts"]("Unnamed")}

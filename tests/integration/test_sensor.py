@@ -58,12 +58,12 @@ RULES = """
 - rule: Signal
   desc: a signal is sent
   condition: evt.type in (kill, tkill, tgkill) and proc.name = storm
-  output: signal type=%evt.type sig=%evt.arg.sig raw=%evt.rawarg.sig pid=%evt.arg.pid res=%evt.res by=%proc.pid
+  output: signal type=%evt.type sig=%evt.arg.sig raw=%evt.rawarg.sig pid=%evt.rawarg.pid res=%evt.res by=%proc.pid
   priority: Notice
 - rule: PTRACE attached to process
   desc: as the rules of the field have it
   condition: evt.type = ptrace and evt.arg.request in (PTRACE_ATTACH, PTRACE_SEIZE) and proc.name = storm
-  output: attached request=%evt.arg.request pid=%evt.arg.pid res=%evt.res by=%proc.pid
+  output: attached request=%evt.arg.request pid=%evt.rawarg.pid res=%evt.res by=%proc.pid
   priority: Warning
 - rule: Linux Kernel Module Injection Detected
   desc: as the rules of the field have it
@@ -230,12 +230,12 @@ def test_signals_tracing_mounts_modules_and_memory(daemon, world, run):
     said = lines[0]
     by = {"proc__pid": said["self"]}
     assert wait(daemon, mark, "Signal", evt__arg__sig="SIGKILL", **by) | {"evt.time": 0} == {
-        "evt.type": "kill", "evt.arg.sig": "SIGKILL", "evt.rawarg.sig": "9", "evt.arg.pid": str(said["child"]),
+        "evt.type": "kill", "evt.arg.sig": "SIGKILL", "evt.rawarg.sig": "9", "evt.rawarg.pid": str(said["child"]),
         "evt.res": "SUCCESS", "proc.pid": said["self"], "evt.time": 0}
     wait(daemon, mark, "Signal", evt__type="tgkill", evt__res="ESRCH", evt__arg__sig="SIGHUP", **by)
     wait(daemon, mark, "PTRACE attached to process", evt__arg__request="PTRACE_ATTACH", evt__res="EPERM", **by)
     seen = wait(daemon, mark, "PTRACE attached to process", evt__arg__request="PTRACE_SEIZE", evt__res="SUCCESS", **by)
-    assert seen["evt.arg.pid"] == str(said["child"])
+    assert seen["evt.rawarg.pid"] == str(said["child"])
     wait(daemon, mark, "Linux Kernel Module Injection Detected", evt__type="init_module", evt__arg__uargs="a=1 b=2", **by)
     wait(daemon, mark, "Linux Kernel Module Injection Detected", evt__type="finit_module", fd__name=f"{folder}/file", **by)
     seen = wait(daemon, mark, "Mount", evt__arg__dir="sub", **by)

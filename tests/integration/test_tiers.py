@@ -67,7 +67,8 @@ def alike(value, said):
         return "port" if 32768 <= value <= 60999 else value
     if isinstance(value, str):
         for who in ("self", "child", "thread"):
-            value = re.sub(rf"(?<![\w.]){said[who]}(?![\w.])", who, value)
+            # The name of a process is told while it lives.
+            value = re.sub(rf"(?<![\w.]){said[who]}(\(storm\))?(?![\w.])", who, value)
         return re.sub(r":(3[2-9]|4\d|5\d|60)\d{3}\b", ":port", value)
     return value
 

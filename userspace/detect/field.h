@@ -130,7 +130,6 @@ struct tip_value *tip_value_items(struct tip_extract *x, struct tip_value *v, ui
 
 /* The n-th ancestor (0: the process itself), NULL when it is not known. */
 const struct tip_process *tip_extract_ancestor(struct tip_extract *x, int64_t n);
-void tip_extract_exec_flags(struct tip_extract *x, struct tip_value *out);
 void tip_extract_caps(struct tip_extract *x, uint64_t caps, struct tip_value *out);
 /* argv[0], and the rest joined by blanks. */
 void tip_extract_args(struct tip_extract *x, const struct tip_process *p, struct tip_value *out);
@@ -168,18 +167,10 @@ bool tip_event_arg_known(const char *name, enum tip_type *type, tip_codes *codes
 /* `raw`: evt.rawarg, where a number has a name too. */
 void tip_extract_event_arg(struct tip_extract *x, const char *name, bool raw,
 			   struct tip_value *out);
+/* The n-th one. */
+void tip_extract_event_arg_at(struct tip_extract *x, int64_t n, bool raw, struct tip_value *out);
 /* "a=1 b=2": evt.args. */
 void tip_extract_event_args(struct tip_extract *x, struct tip_value *out);
-/* The same of the events in TIP_CODES_CALL. */
-void tip_extract_call_arg(struct tip_extract *x, const char *name, bool raw, struct tip_value *out);
-void tip_extract_call_args(struct tip_extract *x, struct tip_value *out);
-
-/* The same of those in TIP_CODES_NAMED; `n`: the n-th argument. */
-void tip_extract_syscall_arg(struct tip_extract *x, const char *name, bool raw,
-			     struct tip_value *out);
-void tip_extract_syscall_arg_at(struct tip_extract *x, int64_t n, bool raw, struct tip_value *out);
-void tip_extract_syscall_args(struct tip_extract *x, struct tip_value *out);
-
 /* The arguments of that name, of the calls that have one: what the kernel can look at of them. */
 enum tip_syscall_arg_is {
 	TIP_SYSCALL_ARG_OTHER,

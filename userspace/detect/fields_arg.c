@@ -3,53 +3,16 @@
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <time.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
-#include "detect/field.h"
+#include "detect/args.h"
 
-/* evt.arg.NAME: arguments of events, as text. */
-
-/* Every name of an argument that some event of the language has. Sorted. */
-/* clang-format off */
-static const char *const arg_names[] = {
-	"ID", "action", "addr", "advice", "arg", "arg2_int", "arg2_str", "args", "argument",
-	"backlog", "base", "cap_effective", "cap_inheritable", "cap_permitted", "cgroups",
-	"child_pid", "clone_flags", "cmd", "comm", "core", "cpu", "cpu_sys", "cpu_usr", "cur",
-	"cwd", "data", "desc", "dev", "dir", "dirfd", "domain", "egid", "env", "error", "euid",
-	"event_data", "event_data_len", "event_type", "events", "exe", "exe_ino", "exe_ino_ctime",
-	"exe_ino_mtime", "fd", "fd_in", "fd_out", "fdin", "fdlimit", "fdout", "fds", "features",
-	"fid", "filename", "flags", "fstype", "gid", "group", "gtid", "how", "how_mode",
-	"how_resolve", "id", "img", "in", "initval", "ino", "ip", "key", "len", "length", "level",
-	"linkdirfd", "linkpath", "loginuid", "machine", "mask", "max", "maxevents", "min_complete",
-	"mode", "mountfd", "msgcontrol", "name", "nativeID", "newcur", "newdir", "newdirfd", "newfd", "newmax",
-	"newpath", "next", "nmsgs", "nr_args", "nsems", "nstype", "nwords", "offset", "oldcur",
-	"olddir", "olddirfd", "oldfd", "oldmax", "oldpath", "op", "opcode", "operation", "optlen",
-	"option", "optname", "optval", "out", "owner", "parameters", "path", "pathname", "peer", "pgft_maj",
-	"pgft_min", "pgid", "pgoffset", "pid", "pid_fd", "pidns_init_start_ts", "plugin_ID",
-	"plugin_id", "pos", "prot", "proto", "ptid", "queuelen", "queuemax", "queuepct",
-	"quota_fmt", "quotafilepath", "reaper_tid", "request", "res", "res_or_fd", "resolve",
-	"resource", "ret", "rgid", "ruid", "sci", "secret", "semnum", "sem_flg_0", "sem_flg_1",
-	"sem_num_0", "sem_num_1", "sem_op_0", "sem_op_1", "semflg", "semid", "sgid", "sig",
-	"sig_type", "sigmask", "size", "sockfd", "source", "source_len", "spid", "sq_entries",
-	"sq_thread_cpu", "sq_thread_idle", "start", "status", "suid", "tags", "target", "target_fd",
-	"tid", "timeout", "to_submit", "trusted_exepath", "tty", "tuple", "type", "uargs", "uid",
-	"val", "vpgid", "vm_rss", "vm_size", "vm_swap", "vpid", "vtid", "whence",
-};
-/* clang-format on */
-
-bool tip_event_arg_known(const char *name, enum tip_type *type, tip_codes *codes)
-{
-	*type = TIP_T_STRING;
-	*codes = TIP_CODES_ALL;
-	for (size_t i = 0; i < TIP_ARRAY_SIZE(arg_names); i++)
-		if (strcmp(arg_names[i], name) == 0)
-			return true;
-	return false;
-}
+/* Arguments of the events that have a record of their own: opens, sockets, processes. */
 
 static void flags_text(struct tip_extract *x, uint64_t value, const char *first,
 		       const struct tip_flag *flags, size_t count, struct tip_value *out)
@@ -108,7 +71,20 @@ static void resolve_flags(struct tip_extract *x, struct tip_value *out)
 	flags_text(x, x->in->ev->open.data->resolve, "", flags, TIP_ARRAY_SIZE(flags), out);
 }
 
-void tip_extract_exec_flags(struct tip_extract *x, struct tip_value *out)
+static void creat_flags(struct tip_extract *x, struct tip_value *out)
+{
+	static const struct tip_flag flags[] = {
+		{TIP_FILE_UPPER, "FD_UPPER_LAYER_CREAT"},
+		{TIP_FILE_LOWER, "FD_LOWER_LAYER_CREAT"},
+	};
+
+	flags_text(x, x->in->ev->open.data->file_flags, "", flags, TIP_ARRAY_SIZE(flags), out);
+}
+
+#define EXE_FLAGS                                                                                  \
+	(TIP_PROC_EXE_WRITABLE | TIP_PROC_EXE_UPPER | TIP_PROC_EXE_MEMFD | TIP_PROC_EXE_LOWER)
+
+static void exec_flags(struct tip_extract *x, struct tip_value *out)
 {
 	static const struct tip_flag flags[] = {
 		{TIP_PROC_EXE_WRITABLE, "EXE_WRITABLE"},
@@ -118,36 +94,6 @@ void tip_extract_exec_flags(struct tip_extract *x, struct tip_value *out)
 	};
 
 	flags_text(x, x->in->ev->exec.data->proc_flags, "", flags, TIP_ARRAY_SIZE(flags), out);
-}
-
-static void result(struct tip_extract *x, struct tip_value *out)
-{
-	int64_t ret = x->in->ev->hdr->ret;
-
-	if (x->code == TIP_CODE_CLONE)
-		ret = x->in->ev->fork->child.tgid;
-	if (ret < 0)
-		tip_value_str(out, tip_errno_name(ret));
-	else
-		tip_value_fmt(x, out, "%lld", (long long)ret);
-}
-
-/* "<f>/etc/passwd", or the error of a call that made none. */
-static void descriptor(struct tip_extract *x, struct tip_value *out)
-{
-	struct tip_value name = {0};
-	char kind = 'f';
-
-	if (x->in->ev->hdr->ret < 0 && TIP_CODES_OPEN & TIP_CODE_BIT(x->code)) {
-		result(x, out);
-		return;
-	}
-	if (TIP_CODES_SOCK & TIP_CODE_BIT(x->code))
-		kind = x->in->ev->sock.data->family == AF_INET    ? '4'
-		       : x->in->ev->sock.data->family == AF_INET6 ? '6'
-								  : 'u';
-	tip_extract_fd_name(x, &name);
-	tip_value_fmt(x, out, "<%c>%s", kind, name.set ? name.str.s : "");
 }
 
 static void address(struct tip_extract *x, struct tip_value *out)
@@ -163,39 +109,18 @@ static void address(struct tip_extract *x, struct tip_value *out)
 		tip_value_fmt(x, out, "%s:%u", text, local ? s->lport : s->rport);
 }
 
-static void user(struct tip_extract *x, bool group, struct tip_value *out)
-{
-	const struct tip_hdr *h = x->in->ev->hdr;
-	const struct tip_user *u;
-	const char *name = NULL;
-
-	if (group) {
-		name = tip_group_by_gid(x->users, h->gid, x->in->time_ns);
-	} else {
-		u = tip_user_by_uid(x->users, h->uid, x->in->time_ns);
-		name = u ? u->name : NULL;
-	}
-	if (name)
-		tip_value_str(out, name);
-	else
-		tip_value_fmt(x, out, "%u", group ? h->gid : h->uid);
-}
-
-static void process_args(struct tip_extract *x, struct tip_value *out)
-{
-	if (x->in->proc)
-		tip_extract_args(x, x->in->proc, out);
-}
+/* O_LARGEFILE, which is 0 here: the kernel itself adds it to opens of 64-bit programs. */
+#define KERNEL_LARGEFILE 0100000u
 
 /* ---- which event has which argument ------------------------------------------------------------
  */
 
 enum what {
-	A_RES,
-	A_FD,
+	A_FD = TIP_ARG_FAMILY,
 	A_OPEN_NAME,
 	A_OPEN_FLAGS,
 	A_OPEN_MODE,
+	A_CREAT_FLAGS,
 	A_DEV,
 	A_INO,
 	A_DIRFD,
@@ -209,7 +134,12 @@ enum what {
 	A_PID,
 	A_PTID,
 	A_CWD,
+	A_FDLIMIT,
+	A_PGFT_MAJ,
+	A_PGFT_MIN,
+	A_VM_SIZE,
 	A_COMM,
+	A_ENV,
 	A_TTY,
 	A_VPGID,
 	A_LOGINUID,
@@ -225,215 +155,291 @@ enum what {
 	A_EXEPATH,
 	A_PGID,
 	A_FILENAME,
+	A_VTID,
+	A_VPID,
 	A_STATUS,
 	A_RET,
 	A_SIG,
 	A_CORE,
 };
 
-#define BIT(c)     TIP_CODE_BIT(TIP_CODE_##c)
-#define OPEN_NAMED (TIP_CODES_OPEN & ~BIT(OPEN_BY_HANDLE_AT))
-static const struct {
-	const char *name;
-	tip_codes codes;
-	enum what what;
-} args[] = {
-	{"res",
-	 TIP_CODES_EXEC | BIT(CLONE) | TIP_CODES_CRED | BIT(CONNECT) | BIT(BIND) | BIT(LISTEN),
-	 A_RES},
-	{"fd", TIP_CODES_OPEN | TIP_CODES_SOCK, A_FD},
-	{"dirfd", BIT(OPENAT) | BIT(OPENAT2), A_DIRFD},
-	{"mountfd", BIT(OPEN_BY_HANDLE_AT), A_DIRFD},
-	{"name", OPEN_NAMED, A_OPEN_NAME},
-	{"flags", TIP_CODES_OPEN, A_OPEN_FLAGS},
-	{"mode", OPEN_NAMED, A_OPEN_MODE},
-	{"path", BIT(OPEN_BY_HANDLE_AT), A_FD_NAME},
-	{"resolve", BIT(OPENAT2), A_RESOLVE},
-	{"dev", TIP_CODES_OPEN, A_DEV},
-	{"ino", TIP_CODES_OPEN, A_INO},
-	{"addr", BIT(CONNECT) | BIT(BIND), A_ADDR},
-	{"tuple", BIT(CONNECT) | BIT(ACCEPT), A_FD_NAME},
-	{"backlog", BIT(LISTEN), A_BACKLOG},
-	{"exe", TIP_CODES_EXEC | BIT(CLONE), A_EXE},
-	{"args", TIP_CODES_EXEC | BIT(CLONE), A_ARGS},
-	{"tid", TIP_CODES_EXEC | BIT(CLONE), A_TID},
-	{"pid", TIP_CODES_EXEC | BIT(CLONE), A_PID},
-	{"ptid", TIP_CODES_EXEC | BIT(CLONE), A_PTID},
-	{"cwd", TIP_CODES_EXEC | BIT(CLONE), A_CWD},
-	{"comm", TIP_CODES_EXEC | BIT(CLONE), A_COMM},
-	{"tty", TIP_CODES_EXEC, A_TTY},
-	{"vpgid", TIP_CODES_EXEC, A_VPGID},
-	{"loginuid", TIP_CODES_EXEC, A_LOGINUID},
-	{"flags", TIP_CODES_EXEC, A_EXEC_FLAGS},
-	{"cap_inheritable", TIP_CODES_EXEC, A_CAP_INH},
-	{"cap_permitted", TIP_CODES_EXEC, A_CAP_PERM},
-	{"cap_effective", TIP_CODES_EXEC, A_CAP_EFF},
-	{"exe_ino", TIP_CODES_EXEC, A_EXE_INO},
-	{"exe_ino_ctime", TIP_CODES_EXEC, A_EXE_CTIME},
-	{"exe_ino_mtime", TIP_CODES_EXEC, A_EXE_MTIME},
-	{"uid", TIP_CODES_EXEC | BIT(CLONE) | BIT(SETUID), A_UID},
-	{"trusted_exepath", TIP_CODES_EXEC, A_EXEPATH},
-	{"pgid", TIP_CODES_EXEC, A_PGID},
-	{"gid", TIP_CODES_EXEC | BIT(CLONE) | BIT(SETGID), A_GID},
-	{"filename", TIP_CODES_EXEC, A_FILENAME},
-	{"status", BIT(PROCEXIT), A_STATUS},
-	{"ret", BIT(PROCEXIT), A_RET},
-	{"sig", BIT(PROCEXIT), A_SIG},
-	{"core", BIT(PROCEXIT), A_CORE},
+#define BIT(c)       TIP_CODE_BIT(TIP_CODE_##c)
+#define OPEN_NAMED   (TIP_CODES_OPEN & ~BIT(OPEN_BY_HANDLE_AT))
+#define IMAGE        (TIP_CODES_EXEC | BIT(CLONE))
+#define NONE         TIP_ARG_UNKNOWN
+#define ROW(c, n, k) {.codes = (c), .name = (n), .kind = (k)}
+
+static const struct tip_arg_row rows[] = {
+	ROW(IMAGE | TIP_CODES_CRED | BIT(CONNECT) | BIT(BIND) | BIT(LISTEN), "res", TIP_ARG_RES),
+	ROW(BIT(BIND), "addr", A_ADDR),
+	ROW(BIT(CONNECT), "tuple", A_FD_NAME),
+	ROW(TIP_CODES_OPEN | TIP_CODES_SOCK, "fd", A_FD),
+	ROW(BIT(CONNECT), "addr", A_ADDR),
+	ROW(BIT(ACCEPT), "tuple", A_FD_NAME),
+	ROW(BIT(ACCEPT), "queuepct", NONE),
+	ROW(BIT(ACCEPT), "queuelen", NONE),
+	ROW(BIT(ACCEPT), "queuemax", NONE),
+	ROW(BIT(LISTEN), "backlog", A_BACKLOG),
+	ROW(BIT(OPENAT) | BIT(OPENAT2), "dirfd", A_DIRFD),
+	ROW(BIT(OPEN_BY_HANDLE_AT), "mountfd", A_DIRFD),
+	ROW(OPEN_NAMED, "name", A_OPEN_NAME),
+	ROW(TIP_CODES_OPEN & ~BIT(CREAT), "flags", A_OPEN_FLAGS),
+	ROW(OPEN_NAMED, "mode", A_OPEN_MODE),
+	ROW(BIT(OPEN_BY_HANDLE_AT), "path", A_FD_NAME),
+	ROW(BIT(OPENAT2), "resolve", A_RESOLVE),
+	ROW(TIP_CODES_OPEN, "dev", A_DEV),
+	ROW(TIP_CODES_OPEN, "ino", A_INO),
+	ROW(BIT(CREAT), "creat_flags", A_CREAT_FLAGS),
+	ROW(BIT(CREAT), "flags", A_OPEN_FLAGS), /* ours: those that it stands for */
+
+	ROW(IMAGE, "exe", A_EXE),
+	ROW(IMAGE, "args", A_ARGS),
+	ROW(IMAGE, "tid", A_TID),
+	ROW(IMAGE, "pid", A_PID),
+	ROW(IMAGE, "ptid", A_PTID),
+	ROW(IMAGE, "cwd", A_CWD),
+	ROW(IMAGE, "fdlimit", A_FDLIMIT),
+	ROW(IMAGE, "pgft_maj", A_PGFT_MAJ),
+	ROW(IMAGE, "pgft_min", A_PGFT_MIN),
+	ROW(IMAGE, "vm_size", A_VM_SIZE),
+	ROW(IMAGE, "vm_rss", NONE),
+	ROW(IMAGE, "vm_swap", NONE),
+	ROW(IMAGE, "comm", A_COMM),
+	ROW(IMAGE, "cgroups", NONE),
+	ROW(TIP_CODES_EXEC, "env", A_ENV),
+	ROW(TIP_CODES_EXEC, "tty", A_TTY),
+	ROW(TIP_CODES_EXEC, "vpgid", A_VPGID),
+	ROW(TIP_CODES_EXEC, "loginuid", A_LOGINUID),
+	ROW(TIP_CODES_EXEC, "flags", A_EXEC_FLAGS),
+	ROW(BIT(CLONE), "flags", NONE),
+	ROW(TIP_CODES_EXEC, "cap_inheritable", A_CAP_INH),
+	ROW(TIP_CODES_EXEC, "cap_permitted", A_CAP_PERM),
+	ROW(TIP_CODES_EXEC, "cap_effective", A_CAP_EFF),
+	ROW(TIP_CODES_EXEC, "exe_ino", A_EXE_INO),
+	ROW(TIP_CODES_EXEC, "exe_ino_ctime", A_EXE_CTIME),
+	ROW(TIP_CODES_EXEC, "exe_ino_mtime", A_EXE_MTIME),
+	ROW(IMAGE | BIT(SETUID), "uid", A_UID),
+	ROW(TIP_CODES_EXEC, "trusted_exepath", A_EXEPATH),
+	ROW(TIP_CODES_EXEC, "pgid", A_PGID),
+	ROW(IMAGE | BIT(SETGID), "gid", A_GID),
+	ROW(TIP_CODES_EXEC, "filename", A_FILENAME),
+	ROW(BIT(CLONE), "vtid", A_VTID),
+	ROW(BIT(CLONE), "vpid", A_VPID),
+	ROW(BIT(CLONE), "pidns_init_start_ts", NONE),
+
+	ROW(BIT(PROCEXIT), "status", A_STATUS),
+	ROW(BIT(PROCEXIT), "ret", A_RET),
+	ROW(BIT(PROCEXIT), "sig", A_SIG),
+	ROW(BIT(PROCEXIT), "core", A_CORE),
+	ROW(BIT(PROCEXIT), "reaper_tid", NONE),
 };
 
-static void exec_arg(struct tip_extract *x, enum what what, struct tip_value *out)
+static void number(struct tip_extract *x, enum tip_arg_kind kind, uint64_t value,
+		   struct tip_told *t)
+{
+	const struct tip_arg_row row = {.kind = (uint8_t)kind};
+
+	tip_tell_number(x, &row, value, t);
+}
+
+/* A process by its number on the node. */
+static void process(struct tip_extract *x, uint32_t pid, struct tip_told *t)
+{
+	const struct tip_process *p = x->in->proc;
+
+	/* It may have ended by now. */
+	if (!p || p->key.tgid != pid)
+		p = x->in->table ? tip_process_by_pid(x->in->table, pid) : NULL;
+	tip_value_fmt(x, &t->raw, "%u", pid);
+	if (p)
+		tip_value_str(&t->shown, p->comm);
+}
+
+static void date(struct tip_extract *x, uint64_t ns, struct tip_told *t)
+{
+	time_t sec = (time_t)(ns / TIP_NSEC_PER_SEC);
+	char stamp[32], zone[8];
+	struct tm tm;
+
+	localtime_r(&sec, &tm);
+	strftime(stamp, sizeof(stamp), "%Y-%m-%d %H:%M:%S", &tm);
+	strftime(zone, sizeof(zone), "%z", &tm);
+	tip_value_fmt(x, &t->raw, "%s.%09u %s", stamp, (unsigned int)(ns % TIP_NSEC_PER_SEC), zone);
+}
+
+static void exec_arg(struct tip_extract *x, enum what what, struct tip_told *t)
 {
 	const struct tip_ev_exec *e = x->in->ev->exec.data;
 
 	switch (what) {
-	case A_TTY: tip_value_fmt(x, out, "%u", e->tty); break;
-	case A_VPGID: tip_value_fmt(x, out, "%u", e->vpgid); break;
-	case A_PGID: tip_value_fmt(x, out, "%u", e->pgid); break;
-	case A_LOGINUID: tip_value_fmt(x, out, "%d", (int)e->loginuid); break;
-	case A_EXEC_FLAGS: tip_extract_exec_flags(x, out); break;
-	case A_CAP_INH: tip_extract_caps(x, e->cap_inheritable, out); break;
-	case A_CAP_PERM: tip_extract_caps(x, e->cap_permitted, out); break;
-	case A_CAP_EFF: tip_extract_caps(x, e->cap_effective, out); break;
-	case A_EXE_INO: tip_value_fmt(x, out, "%llu", (unsigned long long)e->exe_ino); break;
-	case A_EXE_CTIME: tip_value_fmt(x, out, "%llu", (unsigned long long)e->exe_ctime_ns); break;
-	case A_EXE_MTIME: tip_value_fmt(x, out, "%llu", (unsigned long long)e->exe_mtime_ns); break;
-	case A_EXEPATH: tip_value_str(out, x->in->ev->exec.exe_path); break;
-	case A_FILENAME: tip_value_str(out, x->in->ev->exec.filename); break;
+	case A_FDLIMIT: number(x, TIP_ARG_NUMBER, e->fdlimit, t); break;
+	case A_PGFT_MAJ: number(x, TIP_ARG_NUMBER, e->pgft_maj, t); break;
+	case A_PGFT_MIN: number(x, TIP_ARG_NUMBER, e->pgft_min, t); break;
+	case A_VM_SIZE: number(x, TIP_ARG_UINT, e->vm_size, t); break;
+	case A_ENV: tip_tell_bytes(x, x->in->ev->exec.env, e->env_len, t); break;
+	case A_TTY: number(x, TIP_ARG_UINT, e->tty, t); break;
+	case A_VPGID: number(x, TIP_ARG_PID, e->vpgid, t); break;
+	case A_PGID: process(x, e->pgid, t); break;
+	case A_LOGINUID: number(x, TIP_ARG_UID, e->loginuid, t); break;
+	case A_EXEC_FLAGS:
+		tip_value_fmt(x, &t->raw, "%u", e->proc_flags & EXE_FLAGS);
+		exec_flags(x, &t->shown);
+		break;
+	case A_CAP_INH: number(x, TIP_ARG_HEX, e->cap_inheritable, t); break;
+	case A_CAP_PERM: number(x, TIP_ARG_HEX, e->cap_permitted, t); break;
+	case A_CAP_EFF: number(x, TIP_ARG_HEX, e->cap_effective, t); break;
+	case A_EXE_INO: number(x, TIP_ARG_NUMBER, e->exe_ino, t); break;
+	case A_EXE_CTIME: date(x, e->exe_ctime_ns, t); break;
+	case A_EXE_MTIME: date(x, e->exe_mtime_ns, t); break;
+	case A_EXEPATH: tip_value_str(&t->raw, x->in->ev->exec.exe_path); break;
+	case A_FILENAME: tip_value_str(&t->raw, x->in->ev->exec.filename); break;
 	default: break;
 	}
 }
 
-static void open_arg(struct tip_extract *x, enum what what, struct tip_value *out)
+static void open_fd(struct tip_extract *x, struct tip_told *t)
 {
-	const struct tip_ev_open *o = x->in->ev->open.data;
+	int64_t ret = x->in->ev->hdr->ret;
+
+	if (ret < 0)
+		number(x, TIP_ARG_RES, 0, t);
+	else
+		tip_tell_fd(x, ret, t);
+}
+
+/* Otherwise the call looks at no mode: the register holds whatever it held. */
+static bool makes_file(const struct tip_extract *x)
+{
+	uint32_t flags = x->in->ev->open.data->oflags;
+
+	return x->code == TIP_CODE_CREAT || (flags & O_CREAT) ||
+	       (flags & __O_TMPFILE) == __O_TMPFILE;
+}
+
+static void open_arg(struct tip_extract *x, enum what what, struct tip_told *t)
+{
+	const struct tip_event *ev = x->in->ev;
+	const struct tip_ev_open *o = ev->open.data;
 
 	switch (what) {
-	case A_OPEN_NAME: tip_value_str(out, x->in->ev->open.name); break;
-	case A_OPEN_FLAGS: open_flags(x, out); break;
-	case A_OPEN_MODE: tip_value_fmt(x, out, "0%o", o->mode); break;
-	case A_RESOLVE: resolve_flags(x, out); break;
-	case A_DEV: tip_value_fmt(x, out, "%u", o->dev); break;
-	case A_INO: tip_value_fmt(x, out, "%llu", (unsigned long long)o->ino); break;
-	case A_DIRFD:
-		if (o->dirfd == AT_FDCWD)
-			tip_value_str(out, "AT_FDCWD");
-		else
-			tip_value_fmt(x, out, "%d", o->dirfd);
+	case A_FD: open_fd(x, t); break;
+	case A_OPEN_NAME: tip_tell_path(x, ev->open.base, ev->open.name, t); break;
+	case A_OPEN_FLAGS:
+		tip_value_fmt(x, &t->raw, "%u", o->oflags & ~KERNEL_LARGEFILE);
+		open_flags(x, &t->shown);
 		break;
+	case A_OPEN_MODE: number(x, TIP_ARG_OCTAL, makes_file(x) ? o->mode : 0, t); break;
+	case A_CREAT_FLAGS:
+		tip_value_fmt(x, &t->raw, "%u", o->file_flags & (TIP_FILE_UPPER | TIP_FILE_LOWER));
+		creat_flags(x, &t->shown);
+		break;
+	case A_RESOLVE:
+		tip_value_fmt(x, &t->raw, "%llu", (unsigned long long)o->resolve);
+		resolve_flags(x, &t->shown);
+		break;
+	case A_DEV: number(x, TIP_ARG_HEX, o->dev, t); break;
+	case A_INO: number(x, TIP_ARG_NUMBER, o->ino, t); break;
+	case A_DIRFD: tip_tell_dirfd(x, o->dirfd, ev->open.base, t); break;
 	default: break;
 	}
 }
 
-static void exit_arg(struct tip_extract *x, enum what what, struct tip_value *out)
+static void sock_arg(struct tip_extract *x, enum what what, struct tip_told *t)
+{
+	const struct tip_ev_sock *s = x->in->ev->sock.data;
+
+	switch (what) {
+	case A_FD: tip_tell_fd(x, s->fd, t); break;
+	case A_ADDR: address(x, &t->raw); break;
+	case A_BACKLOG: number(x, TIP_ARG_INT, s->backlog, t); break;
+	default: break;
+	}
+}
+
+static void exit_arg(struct tip_extract *x, enum what what, struct tip_told *t)
 {
 	int code = x->in->ev->exit->code;
 
 	switch (what) {
-	case A_STATUS: tip_value_fmt(x, out, "%d", code); break;
-	case A_RET: tip_value_fmt(x, out, "%d", WIFEXITED(code) ? WEXITSTATUS(code) : 0); break;
-	case A_SIG:
-		tip_value_fmt(x, out, "%s",
-			      WIFSIGNALED(code) && sigabbrev_np(WTERMSIG(code))
-				      ? sigabbrev_np(WTERMSIG(code))
-				      : "0");
+	case A_STATUS: number(x, TIP_ARG_INT, (uint64_t)code, t); break;
+	case A_RET:
+		number(x, TIP_ARG_INT, WIFEXITED(code) ? (uint64_t)WEXITSTATUS(code) : 0, t);
 		break;
-	default: tip_value_str(out, WIFSIGNALED(code) && WCOREDUMP(code) ? "1" : "0");
+	case A_SIG:
+		number(x, TIP_ARG_SIGNAL, WIFSIGNALED(code) ? (uint64_t)WTERMSIG(code) : 0, t);
+		break;
+	default: tip_value_str(&t->raw, WIFSIGNALED(code) && WCOREDUMP(code) ? "1" : "0");
 	}
 }
 
-static void process_arg(struct tip_extract *x, enum what what, struct tip_value *out)
+/* A new process has the numbers alone, as the language has it. */
+static void owner(struct tip_extract *x, bool group, struct tip_told *t)
+{
+	const struct tip_hdr *h = x->in->ev->hdr;
+	uint32_t id = group ? h->gid : h->uid;
+
+	number(x,
+	       x->code == TIP_CODE_CLONE ? TIP_ARG_UINT
+	       : group                   ? TIP_ARG_GID
+					 : TIP_ARG_UID,
+	       id, t);
+}
+
+/* argv[0] stands before the arguments. */
+static void process_args(struct tip_extract *x, const struct tip_process *p, struct tip_told *t)
+{
+	size_t first = strnlen(p->args, p->args_len);
+
+	if (first < p->args_len)
+		first++;
+	tip_tell_bytes(x, p->args + first, p->args_len - first, t);
+}
+
+static void process_arg(struct tip_extract *x, enum what what, struct tip_told *t)
 {
 	const struct tip_process *p = x->in->proc;
+	const struct tip_hdr *h = x->in->ev->hdr;
 
 	switch (what) {
-	case A_UID: user(x, false, out); return;
-	case A_GID: user(x, true, out); return;
-	case A_TID: tip_value_fmt(x, out, "%u", x->in->ev->hdr->tid); return;
-	case A_PID: tip_value_fmt(x, out, "%u", x->in->ev->hdr->proc.tgid); return;
-	case A_COMM: tip_value_str(out, x->in->ev->hdr->comm); return;
-	case A_ARGS: process_args(x, out); return;
+	case A_UID: owner(x, false, t); return;
+	case A_GID: owner(x, true, t); return;
+	case A_TID: process(x, h->tid, t); return;
+	case A_PID: process(x, h->proc.tgid, t); return;
+	case A_COMM: tip_value_str(&t->raw, h->comm); return;
 	default: break;
 	}
 	if (!p)
 		return;
 	switch (what) {
-	case A_EXE: tip_value_str(out, p->args); break;
-	case A_PTID: tip_value_fmt(x, out, "%u", p->ppid); break;
-	case A_CWD: tip_value_str(out, p->cwd); break;
+	case A_EXE: tip_value_str(&t->raw, p->args); break;
+	case A_ARGS: process_args(x, p, t); break;
+	case A_PTID: process(x, p->ppid, t); break;
+	case A_CWD: tip_value_str(&t->raw, p->cwd); break;
+	case A_VTID:
+	case A_VPID: number(x, TIP_ARG_UINT, p->vpid, t); break;
 	default: break;
 	}
 }
 
-static void extract(struct tip_extract *x, enum what what, struct tip_value *out)
+static void tell(struct tip_extract *x, const struct tip_arg_row *row, struct tip_told *t)
 {
-	struct tip_value name = {0};
+	const enum what what = (enum what)row->kind;
+	tip_codes bit = TIP_CODE_BIT(x->code);
 
-	switch (what) {
-	case A_RES: result(x, out); return;
-	case A_FD: descriptor(x, out); return;
-	case A_ADDR: address(x, out); return;
-	case A_BACKLOG: tip_value_fmt(x, out, "%u", x->in->ev->sock.data->backlog); return;
-	case A_FD_NAME:
-		tip_extract_fd_name(x, &name);
-		*out = name;
-		return;
-	default: break;
-	}
-	if (TIP_CODES_OPEN & TIP_CODE_BIT(x->code))
-		open_arg(x, what, out);
+	if (row->kind < TIP_ARG_FAMILY)
+		tip_tell_number(x, row, 0, t);
+	else if (what == A_FD_NAME)
+		tip_extract_fd_name(x, &t->raw);
+	else if (bit & TIP_CODES_OPEN)
+		open_arg(x, what, t);
+	else if (bit & TIP_CODES_SOCK)
+		sock_arg(x, what, t);
 	else if (x->code == TIP_CODE_PROCEXIT)
-		exit_arg(x, what, out);
-	else if (TIP_CODES_EXEC & TIP_CODE_BIT(x->code))
-		exec_arg(x, what, out);
-	if (!out->set)
-		process_arg(x, what, out);
+		exit_arg(x, what, t);
+	else if (bit & TIP_CODES_EXEC)
+		exec_arg(x, what, t);
+	if (!t->raw.set && row->kind > TIP_ARG_FAMILY)
+		process_arg(x, what, t);
 }
 
-void tip_extract_event_arg(struct tip_extract *x, const char *name, bool raw, struct tip_value *out)
-{
-	if (TIP_CODES_NAMED & TIP_CODE_BIT(x->code)) {
-		tip_extract_syscall_arg(x, name, raw, out);
-		return;
-	}
-	if (TIP_CODES_CALL & TIP_CODE_BIT(x->code)) {
-		tip_extract_call_arg(x, name, raw, out);
-		return;
-	}
-	for (size_t i = 0; i < TIP_ARRAY_SIZE(args); i++) {
-		if (!(args[i].codes & TIP_CODE_BIT(x->code)) || strcmp(args[i].name, name) != 0)
-			continue;
-		extract(x, args[i].what, out);
-		return;
-	}
-}
-
-void tip_extract_event_args(struct tip_extract *x, struct tip_value *out)
-{
-	struct tip_value v[TIP_ARRAY_SIZE(args)] = {0};
-	size_t size = 1, n = 0;
-	char *s;
-
-	if (TIP_CODES_NAMED & TIP_CODE_BIT(x->code)) {
-		tip_extract_syscall_args(x, out);
-		return;
-	}
-	if (TIP_CODES_CALL & TIP_CODE_BIT(x->code)) {
-		tip_extract_call_args(x, out);
-		return;
-	}
-	for (size_t i = 0; i < TIP_ARRAY_SIZE(args); i++) {
-		if (!(args[i].codes & TIP_CODE_BIT(x->code)))
-			continue;
-		extract(x, args[i].what, &v[i]);
-		if (v[i].set)
-			size += strlen(args[i].name) + v[i].str.len + 2;
-	}
-	s = tip_scratch_alloc(x->scratch, size);
-	s[0] = '\0';
-	for (size_t i = 0; i < TIP_ARRAY_SIZE(args); i++)
-		if (v[i].set)
-			n += (size_t)snprintf(s + n, size - n, "%s%s=%s", n ? " " : "",
-					      args[i].name, v[i].str.s);
-	tip_value_strn(out, s, n);
-}
+const struct tip_arg_family tip_args_event = {rows, TIP_ARRAY_SIZE(rows), tell};

@@ -251,8 +251,8 @@ static void evt_arg(struct tip_extract *x, const struct tip_field_ref *ref, stru
 {
 	if (ref->index < 0)
 		tip_extract_event_arg(x, ref->arg, ref->field->a, out);
-	else if (TIP_CODES_NAMED & TIP_CODE_BIT(x->code))
-		tip_extract_syscall_arg_at(x, ref->index, ref->field->a, out);
+	else
+		tip_extract_event_arg_at(x, ref->index, ref->field->a, out);
 }
 
 static void evt_args(struct tip_extract *x, const struct tip_field_ref *ref, struct tip_value *out)
@@ -404,9 +404,9 @@ static const struct tip_field fields[] = {
 	TIP_FIELD("evt.is_open_create", TIP_T_BOOL, 0, ALL, evt_is_open, OPEN_CREATE, 0,
 		  "the open made the file"),
 	TIP_FIELD("evt.arg", TIP_T_STRING, TIP_ARG_EVENT, ALL, evt_arg, 0, 0,
-		  "an argument of the event by name"),
+		  "an argument of the event, by name or by number from 0"),
 	TIP_FIELD("evt.rawarg", TIP_T_STRING, TIP_ARG_EVENT, ALL, evt_arg, 1, 0,
-		  "an argument of the event by name"),
+		  "the same as a number, where it has a name too"),
 	TIP_FIELD("evt.args", TIP_T_STRING, 0, ALL, evt_args, 0, 0, "all arguments of the event"),
 	TIP_FIELD("evt.info", TIP_T_STRING, 0, ALL, evt_args, 0, 0, "all arguments of the event"),
 };

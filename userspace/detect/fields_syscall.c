@@ -1,30 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <ctype.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
 
 #include "base/mem.h"
-#include "detect/flags.h"
+#include "detect/args.h"
 
-/* evt.arg.NAME of the system calls that TIP_EV_CALL tells of. */
+/* Arguments of the events that are told by the numbers and the texts that the call was given. */
 
 enum kind {
-	S_RES,
-	S_RES_FD, /* a descriptor, or the error */
-	S_FD,     /* the one that the call is about */
-	S_DIRFD,  /* `n`: argument; its folder is the base of path `text` */
-	S_INT,    /* 32 bits with a sign */
-	S_UINT,   /* 32 bits */
-	S_NUMBER, /* 64 bits */
-	S_HEX,
+	S_FD = TIP_ARG_FAMILY, /* the one that the call is about */
+	S_RES_FD,              /* a descriptor, or the error */
+	S_SAME_FD,             /* the result is another number of the same */
+	S_OTHER_FD,            /* nothing is known of it but its number */
+	S_DIRFD,               /* `n`: argument; its folder is the base of path `text` */
 	S_MODE,
-	S_FLAGS, /* 32 bits, with names */
-	S_UID,
-	S_GID,
-	S_TEXT, /* as it was given */
-	S_PATH, /* absolute */
+	S_NODE,  /* mode of mknod(), with the kind of the file */
+	S_MOUNT, /* flags of mount() */
+	S_TEXT,  /* as it was given; of mounts and modules by its place */
+	S_PATH,  /* absolute */
 	S_DATA,
 	S_SIZE, /* what was read or written */
 	S_TUPLE,
@@ -32,28 +26,65 @@ enum kind {
 	S_SOCK_FLAGS,
 	S_ID, /* which call it is */
 };
+#define S_RES     TIP_ARG_RES
+#define S_INT     TIP_ARG_INT
+#define S_UINT    TIP_ARG_UINT
+#define S_NUMBER  TIP_ARG_NUMBER
+#define S_HEX     TIP_ARG_HEX
+#define S_FLAGS   TIP_ARG_FLAGS
+#define S_PID     TIP_ARG_PID
+#define S_SIGNAL  TIP_ARG_SIGNAL
+#define S_UNKNOWN TIP_ARG_UNKNOWN
 
-#define BIT(c) TIP_CODE_BIT(TIP_CODE_##c)
-#define OWNERS (BIT(CHOWN) | BIT(LCHOWN))
-#define VECTORS                                                                                    \
-	(BIT(READV) | BIT(PREADV) | BIT(WRITEV) | BIT(PWRITEV) | BIT(SENDMSG) | BIT(RECVMSG) |     \
-	 BIT(SENDMMSG) | BIT(RECVMMSG))
-#define RESULTS_FD (BIT(SOCKET) | BIT(MEMFD_CREATE) | BIT(BPF))
+#define BIT(c)       TIP_CODE_BIT(TIP_CODE_##c)
+#define OWNERS       (BIT(CHOWN) | BIT(LCHOWN))
+#define VECTORS_IN   (BIT(READV) | BIT(PREADV) | BIT(RECVMSG))
+#define TWO_MESSAGES (BIT(SENDMMSG) | BIT(RECVMMSG))
+#define TWO_FDS      (BIT(SOCKETPAIR) | BIT(PIPE) | BIT(PIPE2))
+#define RESULTS_FD   (BIT(SOCKET) | BIT(MEMFD_CREATE) | BIT(BPF))
 
-/* Which call has which argument, in the order of the language. `n`: of args[]; `text`: which path.
- */
-static const struct {
-	tip_codes codes;
-	const char *name;
-	enum kind kind;
-	uint8_t n, text;
-	const struct tip_flag_table *flags;
-} args[] = {
-	{TIP_CODES_NAMED & ~(RESULTS_FD | TIP_CODES_DUP | BIT(OTHER)), "res", S_RES, 0, 0, NULL},
-	{TIP_CODES_DUP, "res", S_RES_FD, 0, 0, NULL},
+/* `n`: of args[]; `text`: which path, or text. */
+static const struct tip_arg_row rows[] = {
+	{TIP_CODES_CALL | (TIP_CODES_NAMED &
+			   ~(RESULTS_FD | TIP_CODES_DUP | BIT(FCNTL) | BIT(SETSID) | BIT(OTHER))),
+	 "res", S_RES, 0, 0, NULL},
+	{BIT(SETSID), "res", S_PID, 6, 0, NULL},
+	{TIP_CODES_DUP | BIT(FCNTL), "res", S_RES_FD, 0, 0, NULL},
 	{RESULTS_FD, "fd", S_RES_FD, 0, 0, NULL},
 	{BIT(OTHER), "ID", S_ID, 0, 0, NULL},
 	{BIT(OTHER), "nativeID", S_ID, 1, 0, NULL},
+
+	{BIT(KILL) | BIT(TGKILL), "pid", S_PID, 0, 0, NULL},
+	{BIT(TKILL), "tid", S_PID, 0, 0, NULL},
+	{BIT(TGKILL), "tid", S_PID, 1, 0, NULL},
+	{BIT(KILL) | BIT(TKILL), "sig", S_SIGNAL, 1, 0, NULL},
+	{BIT(TGKILL), "sig", S_SIGNAL, 2, 0, NULL},
+	{BIT(PTRACE), "addr", S_HEX, 2, 0, NULL},
+	{BIT(PTRACE), "data", S_HEX, 3, 0, NULL},
+	{BIT(PTRACE), "request", S_FLAGS, 0, 0, &tip_flags_ptrace},
+	{BIT(PTRACE), "pid", S_PID, 1, 0, NULL},
+	{BIT(MOUNT), "dev", S_TEXT, 0, 0, NULL},
+	{BIT(MOUNT), "dir", S_TEXT, 0, 1, NULL},
+	{BIT(MOUNT), "type", S_TEXT, 0, 2, NULL},
+	{BIT(MOUNT), "flags", S_MOUNT, 3, 0, &tip_flags_mount},
+	{BIT(UMOUNT) | BIT(UMOUNT2), "name", S_TEXT, 0, 0, NULL},
+	{BIT(UMOUNT2), "flags", S_FLAGS, 1, 0, &tip_flags_umount},
+	{BIT(MOVE_MOUNT), "oldpath", S_TEXT, 0, 0, NULL},
+	{BIT(MOVE_MOUNT), "newpath", S_TEXT, 0, 1, NULL},
+	{BIT(INIT_MODULE), "img", S_HEX, 0, 0, NULL},
+	{BIT(INIT_MODULE), "length", S_NUMBER, 1, 0, NULL},
+	{BIT(FINIT_MODULE), "fd", S_FD, 0, 0, NULL},
+	{TIP_CODES_MODULE, "uargs", S_TEXT, 0, 0, NULL},
+	{BIT(FINIT_MODULE), "flags", S_FLAGS, 2, 0, &tip_flags_finit_module},
+	{BIT(MMAP), "vm_size", S_UNKNOWN, 0, 0, NULL},
+	{BIT(MMAP), "vm_rss", S_UNKNOWN, 0, 0, NULL},
+	{BIT(MMAP), "vm_swap", S_UNKNOWN, 0, 0, NULL},
+	{TIP_CODES_MMAP, "addr", S_HEX, 0, 0, NULL},
+	{TIP_CODES_MMAP, "length", S_NUMBER, 1, 0, NULL},
+	{TIP_CODES_MMAP, "prot", S_FLAGS, 2, 0, &tip_flags_prot},
+	{BIT(MMAP), "flags", S_FLAGS, 3, 0, &tip_flags_map},
+	{BIT(MMAP), "fd", S_FD, 0, 0, NULL},
+	{BIT(MMAP), "offset", S_NUMBER, 5, 0, NULL},
 
 	{BIT(LINKAT), "olddir", S_DIRFD, 0, 0, NULL},
 	{BIT(RENAMEAT) | BIT(RENAMEAT2), "olddirfd", S_DIRFD, 0, 0, NULL},
@@ -81,33 +112,42 @@ static const struct {
 	{BIT(FCHOWNAT), "pathname", S_PATH, 0, 0, NULL},
 	{BIT(CHDIR), "path", S_TEXT, 0, 0, NULL},
 
-	{BIT(READ) | BIT(PREAD) | TIP_CODES_WRITE | BIT(RECVFROM), "data", S_DATA, 0, 0, NULL},
+	{VECTORS_IN, "size", S_SIZE, 0, 0, NULL},
+	{VECTORS_IN, "data", S_DATA, 0, 0, NULL},
+	{BIT(RECVMSG), "tuple", S_TUPLE, 0, 0, NULL},
+	{BIT(RECVMSG), "msgcontrol", S_UNKNOWN, 0, 0, NULL},
+	{(TIP_CODES_READ | TIP_CODES_WRITE) & ~(VECTORS_IN | TWO_MESSAGES), "data", S_DATA, 0, 0,
+	 NULL},
 	{BIT(RECVFROM), "tuple", S_TUPLE, 0, 0, NULL},
-	{BIT(READ) | BIT(PREAD) | TIP_CODES_WRITE | BIT(RECVFROM) | BIT(RECVMMSG) | BIT(FCHMOD) |
-		 BIT(FCHOWN) | BIT(CLOSE) | BIT(FCNTL) | BIT(IOCTL) | BIT(SETNS) | BIT(FCHDIR) |
-		 BIT(SHUTDOWN),
+	{TIP_CODES_READ | TIP_CODES_WRITE | BIT(FCHMOD) | BIT(FCHOWN) | BIT(CLOSE) | BIT(FCNTL) |
+		 BIT(IOCTL) | BIT(SETNS) | BIT(FCHDIR) | BIT(SHUTDOWN),
 	 "fd", S_FD, 0, 0, NULL},
 	{BIT(READ) | BIT(PREAD) | BIT(WRITE) | BIT(PWRITE) | BIT(SENDTO) | BIT(RECVFROM), "size",
 	 S_UINT, 2, 0, NULL},
-	{VECTORS, "size", S_SIZE, 0, 0, NULL},
-	{BIT(READV) | BIT(PREADV) | BIT(RECVMSG), "data", S_DATA, 0, 0, NULL},
+	{BIT(WRITEV) | BIT(PWRITEV) | BIT(SENDMSG) | TWO_MESSAGES, "size", S_SIZE, 0, 0, NULL},
+	{TWO_MESSAGES, "data", S_DATA, 0, 0, NULL},
 	{BIT(PREAD) | BIT(PWRITE) | BIT(PREADV) | BIT(PWRITEV), "pos", S_NUMBER, 3, 0, NULL},
-	{TIP_CODES_SEND | BIT(RECVMSG) | BIT(RECVMMSG), "tuple", S_TUPLE, 0, 0, NULL},
-	{BIT(READV) | BIT(PREADV) | BIT(RECVMSG), "fd", S_FD, 0, 0, NULL},
+	{TIP_CODES_SEND | BIT(RECVMMSG), "tuple", S_TUPLE, 0, 0, NULL},
+	{BIT(RECVMMSG), "msgcontrol", S_UNKNOWN, 0, 0, NULL},
 
-	{TIP_CODES_DUP, "oldfd", S_INT, 0, 0, NULL},
-	{BIT(DUP2) | BIT(DUP3), "newfd", S_INT, 1, 0, NULL},
+	{TIP_CODES_DUP, "oldfd", S_SAME_FD, 0, 0, NULL},
+	{BIT(DUP2) | BIT(DUP3), "newfd", S_SAME_FD, 1, 0, NULL},
 	{BIT(DUP3), "flags", S_FLAGS, 2, 0, &tip_flags_file},
+	{TWO_FDS, "fd1", S_UNKNOWN, 0, 0, NULL},
+	{TWO_FDS, "fd2", S_UNKNOWN, 0, 0, NULL},
+	{BIT(SOCKETPAIR), "source", S_UNKNOWN, 0, 0, NULL},
+	{BIT(SOCKETPAIR), "peer", S_UNKNOWN, 0, 0, NULL},
+	{BIT(PIPE) | BIT(PIPE2), "ino", S_UNKNOWN, 0, 0, NULL},
 	{BIT(SOCKET) | BIT(SOCKETPAIR), "domain", S_FLAGS, 0, 0, &tip_flags_family},
 	{BIT(SOCKET) | BIT(SOCKETPAIR), "type", S_SOCK_TYPE, 1, 0, NULL},
 	{BIT(SOCKET) | BIT(SOCKETPAIR), "proto", S_UINT, 2, 0, NULL},
 	{BIT(SOCKET), "flags", S_SOCK_FLAGS, 1, 0, &tip_flags_file},
 	{BIT(SHUTDOWN), "how", S_FLAGS, 1, 0, &tip_flags_shutdown},
 	{BIT(SPLICE), "fd_in", S_FD, 0, 0, NULL},
-	{BIT(SPLICE), "fd_out", S_INT, 2, 0, NULL},
+	{BIT(SPLICE), "fd_out", S_OTHER_FD, 2, 0, NULL},
 	{BIT(SPLICE), "size", S_NUMBER, 4, 0, NULL},
 	{BIT(SPLICE), "flags", S_FLAGS, 5, 0, &tip_flags_splice},
-	{BIT(FCNTL), "cmd", S_INT, 1, 0, NULL},
+	{BIT(FCNTL), "cmd", S_FLAGS, 1, 0, &tip_flags_fcntl},
 	{BIT(FCNTL), "arg", S_HEX, 2, 0, NULL},
 	{BIT(IOCTL), "request", S_HEX, 1, 0, NULL},
 	{BIT(IOCTL), "argument", S_HEX, 2, 0, NULL},
@@ -115,8 +155,8 @@ static const struct {
 
 	{BIT(CHMOD) | BIT(FCHMOD), "mode", S_MODE, 1, 0, &tip_flags_mode},
 	{BIT(FCHMODAT) | BIT(FCHMODAT2), "mode", S_MODE, 2, 0, &tip_flags_mode},
-	{BIT(MKNOD), "mode", S_MODE, 1, 0, &tip_flags_mode},
-	{BIT(MKNODAT), "mode", S_MODE, 2, 0, &tip_flags_mode},
+	{BIT(MKNOD), "mode", S_NODE, 1, 0, NULL},
+	{BIT(MKNODAT), "mode", S_NODE, 2, 0, NULL},
 	{BIT(MKDIR), "mode", S_HEX, 1, 0, NULL},
 	{BIT(MKDIRAT), "mode", S_HEX, 2, 0, NULL},
 	{BIT(MKNOD), "dev", S_UINT, 2, 0, NULL},
@@ -129,22 +169,17 @@ static const struct {
 
 	{BIT(SETNS), "nstype", S_FLAGS, 1, 0, &tip_flags_clone},
 	{BIT(UNSHARE), "flags", S_FLAGS, 0, 0, &tip_flags_clone},
-	{BIT(SETPGID), "pid", S_INT, 0, 0, NULL},
-	{BIT(SETPGID), "pgid", S_INT, 1, 0, NULL},
+	{BIT(SETPGID), "pid", S_PID, 0, 0, NULL},
+	{BIT(SETPGID), "pgid", S_PID, 1, 0, NULL},
 	{BIT(BPF), "cmd", S_FLAGS, 0, 0, &tip_flags_bpf},
 	{BIT(USERFAULTFD), "flags", S_FLAGS, 0, 0, &tip_flags_file},
 	{BIT(MEMFD_CREATE), "name", S_TEXT, 0, 0, NULL},
 	{BIT(MEMFD_CREATE), "flags", S_FLAGS, 1, 0, &tip_flags_memfd},
 	{BIT(PRCTL), "option", S_FLAGS, 0, 0, &tip_flags_prctl},
+	{BIT(PRCTL), "arg2_str", S_UNKNOWN, 0, 0, NULL},
 	{BIT(PRCTL), "arg2_int", S_NUMBER, 1, 0, NULL},
 	{BIT(DELETE_MODULE), "name", S_TEXT, 0, 0, NULL},
 	{BIT(DELETE_MODULE), "flags", S_FLAGS, 1, 0, &tip_flags_module},
-};
-
-/* What is written on the one side, and what it stands for; `shown` unset: there is no other word.
- */
-struct told {
-	struct tip_value raw, shown;
 };
 
 static const char *path_text(const struct tip_extract *x, int i, bool base)
@@ -155,108 +190,98 @@ static const char *path_text(const struct tip_extract *x, int i, bool base)
 		 : text[base ? TIP_TEXT_BASE : TIP_TEXT_PATH];
 }
 
-static void tell_result(struct tip_extract *x, bool fd, struct told *t)
+/* Mounts and modules have their texts one behind the other. */
+static const char *plain_text(const struct tip_extract *x, int i)
+{
+	return TIP_CODES_CALL & TIP_CODE_BIT(x->code) ? x->in->ev->call.text[i]
+						      : path_text(x, i, false);
+}
+
+static void tell_fd(struct tip_extract *x, const struct tip_arg_row *row, int fd,
+		    struct tip_told *t)
 {
 	int64_t ret = x->in->ev->hdr->ret;
 
-	tip_value_fmt(x, &t->raw, "%lld", (long long)ret);
-	if (ret < 0)
-		tip_value_str(&t->shown, tip_errno_name(ret));
-	else if (fd)
-		tip_extract_fd_shown(x, &t->shown);
-}
-
-static void tell_dirfd(struct tip_extract *x, int fd, int text, struct told *t)
-{
-	const char *base = path_text(x, text, true);
-
-	tip_value_fmt(x, &t->raw, "%d", fd);
-	if (fd == AT_FDCWD)
-		tip_value_str(&t->shown, "AT_FDCWD");
-	else if (base[0])
-		tip_value_fmt(x, &t->shown, "<d>%s", base);
-}
-
-static void tell_path(struct tip_extract *x, int text, struct told *t)
-{
-	const char *path = path_text(x, text, false), *base = path_text(x, text, true);
-
-	tip_value_str(&t->raw, path);
-	if (path[0] && path[0] != '/' && base[0])
-		tip_extract_path(x, base, path, &t->shown);
-}
-
-/* Only what can be printed of it. */
-static void tell_data(struct tip_extract *x, struct told *t)
-{
-	const char *data = x->in->ev->call.text[TIP_TEXT_DATA];
-	size_t len = x->in->ev->call.data->text_len[TIP_TEXT_DATA], n = 0;
-	char *s = tip_scratch_alloc(x->scratch, len + 1);
-
-	for (size_t i = 0; i < len; i++)
-		if (isprint((unsigned char)data[i]))
-			s[n++] = data[i];
-	s[n] = '\0';
-	tip_value_strn(&t->raw, n ? s : "NULL", n ? n : 4);
-}
-
-static void tell_owner(struct tip_extract *x, bool group, uint32_t id, struct told *t)
-{
-	const struct tip_user *u;
-	const char *name;
-
-	if (id == (uint32_t)-1) {
-		tip_value_str(&t->raw, "-1");
-		tip_value_str(&t->shown, "<NONE>");
-		return;
+	switch (row->kind) {
+	case S_RES_FD:
+		tip_value_fmt(x, &t->raw, "%lld", (long long)ret);
+		if (ret < 0)
+			tip_value_str(&t->shown, tip_errno_name(ret));
+		else
+			tip_extract_fd_shown(x, &t->shown);
+		break;
+	case S_SAME_FD:
+		tip_value_fmt(x, &t->raw, "%d", fd);
+		if (ret >= 0)
+			tip_extract_fd_shown(x, &t->shown);
+		break;
+	case S_OTHER_FD: tip_value_fmt(x, &t->raw, "%d", fd); break;
+	default: tip_tell_fd(x, fd, t);
 	}
-	tip_value_fmt(x, &t->raw, "%u", id);
-	if (group) {
-		name = tip_group_by_gid(x->users, id, x->in->time_ns);
-	} else {
-		u = tip_user_by_uid(x->users, id, x->in->time_ns);
-		name = u ? u->name : NULL;
-	}
-	tip_value_str(&t->shown, name ? name : "<NA>");
 }
 
-static void tell(struct tip_extract *x, size_t i, struct told *t)
+/* The number of the descriptor that the call is about. */
+static int about_fd(const struct tip_extract *x)
 {
 	const struct tip_ev_call *d = x->in->ev->call.data;
-	const uint64_t value = d->args[args[i].n];
+
+	return x->code == TIP_CODE_FINIT_MODULE ? (int)d->args[0]
+	       : x->code == TIP_CODE_MMAP       ? (int)d->args[4]
+						: d->fd;
+}
+
+static void tell_node(struct tip_extract *x, uint32_t mode, struct tip_told *t)
+{
+	struct tip_value bits = {0}, kind = {0};
+
+	tip_value_fmt(x, &t->raw, "%#o", mode & 0177777);
+	tip_flags_text(x, &tip_flags_mode, mode & 07777, &bits);
+	tip_flags_text(x, &tip_flags_node, mode & S_IFMT, &kind);
+	if (bits.set || kind.set)
+		tip_value_fmt(x, &t->shown, "%s%s%s", bits.set ? bits.str.s : "",
+			      bits.set && kind.set ? "|" : "", kind.set ? kind.str.s : "");
+}
+
+static void tell_mount(struct tip_extract *x, const struct tip_arg_row *row, uint64_t value,
+		       struct tip_told *t)
+{
+	tip_value_fmt(x, &t->raw, "%u", (uint32_t)value);
+	/* An old program's magic number in the upper half means nothing, to the kernel neither. */
+	if ((value & 0xffff0000u) == MS_MGC_VAL)
+		value &= 0xffff;
+	tip_flags_text(x, row->flags, (uint32_t)value, &t->shown);
+}
+
+static void tell(struct tip_extract *x, const struct tip_arg_row *row, struct tip_told *t)
+{
+	const struct tip_ev_call *d = x->in->ev->call.data;
 	int64_t ret = x->in->ev->hdr->ret;
+	const uint64_t value = row->n < 6 ? d->args[row->n] : (uint64_t)ret;
+	const char *const *text = x->in->ev->call.text;
 	struct tip_value *raw = &t->raw;
 
-	switch (args[i].kind) {
-	case S_RES: tell_result(x, false, t); break;
-	case S_RES_FD: tell_result(x, true, t); break;
-	case S_FD:
-		tip_value_fmt(x, raw, "%d", d->fd);
-		tip_extract_fd_shown(x, &t->shown);
-		break;
-	case S_DIRFD: tell_dirfd(x, (int)value, args[i].text, t); break;
-	case S_INT: tip_value_fmt(x, raw, "%d", (int)value); break;
-	case S_UINT: tip_value_fmt(x, raw, "%u", (uint32_t)value); break;
-	case S_NUMBER: tip_value_fmt(x, raw, "%llu", (unsigned long long)value); break;
-	case S_HEX: tip_value_fmt(x, raw, "%llX", (unsigned long long)value); break;
+	switch (row->kind) {
+	case S_FD: tell_fd(x, row, about_fd(x), t); break;
+	case S_RES_FD:
+	case S_SAME_FD:
+	case S_OTHER_FD: tell_fd(x, row, (int)value, t); break;
+	case S_DIRFD: tip_tell_dirfd(x, (int)value, path_text(x, row->text, true), t); break;
 	case S_MODE:
-		tip_value_fmt(x, raw, "%o", (uint32_t)value & 07777);
-		tip_flags_text(x, args[i].flags, value & 07777, &t->shown);
+		tip_value_fmt(x, raw, "%#o", (uint32_t)value & 07777);
+		tip_flags_text(x, row->flags, value & 07777, &t->shown);
 		break;
-	case S_FLAGS:
-		tip_value_fmt(x, raw, "%u", (uint32_t)value);
-		tip_flags_text(x, args[i].flags, (uint32_t)value, &t->shown);
-		break;
+	case S_NODE: tell_node(x, (uint32_t)value, t); break;
+	case S_MOUNT: tell_mount(x, row, value, t); break;
 	case S_SOCK_TYPE: tip_value_fmt(x, raw, "%u", (uint32_t)value & 0xf); break;
 	case S_SOCK_FLAGS:
 		tip_value_fmt(x, raw, "%u", (uint32_t)value & ~0xfu);
-		tip_flags_text(x, args[i].flags, (uint32_t)value & ~0xfu, &t->shown);
+		tip_flags_text(x, row->flags, (uint32_t)value & ~0xfu, &t->shown);
 		break;
-	case S_UID: tell_owner(x, false, (uint32_t)value, t); break;
-	case S_GID: tell_owner(x, true, (uint32_t)value, t); break;
-	case S_TEXT: tip_value_str(raw, path_text(x, args[i].text, false)); break;
-	case S_PATH: tell_path(x, args[i].text, t); break;
-	case S_DATA: tell_data(x, t); break;
+	case S_TEXT: tip_value_str(raw, plain_text(x, row->text)); break;
+	case S_PATH:
+		tip_tell_path(x, path_text(x, row->text, true), path_text(x, row->text, false), t);
+		break;
+	case S_DATA: tip_tell_bytes(x, text[TIP_TEXT_DATA], d->text_len[TIP_TEXT_DATA], t); break;
 	case S_SIZE: tip_value_fmt(x, raw, "%lld", (long long)(ret < 0 ? 0 : ret)); break;
 	case S_TUPLE:
 		if (d->sock.family)
@@ -264,84 +289,24 @@ static void tell(struct tip_extract *x, size_t i, struct told *t)
 		break;
 	case S_ID:
 		tip_value_fmt(x, raw, "%u", d->nr);
-		if (!args[i].n)
+		if (!row->n)
 			tip_value_str(&t->shown, tip_event_shown(x->in->ev, x->code));
 		break;
+	default: tip_tell_number(x, row, value, t);
 	}
 }
 
-static void pick(const struct told *t, bool raw, struct tip_value *out)
-{
-	*out = !raw && t->shown.set && t->shown.str.len ? t->shown : t->raw;
-}
-
-void tip_extract_syscall_arg(struct tip_extract *x, const char *name, bool raw,
-			     struct tip_value *out)
-{
-	for (size_t i = 0; i < TIP_ARRAY_SIZE(args); i++) {
-		struct told t = {0};
-
-		if (!(args[i].codes & TIP_CODE_BIT(x->code)) || strcmp(args[i].name, name) != 0)
-			continue;
-		tell(x, i, &t);
-		pick(&t, raw, out);
-		return;
-	}
-}
-
-void tip_extract_syscall_arg_at(struct tip_extract *x, int64_t n, bool raw, struct tip_value *out)
-{
-	/* of a call without arguments of its own the registers are all there is */
-	if (x->code == TIP_CODE_OTHER) {
-		if (n < 6)
-			tip_value_fmt(x, out, "%lld", (long long)x->in->ev->call.data->args[n]);
-		return;
-	}
-	for (size_t i = 0; i < TIP_ARRAY_SIZE(args); i++) {
-		struct told t = {0};
-
-		if (!(args[i].codes & TIP_CODE_BIT(x->code)) || n--)
-			continue;
-		tell(x, i, &t);
-		pick(&t, raw, out);
-		return;
-	}
-}
-
-void tip_extract_syscall_args(struct tip_extract *x, struct tip_value *out)
-{
-	struct told t[TIP_ARRAY_SIZE(args)] = {0};
-	size_t size = 1, n = 0;
-	char *s;
-
-	for (size_t i = 0; i < TIP_ARRAY_SIZE(args); i++) {
-		if (!(args[i].codes & TIP_CODE_BIT(x->code)))
-			continue;
-		tell(x, i, &t[i]);
-		size += strlen(args[i].name) + t[i].raw.str.len + t[i].shown.str.len + 4;
-	}
-	s = tip_scratch_alloc(x->scratch, size);
-	s[0] = '\0';
-	for (size_t i = 0; i < TIP_ARRAY_SIZE(args); i++) {
-		if (!t[i].raw.set)
-			continue;
-		n += (size_t)snprintf(s + n, size - n, "%s%s=%s", n ? " " : "", args[i].name,
-				      t[i].raw.str.s);
-		if (t[i].shown.set && t[i].shown.str.len)
-			n += (size_t)snprintf(s + n, size - n, "(%s)", t[i].shown.str.s);
-	}
-	tip_value_strn(out, s, n);
-}
+const struct tip_arg_family tip_args_call = {rows, TIP_ARRAY_SIZE(rows), tell};
 
 /* ---- for the prefilter ---- */
 
 static enum tip_syscall_arg_is arg_is(size_t i)
 {
-	switch (args[i].kind) {
-	case S_PATH: return args[i].text ? TIP_SYSCALL_ARG_OTHER : TIP_SYSCALL_ARG_PATH;
-	case S_TEXT: return args[i].text ? TIP_SYSCALL_ARG_OTHER : TIP_SYSCALL_ARG_TEXT;
+	switch (rows[i].kind) {
+	case S_PATH: return rows[i].text ? TIP_SYSCALL_ARG_OTHER : TIP_SYSCALL_ARG_PATH;
+	case S_TEXT: return rows[i].text ? TIP_SYSCALL_ARG_OTHER : TIP_SYSCALL_ARG_TEXT;
 	case S_MODE: return TIP_SYSCALL_ARG_MODE;
-	case S_FLAGS: return args[i].n ? TIP_SYSCALL_ARG_OTHER : TIP_SYSCALL_ARG_FIRST;
+	case S_FLAGS: return rows[i].n ? TIP_SYSCALL_ARG_OTHER : TIP_SYSCALL_ARG_FIRST;
 	default: return TIP_SYSCALL_ARG_OTHER;
 	}
 }
@@ -350,13 +315,14 @@ size_t tip_syscall_args_named(const char *name, struct tip_syscall_arg out[TIP_S
 {
 	size_t n = 0;
 
-	for (size_t i = 0; i < TIP_ARRAY_SIZE(args); i++) {
-		if (strcmp(args[i].name, name) != 0)
+	for (size_t i = 0; i < TIP_ARRAY_SIZE(rows); i++) {
+		if (strcmp(rows[i].name, name) != 0 || !(rows[i].codes & TIP_CODES_NAMED))
 			continue;
 		/* No room: then nothing is known of any. */
 		if (n == TIP_SYSCALL_ARGS_NAMED)
 			return 0;
-		out[n++] = (struct tip_syscall_arg){args[i].codes, arg_is(i), args[i].flags};
+		out[n++] = (struct tip_syscall_arg){rows[i].codes & TIP_CODES_NAMED, arg_is(i),
+						    rows[i].flags};
 	}
 	return n;
 }

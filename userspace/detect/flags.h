@@ -18,7 +18,8 @@ struct tip_flag_table {
 extern const struct tip_flag_table tip_flags_file, tip_flags_clone, tip_flags_mode,
 	tip_flags_at_unlink, tip_flags_at_link, tip_flags_at_owner, tip_flags_rename,
 	tip_flags_family, tip_flags_bpf, tip_flags_memfd, tip_flags_splice, tip_flags_prctl,
-	tip_flags_shutdown, tip_flags_module;
+	tip_flags_shutdown, tip_flags_module, tip_flags_node, tip_flags_mount, tip_flags_umount,
+	tip_flags_prot, tip_flags_map, tip_flags_finit_module, tip_flags_ptrace, tip_flags_fcntl;
 
 /* "A|B" of those that are set in `value`; leaves `out` unset where it has no name. */
 void tip_flags_text(struct tip_extract *x, const struct tip_flag_table *table, uint64_t value,

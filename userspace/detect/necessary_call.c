@@ -106,7 +106,7 @@ static struct tip_dnf check_arg(struct tip_necessary *e, const struct tip_ast *n
 
 		has |= args[i].codes;
 		if (args[i].what == TIP_SYSCALL_ARG_PATH)
-			d = tip_necessary_name(e, n, TIP_NAME_WHOLE, negated);
+			d = tip_necessary_name(e, n, raw ? TIP_NAME_RAW : TIP_NAME_WHOLE, negated);
 		else if (args[i].what == TIP_SYSCALL_ARG_TEXT)
 			d = tip_necessary_name(e, n, TIP_NAME_RAW, negated);
 		else if (args[i].what == TIP_SYSCALL_ARG_MODE && !raw)

@@ -284,6 +284,9 @@ static void paths(void **state)
 	act_path(&w, __NR_unlink, "/etc", "shadow", 0, 0);
 	assert_true(told("evt.type = unlink and evt.arg.path = /etc/shadow", &w));
 	assert_false(told("evt.type = unlink and evt.arg.path = /etc/passwd", &w));
+	/* as it was given */
+	assert_true(told("evt.type = unlink and evt.rawarg.path = shadow", &w));
+	assert_true(told("evt.type = unlink and not evt.rawarg.path startswith /etc", &w));
 	act_path(&w, __NR_symlink, "", "/etc/shadow", 0, 0);
 	assert_true(told("evt.type = symlink and evt.arg.target in (/etc/shadow, /etc/x)", &w));
 	assert_false(told("evt.type = symlink and evt.arg.target in (/etc/passwd)", &w));

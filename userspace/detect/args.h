@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef TIP_DETECT_ARGS_H
+#define TIP_DETECT_ARGS_H
+
+#include "detect/flags.h"
+
+/*
+ * Arguments of events: evt.arg, evt.rawarg and evt.args. Each of the two families has a table of
+ * them; what they share of the rendering is here.
+ */
+
+/* Which events have the argument. Those of one event stand in the order of the language. */
+struct tip_arg_row {
+	tip_codes codes;
+	const char *name;
+	uint8_t kind;    /* of the family, or enum tip_arg_kind */
+	uint8_t n, text; /* which of the event's numbers, and of its paths */
+	const struct tip_flag_table *flags;
+};
+
+/* What is written on the one side, and what it stands for; `shown` unset: there is no other word.
+ */
+struct tip_told {
+	struct tip_value raw, shown;
+};
+
+struct tip_arg_family {
+	const struct tip_arg_row *rows;
+	size_t count;
+	void (*tell)(struct tip_extract *x, const struct tip_arg_row *row, struct tip_told *t);
+};
+/* Events with a record of their own, and those that are told by their arguments. */
+extern const struct tip_arg_family tip_args_event, tip_args_call;
+
+/* Kinds that are made of a number alone; those of a family begin behind them. */
+enum tip_arg_kind {
+	TIP_ARG_UNKNOWN, /* the language has it there, the event does not say it */
+	TIP_ARG_RES,     /* the result, or the error */
+	TIP_ARG_INT,     /* 32 bits with a sign */
+	TIP_ARG_UINT,    /* 32 bits */
+	TIP_ARG_NUMBER,  /* 64 bits */
+	TIP_ARG_HEX,
+	TIP_ARG_OCTAL,
+	TIP_ARG_FLAGS, /* 32 bits, with names */
+	TIP_ARG_UID,
+	TIP_ARG_GID,
+	TIP_ARG_PID, /* as the process sees it: the name of the process, if that is known */
+	TIP_ARG_SIGNAL,
+	TIP_ARG_FAMILY
+};
+void tip_tell_number(struct tip_extract *x, const struct tip_arg_row *row, uint64_t value,
+		     struct tip_told *t);
+/* A descriptor: the number, and what is known of the event's. */
+void tip_tell_fd(struct tip_extract *x, int64_t fd, struct tip_told *t);
+/* A folder's: AT_FDCWD, or `base` if it is not "". */
+void tip_tell_dirfd(struct tip_extract *x, int fd, const char *base, struct tip_told *t);
+/* As it was given; a relative one is shown from `base`. */
+void tip_tell_path(struct tip_extract *x, const char *base, const char *path, struct tip_told *t);
+/* What cannot be printed is a dot. */
+void tip_tell_bytes(struct tip_extract *x, const char *data, size_t len, struct tip_told *t);
+
+#endif
