@@ -388,6 +388,7 @@ struct sock_cgroup_data {
 
 struct msghdr {
 	void *msg_name;
+	int msg_namelen;
 };
 
 struct sock {
@@ -451,10 +452,109 @@ struct io_kiocb {
 
 struct io_open {
 	int dfd;
+	struct filename *filename;
 	struct open_how how;
 };
 
+struct io_unlink {
+	int dfd;
+	int flags;
+	struct filename *filename;
+};
+
+struct io_mkdir {
+	int dfd;
+	unsigned short mode;
+	struct filename *filename;
+};
+
+struct io_rename {
+	int old_dfd;
+	int new_dfd;
+	struct filename *oldpath;
+	struct filename *newpath;
+	int flags;
+};
+
+struct io_link { /* and symlink */
+	int old_dfd;
+	int new_dfd;
+	struct filename *oldpath;
+	struct filename *newpath;
+	int flags;
+};
+
+/* since 7.0 a name that may have been copied in another task */
+struct delayed_filename {
+	struct filename *__incomplete_filename;
+};
+
+struct io_open___v70 {
+	struct delayed_filename filename;
+};
+
+struct io_unlink___v70 {
+	struct delayed_filename filename;
+};
+
+struct io_mkdir___v70 {
+	struct delayed_filename filename;
+};
+
+struct io_rename___v70 {
+	struct delayed_filename oldpath;
+	struct delayed_filename newpath;
+};
+
+struct io_link___v70 {
+	struct delayed_filename oldpath;
+	struct delayed_filename newpath;
+};
+
+struct io_rw {
+	__u64 addr;
+	__u32 len;
+};
+
+struct io_sr_msg {
+	void *buf;
+	int len;
+	unsigned int msg_flags;
+};
+
+/* until the kernel copied it while it took the request */
+struct io_sr_msg___addr {
+	void *addr;
+	__u16 addr_len;
+};
+
+struct io_close {
+	int fd;
+	__u32 file_slot; /* of the ring's own table, 0: none */
+};
+
+struct io_shutdown {
+	int how;
+};
+
+struct io_ftrunc {
+	__s64 len;
+};
+
+struct io_socket {
+	int domain;
+	int type;
+	int protocol;
+};
+
+struct io_splice {
+	__u64 len;
+	int splice_fd_in;
+	unsigned int flags;
+};
+
 struct io_connect {
+	void *addr;
 	int addr_len;
 };
 
@@ -468,13 +568,13 @@ struct sockaddr_storage {
 };
 
 /* until 6.10 */
+/* before 6.10 */
 struct io_async_connect {
 	struct sockaddr_storage address;
 };
 
-/* since 6.10 also of connect */
 struct io_async_msghdr {
-	struct sockaddr_storage addr;
+	struct msghdr msg;
 };
 
 /* ---- contexts ---- */

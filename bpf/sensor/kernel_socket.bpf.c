@@ -37,21 +37,27 @@ int BPF_PROG(tip_uring_connect_enter, struct io_kiocb *req, unsigned int issue)
 	struct tip_acting *a = act_begin(TIP_ACT_SOCKET);
 	struct io_connect *connect = (void *)req;
 	void *data = BPF_CORE_READ(req, async_data);
+	__u32 len;
 
 	if (!a)
 		return 0;
 	act_uring(a, req, issue);
-	if (!data)
-		return 0;
-	/* 6.1 asks for the result of a connection under way without connecting again. */
-	a->addr_len = BPF_CORE_READ(connect, addr_len);
-	if (bpf_core_type_exists(struct io_async_connect))
+	len = BPF_CORE_READ(connect, addr_len);
+	/*
+	 * For when the result of a connection under way is asked for without connecting again.
+	 * Where the kernel keeps its copy differs from 6.10 on, by more than its types tell.
+	 */
+	if (bpf_core_type_exists(struct io_async_connect)) {
+		if (!data)
+			return 0;
 		bpf_probe_read_kernel(
 			&a->addr, sizeof(a->addr),
 			data + bpf_core_field_offset(struct io_async_connect, address));
-	else
-		bpf_probe_read_kernel(&a->addr, sizeof(a->addr),
-				      data + bpf_core_field_offset(struct io_async_msghdr, addr));
+	} else {
+		__builtin_memset(&a->addr, 0, sizeof(a->addr));
+		user_addr(&a->addr, BPF_CORE_READ(connect, addr), len);
+	}
+	a->addr_len = len;
 	return 0;
 }
 
@@ -172,11 +178,7 @@ static __always_inline void sock_tell(struct tip_acting *a, const struct tip_set
 		sa = a->addr;
 		len = a->addr_len;
 	} else if (e->uaddr) {
-		if (len > sizeof(sa))
-			len = sizeof(sa);
-		opaque(len);
-		if (len <= sizeof(sa))
-			bpf_probe_read_user(&sa, len, e->uaddr);
+		user_addr(&sa, e->uaddr, len);
 	}
 	if (e->type == TIP_EV_LISTEN) {
 		rec->ev.path_len = rec->ev.family == AF_UNIX ? text_sk_path(s, sk) : text_none(s);

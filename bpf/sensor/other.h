@@ -17,6 +17,7 @@ struct tip_given {
 	__u64 data, size; /* user memory; 0: none */
 	__u64 addr;
 	__u32 addr_len;
+	bool addr_in_kernel;
 };
 
 /* An argument as a shape names it. */
@@ -85,6 +86,7 @@ static __always_inline void other_given(const struct tip_call *c, const struct t
 
 	g->data = g->size = g->addr = 0;
 	g->addr_len = 0;
+	g->addr_in_kernel = false;
 	if (shape.flags & TIP_SHAPE_MSG)
 		at = msghdr_read(at, other_narrow(c), g);
 	if (shape.flags & (TIP_SHAPE_MSG | TIP_SHAPE_IOV)) {
@@ -103,6 +105,7 @@ static __always_inline void other_given(const struct tip_call *c, const struct t
 		return;
 	g->addr = other_arg(d, shape.addr);
 	g->addr_len = other_arg(d, shape.addr + 1);
+	g->addr_in_kernel = d->in_kernel & 1u << (shape.addr - 1);
 	/* What receives is told where to put the length. */
 	if (g->addr && (shape.flags & TIP_SHAPE_IN))
 		bpf_probe_read_user(&g->addr_len, sizeof(g->addr_len),
@@ -141,7 +144,11 @@ static __always_inline __u16 other_file(struct tip_scratch *s, struct file *file
 		if (len > sizeof(sa))
 			len = sizeof(sa);
 		opaque(len);
-		if (len <= sizeof(sa))
+		if (len > sizeof(sa))
+			return text_none(s);
+		if (g->addr_in_kernel)
+			bpf_probe_read_kernel(&sa, len, (void *)g->addr);
+		else
 			bpf_probe_read_user(&sa, len, (void *)g->addr);
 		/* A socket of the one family can send to the other as far as it is mapped. */
 		addr_fill(&rec->ev.sock, &sa, true);
@@ -159,11 +166,11 @@ static __always_inline __u16 other_base(struct tip_scratch *s, struct task_struc
 	return text_file(s, task_file(task, fd));
 }
 
-static __always_inline __u16 other_path(struct tip_scratch *s, __u8 path)
+static __always_inline __u16 other_path(struct tip_scratch *s, __u8 path, bool user)
 {
 	__u64 at = other_arg(&s->called, path);
 
-	return at ? text_str(s, (void *)at, true) : text_none(s);
+	return at ? text_str(s, (void *)at, user) : text_none(s);
 }
 
 static __always_inline __u16 other_data(struct tip_scratch *s, const struct tip_settings *st,
@@ -175,9 +182,9 @@ static __always_inline __u16 other_data(struct tip_scratch *s, const struct tip_
 							     : text_none(s);
 }
 
-/* Tells of the call that has just ended. */
+/* Tells of the call that has just ended, or of what io_uring is `asked` to do in its place. */
 static __always_inline void other_tell(const struct tip_call *c, const struct tip_settings *st,
-				       struct tip_scratch *s, const struct tip_who *who)
+				       struct tip_scratch *s, const struct tip_who *who, bool asked)
 {
 	struct tip_call_rec *rec = (void *)s->rec;
 	struct tip_called *d = &s->called;
@@ -190,21 +197,28 @@ static __always_inline void other_tell(const struct tip_call *c, const struct ti
 	shape = tip_shapes[nr & (TIP_SYSCALLS - 1)];
 	__builtin_memset(&rec->ev, 0, sizeof(rec->ev));
 	hdr_fill(&rec->hdr, TIP_EV_CALL, 0, who, c->task, c->ret);
-	rec->hdr.flags = call_flags(c);
+	rec->hdr.flags = asked ? TIP_EVF_ASKED : call_flags(c);
 	__builtin_memcpy(rec->ev.args, d->args, sizeof(rec->ev.args));
+	for (int i = 0; asked && i < ARRAY_SIZE(rec->ev.args); i++)
+		if (d->in_kernel & 1u << i)
+			rec->ev.args[i] = 0; /* the kernel's addresses stay there */
 	rec->ev.call = TIP_CALL_SYSCALL;
 	rec->ev.nr = c->nr;
-	rec->ev.fd = shape.fd == TIP_SHAPE_RESULT ? c->ret : shape.fd ? other_arg(d, shape.fd) : -1;
+	rec->ev.fd = !shape.fd || (asked && shape.fd == TIP_SHAPE_RESULT) ? -1
+		     : shape.fd == TIP_SHAPE_RESULT                       ? c->ret
+									  : other_arg(d, shape.fd);
 	forget();
 	text_begin(s, sizeof(*rec));
 	other_given(c, d, shape, &given);
-	rec->ev.text_len[TIP_TEXT_PATH] = other_path(s, shape.path[0]);
+	if (asked && (shape.flags & TIP_SHAPE_IN))
+		given.size = 0; /* nothing has come yet */
+	rec->ev.text_len[TIP_TEXT_PATH] = other_path(s, shape.path[0], !asked);
 	rec->ev.text_len[TIP_TEXT_FILE] = other_file(s, task_file(c->task, rec->ev.fd), &given);
 	if (st->filter_generation && !tip_filter_call(s->set, st->filter_generation)) {
 		count(TIP_CTR_PREFILTERED);
 		return;
 	}
-	rec->ev.text_len[TIP_TEXT_PATH2] = other_path(s, shape.path[1]);
+	rec->ev.text_len[TIP_TEXT_PATH2] = other_path(s, shape.path[1], !asked);
 	rec->ev.text_len[TIP_TEXT_DATA] = other_data(s, st, &given);
 	rec->ev.text_len[TIP_TEXT_BASE] = shape.path[0] && !(shape.flags & TIP_SHAPE_LINK)
 						  ? other_base(s, c->task, shape.dir[0])
@@ -212,6 +226,15 @@ static __always_inline void other_tell(const struct tip_call *c, const struct ti
 	rec->ev.text_len[TIP_TEXT_BASE2] =
 		shape.path[1] ? other_base(s, c->task, shape.dir[1]) : text_none(s);
 	activity_send(s, &rec->hdr);
+}
+
+/* Do the numbers of the call, s->called, say already that no rule matches it? */
+static __always_inline bool other_needless(const struct tip_settings *st, struct tip_scratch *s)
+{
+	if (!st->filter_generation || tip_filter_call_begin(s->set, st->filter_generation))
+		return false;
+	count(TIP_CTR_PREFILTERED);
+	return true;
 }
 
 /* The exit of a call. */
@@ -232,16 +255,14 @@ static __always_inline int other_exit(struct pt_regs *regs, long ret)
 	s->called.ret = c.ret;
 	for (int i = 0; i < 6; i++)
 		s->called.args[i] = call_arg(&c, i);
-	if (st->filter_generation && !tip_filter_call_begin(s->set, st->filter_generation)) {
-		count(TIP_CTR_PREFILTERED);
+	if (other_needless(st, s))
 		return 0;
-	}
 	who_find(&who, c.task);
 	if (!who_acts_in_scope(&who)) {
 		count(TIP_CTR_FILTERED);
 		return 0;
 	}
-	other_tell(&c, st, s, &who);
+	other_tell(&c, st, s, &who, false);
 	return 0;
 }
 

@@ -87,6 +87,16 @@ static __always_inline void addr_fill(struct tip_ev_sock *ev, const union tip_so
 		ev->lport = port;
 }
 
+/* An address in the caller's memory, `len` bytes of it. */
+static __always_inline void user_addr(union tip_sockaddr *sa, const void *from, __u32 len)
+{
+	if (len > sizeof(*sa))
+		len = sizeof(*sa);
+	opaque(len);
+	if (len <= sizeof(*sa))
+		bpf_probe_read_user(sa, len, from);
+}
+
 /* `len` bytes of a sun_path at the record's end: a name in the file system, or '@' and an abstract
  * one. */
 static __always_inline __u16 text_sun_path(struct tip_scratch *s, const char *path, __u32 len)

@@ -362,9 +362,8 @@ enum tip_event_type {
 #define TIP_EVF_TRUNCATED (1u << 1) /* some string did not fit */
 #define TIP_EVF_COMPAT    (1u << 2) /* 32-bit syscall */
 #define TIP_EVF_DIRECT    (1u << 4) /* io_uring put it into its own table: there is no number */
-#define TIP_EVF_SNAPSHOT                                                                           \
-	(1u << 3) /* EXEC told by the iterator about a process that already ran                    \
-		   */
+#define TIP_EVF_SNAPSHOT  (1u << 3) /* EXEC, by the iterator, of a process that already ran */
+#define TIP_EVF_ASKED     (1u << 6) /* of io_uring; its end is not seen, `ret` is that of a success */
 /* A rule refused the act before it was done: `rule` says which. The event of the failed system call
  * comes as well. */
 #define TIP_EVF_DENIED (1u << 5)

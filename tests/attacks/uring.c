@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * uring open PATH | polled PATH | connect HOST PORT | serve PORT | workload SOCKET: does it through
- * io_uring, in a worker thread that the kernel makes (IOSQE_ASYNC); "polled" is an open by the
- * thread that polls the ring (IORING_SETUP_SQPOLL). No system call of the act's name happens.
- * Prints
- * {"who":"uring","result":N}; with "workload" it then asks on
- * the connection and prints that answer too. With "wait" as last argument it prints {"who":"ready"}
- * and reads a line before it acts.
+ * uring open PATH | polled PATH | direct PATH | quiet PATH | connect HOST PORT | sendto HOST PORT
+ * | serve PORT | unlink PATH | mkdir PATH | rename OLD NEW | link OLD NEW | symlink TARGET PATH |
+ * read PATH | readv PATH | write PATH TEXT | workload SOCKET: does it through io_uring, in a worker
+ * thread that the kernel makes (IOSQE_ASYNC). Opens: "polled" by the thread that polls the ring
+ * (IORING_SETUP_SQPOLL), "direct" into the ring's own table of descriptors, "quiet" without a
+ * completion. No system call of the act's name happens; what is read or written is opened by
+ * openat(). Prints
+ * {"who":"uring","result":N}; with "workload" it then asks on the connection and prints that answer
+ * too. With "wait" as last argument it prints {"who":"ready"} and reads a line before it acts.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -19,6 +21,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -48,7 +51,7 @@ static bool ring_open(void)
 	return true;
 }
 
-/* Submits the one request and waits for its result. */
+/* Submits the one request and waits for a result. */
 static int ring_do(const struct io_uring_sqe *sqe)
 {
 	uint32_t *tail = (uint32_t *)(sq + params.sq_off.tail);
@@ -60,14 +63,16 @@ static int ring_do(const struct io_uring_sqe *sqe)
 	int result;
 
 	sqes[at] = *sqe;
-	sqes[at].flags = params.flags & IORING_SETUP_SQPOLL ? 0 : IOSQE_ASYNC;
+	sqes[at].flags |= params.flags & IORING_SETUP_SQPOLL ? 0 : IOSQE_ASYNC;
 	array[at] = at;
 	__atomic_store_n(tail, *tail + 1, __ATOMIC_RELEASE);
-	if (syscall(SYS_io_uring_enter, ring_fd, 1, 1,
+	if (syscall(SYS_io_uring_enter, ring_fd, 1, sqe->flags & IOSQE_CQE_SKIP_SUCCESS ? 0 : 1,
 		    IORING_ENTER_GETEVENTS |
 			    (params.flags & IORING_SETUP_SQPOLL ? IORING_ENTER_SQ_WAKEUP : 0),
 		    NULL, 0) < 0)
 		die("io_uring_enter: %s", strerror(errno));
+	if (sqe->flags & IOSQE_CQE_SKIP_SUCCESS)
+		return 0;
 	result = ((struct io_uring_cqe *)(cq + params.cq_off.cqes))[*cq_head & cq_mask].res;
 	__atomic_store_n(cq_head, *cq_head + 1, __ATOMIC_RELEASE);
 	return result;
@@ -79,6 +84,19 @@ static int ring_connect(int fd, const void *addr, size_t len)
 					 .fd = fd,
 					 .addr = (uint64_t)(uintptr_t)addr,
 					 .off = len};
+
+	return ring_do(&sqe);
+}
+
+/* A datagram, whose address comes with it. */
+static int ring_sendto(int fd, const void *addr, uint16_t len)
+{
+	const struct io_uring_sqe sqe = {.opcode = IORING_OP_SEND,
+					 .fd = fd,
+					 .addr = (uint64_t)(uintptr_t)"by a ring",
+					 .len = 9,
+					 .addr2 = (uint64_t)(uintptr_t)addr,
+					 .addr_len = len};
 
 	return ring_do(&sqe);
 }
@@ -115,14 +133,76 @@ static int ring_serve(const char *port)
 	return ring_do(&accept_sqe);
 }
 
+/* An open, in the way that `kind` names. */
+static int ring_open_path(const char *kind, const char *path)
+{
+	const int none = -1;
+	const bool direct = !strcmp(kind, "direct"), quiet = !strcmp(kind, "quiet");
+	const struct io_uring_sqe nop = {.opcode = IORING_OP_NOP},
+				  sqe = {.opcode = IORING_OP_OPENAT,
+					 .flags =
+						 quiet ? IOSQE_CQE_SKIP_SUCCESS | IOSQE_IO_LINK : 0,
+					 .fd = AT_FDCWD,
+					 .addr = (uint64_t)(uintptr_t)path,
+					 .open_flags = O_RDONLY,
+					 .file_index = direct ? 1 : 0};
+	int result;
+
+	if (direct && syscall(SYS_io_uring_register, ring_fd, IORING_REGISTER_FILES, &none, 1))
+		die("io_uring_register: %s", strerror(errno));
+	result = ring_do(&sqe);
+	return quiet ? ring_do(&nop) : result;
+}
+
+/* Unlink, mkdir, rename, link, symlink; -EINVAL: it is none of them. */
+static int ring_path(const char *kind, const char *path, const char *to)
+{
+	struct io_uring_sqe sqe = {.fd = AT_FDCWD, .addr = (uint64_t)(uintptr_t)path};
+
+	if (!strcmp(kind, "unlink")) {
+		sqe.opcode = IORING_OP_UNLINKAT;
+	} else if (!strcmp(kind, "mkdir")) {
+		sqe.opcode = IORING_OP_MKDIRAT;
+		sqe.len = 0700;
+	} else if (to && !strcmp(kind, "symlink")) {
+		sqe.opcode = IORING_OP_SYMLINKAT;
+		sqe.addr2 = (uint64_t)(uintptr_t)to;
+	} else if (to && (!strcmp(kind, "rename") || !strcmp(kind, "link"))) {
+		sqe.opcode = !strcmp(kind, "link") ? IORING_OP_LINKAT : IORING_OP_RENAMEAT;
+		sqe.len = (uint32_t)AT_FDCWD;
+		sqe.addr2 = (uint64_t)(uintptr_t)to;
+	} else {
+		return -EINVAL;
+	}
+	return ring_do(&sqe);
+}
+
+/* Reads from the file, also in pieces, or writes `text` to it. */
+static int ring_data(const char *path, const char *text, bool pieces)
+{
+	static char buf[64];
+	static const struct iovec iov = {.iov_base = buf, .iov_len = sizeof(buf)};
+	const int fd = open(path, text ? O_WRONLY : O_RDONLY);
+	struct io_uring_sqe sqe = {.opcode = text ? IORING_OP_WRITE : IORING_OP_READ,
+				   .fd = fd,
+				   .addr = (uint64_t)(uintptr_t)(text ? text : buf),
+				   .len = text ? (uint32_t)strlen(text) : sizeof(buf)};
+
+	if (pieces) {
+		sqe.opcode = IORING_OP_READV;
+		sqe.addr = (uint64_t)(uintptr_t)&iov;
+		sqe.len = 1;
+	}
+	return fd < 0 ? -errno : ring_do(&sqe);
+}
+
 int main(int argc, char **argv)
 {
 	int result = -EINVAL, fd = -1;
 	struct answer a;
 
 	if (argc < 3)
-		die("usage: uring open PATH | polled PATH | connect HOST PORT | serve PORT | "
-		    "workload SOCKET");
+		die("usage: uring KIND ARGUMENTS..., see the source");
 	if (!strcmp(argv[1], "polled"))
 		params.flags = IORING_SETUP_SQPOLL;
 	if (!ring_open()) {
@@ -134,21 +214,22 @@ int main(int argc, char **argv)
 		fflush(stdout);
 		getchar();
 	}
-	if (!strcmp(argv[1], "open") || !strcmp(argv[1], "polled")) {
-		const struct io_uring_sqe sqe = {.opcode = IORING_OP_OPENAT,
-						 .fd = AT_FDCWD,
-						 .addr = (uint64_t)(uintptr_t)argv[2],
-						 .open_flags = O_RDONLY};
-
-		result = ring_do(&sqe);
-	} else if (!strcmp(argv[1], "connect") && argc > 3) {
+	if (!strcmp(argv[1], "open") || !strcmp(argv[1], "polled") || !strcmp(argv[1], "direct") ||
+	    !strcmp(argv[1], "quiet")) {
+		result = ring_open_path(argv[1], argv[2]);
+	} else if (!strcmp(argv[1], "read") || !strcmp(argv[1], "readv") ||
+		   (!strcmp(argv[1], "write") && argc > 3)) {
+		result = ring_data(argv[2], argv[3], !strcmp(argv[1], "readv"));
+	} else if ((!strcmp(argv[1], "connect") || !strcmp(argv[1], "sendto")) && argc > 3) {
+		const bool stream = !strcmp(argv[1], "connect");
 		struct sockaddr_in to = {.sin_family = AF_INET,
 					 .sin_port = htons((uint16_t)strtoul(argv[3], NULL, 10))};
 
 		if (inet_pton(AF_INET, argv[2], &to.sin_addr) != 1)
 			die("%s: no address", argv[2]);
-		fd = socket(AF_INET, SOCK_STREAM, 0);
-		result = ring_connect(fd, &to, sizeof(to));
+		fd = socket(AF_INET, stream ? SOCK_STREAM : SOCK_DGRAM, 0);
+		result = stream ? ring_connect(fd, &to, sizeof(to))
+				: ring_sendto(fd, &to, sizeof(to));
 	} else if (!strcmp(argv[1], "serve")) {
 		result = ring_serve(argv[2]);
 	} else if (!strcmp(argv[1], "workload")) {
@@ -159,6 +240,8 @@ int main(int argc, char **argv)
 		memcpy(to.sun_path, argv[2], strlen(argv[2]) + 1);
 		fd = socket(AF_UNIX, SOCK_STREAM, 0);
 		result = ring_connect(fd, &to, sizeof(to));
+	} else {
+		result = ring_path(argv[1], argv[2], argc > 3 ? argv[3] : NULL);
 	}
 	printf("{\"who\":\"uring\",\"result\":%d}\n", result < 0 ? result : 0);
 	fflush(stdout);

@@ -16,7 +16,7 @@ from world import until
 pytestmark = pytest.mark.kernel(each=True)
 
 SHOWN = """evt.type evt.res evt.args fd.name fd.nameraw fd.path.real fd.path.host fd.num fd.ino proc.name proc.exe proc.exepath proc.args proc.cmdline
-    proc.pid proc.pname thread.tid proc.is_exe_from_memfd evt.arg.flags""".split()
+    proc.pid proc.pname thread.tid evt.is_async evt.buffer fd.rip fd.rport proc.is_exe_from_memfd evt.arg.flags""".split()
 RULES = """
 - macro: opened_for_reading
   condition: evt.type in (open, openat, openat2) and evt.is_open_read = true and fd.typechar = 'f' and fd.num >= 0
@@ -55,6 +55,30 @@ RULES = """
   condition: evt.type in (read, pread, readv) and fd.name startswith {vault}/ and evt.rawres > 0
   output: data {shown}
   priority: Warning
+- rule: Data into the vault
+  desc: what is written to a guarded file
+  condition: evt.type in (write, pwrite, writev) and fd.name startswith {vault}/ and evt.buffer contains ring
+  output: written {shown}
+  priority: Warning
+- rule: Vault changed
+  desc: as the rules of the field have it, by whichever argument names it
+  condition: >
+    (evt.type in (unlink, unlinkat) and (evt.arg.name startswith {vault}/ or evt.arg.path startswith {vault}/)) or
+    (evt.type in (mkdir, mkdirat) and evt.arg.path startswith {vault}/) or
+    (evt.type in (rename, renameat, renameat2, link, linkat) and evt.arg.oldpath startswith {vault}/ring) or
+    (evt.type in (symlink, symlinkat) and evt.arg.linkpath startswith {vault}/)
+  output: changed {shown}
+  priority: Warning
+- rule: Connection
+  desc: as the rules of the field have it
+  condition: evt.type = connect and (evt.rawres >= 0 or evt.res = EINPROGRESS) and proc.name = uring
+  output: connection {shown}
+  priority: Notice
+- rule: Datagram
+  desc: as the rules of the field have it
+  condition: evt.type in (sendto, sendmsg) and fd.l4proto = udp and evt.rawres > 0 and proc.name = uring
+  output: datagram {shown}
+  priority: Notice
 - rule: Link to the vault
   desc: another name for a guarded file
   condition: >
@@ -438,6 +462,87 @@ def test_a_megabyte_of_arguments(world, tool, seen):
     f = seen("Tool started")
     assert f["proc.exepath"] == str(path) and f["proc.args"].startswith("openat /etc/hostname xxx")
     assert len(f["proc.args"]) > 3000 and "--last" not in f["proc.args"]
+
+
+# ---- io_uring ------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def ring(run):
+    """Does something through a ring; skips where there are none."""
+    def go(*args):
+        status, lines = run("uring", *map(str, args), cgroup="x")
+        if "impossible" in lines[0]:
+            pytest.skip(f"io_uring is not available here: {lines[0]['impossible']}")
+        assert status == 0 and lines[-1]["result"] == 0, lines
+    return go
+
+
+@pytest.fixture(scope="module")
+def asked(daemon):
+    """Is what a ring is asked told when it is asked, because nobody sees how it ends?"""
+    return next(t["tier"] for t in daemon.status()["tiers"] if t["concern"] == "sensing") == "sys_exit"
+
+
+@pytest.mark.parametrize("how", ["open", "polled", "direct", "quiet"])
+def test_open_by_io_uring(ring, secret, seen, asked, how):
+    """In a worker, by the thread that polls the ring, into the ring's own table, without a completion."""
+    ring(how, secret)
+    f = seen("Vault named")
+    assert f["fd.name"] == str(secret) and f["evt.type"] == "openat" and f["evt.res"] == "SUCCESS" and f["fd.num"] >= 0
+    assert f["proc.name"] == "uring" and f["proc.exepath"].endswith("/uring") and f["evt.is_async"] is asked
+    assert f["fd.path.real"] == (None if asked else str(secret))
+
+
+def test_connect_by_io_uring(ring, listener, seen, asked):
+    host, port = listener
+    ring("connect", host, port)
+    f = seen("Connection", fd__rip=host, fd__rport=port)
+    assert f["proc.name"] == "uring" and f["evt.res"] == ("EINPROGRESS" if asked else "SUCCESS")
+
+
+def test_datagram_by_io_uring(ring, listener, seen):
+    """To an address that only the request names."""
+    host, port = listener
+    ring("sendto", host, port)
+    f = seen("Datagram", fd__rip=host, fd__rport=port)
+    assert f["proc.name"] == "uring" and f["evt.is_async"] is True and f["evt.buffer"] == "by a ring"
+
+
+@pytest.mark.parametrize("act, call", [("unlink", "unlinkat"), ("mkdir", "mkdirat"), ("rename", "renameat2"), ("link", "linkat"),
+                                       ("symlink", "symlinkat")])
+def test_path_by_io_uring(ring, vault, world, seen, act, call):
+    """Calls on paths have no function with name and result: they are told as they are asked for, on either tier."""
+    name, to = vault / f"ring-{act}", world.dir / f"ring-{act}-to"
+    if act in ("unlink", "rename", "link"):
+        name.write_text("x", encoding="ascii")
+    if act == "symlink":
+        name, to = to, name
+        ring(act, name, to)
+    else:
+        ring(act, name, *([to] if act in ("rename", "link") else []))
+    f = seen("Vault changed", evt__type=call)
+    assert f["proc.name"] == "uring" and f["evt.is_async"] is True and f["evt.res"] == "SUCCESS"
+    told = {"unlink": f"dirfd=-100(AT_FDCWD) name={name} flags=0", "mkdir": f"dirfd=-100(AT_FDCWD) path={name} mode=1C0",
+            "rename": f"oldpath={name} newdirfd=-100(AT_FDCWD) newpath={to}", "link": f"oldpath={name} newdir=-100(AT_FDCWD) newpath={to}",
+            "symlink": f"target={name} linkdirfd=-100(AT_FDCWD) linkpath={to}"}[act]
+    assert told in f["evt.args"], f["evt.args"]
+
+
+@pytest.mark.parametrize("how", ["read", "readv"])
+def test_read_by_io_uring(ring, secret, seen, how):
+    """The rule asks how much was read, which nobody knows yet."""
+    ring(how, secret)
+    f = seen("Data of the vault")
+    assert f["evt.type"] == how and f["fd.name"] == str(secret) and f["evt.is_async"] is True
+
+
+def test_write_by_io_uring(ring, vault, seen):
+    path = vault / "written"
+    path.write_text("", encoding="ascii")
+    ring("write", path, "by a ring")
+    f = seen("Data into the vault")
+    assert f["evt.buffer"] == "by a ring" and f["fd.name"] == str(path) and path.read_text(encoding="ascii") == "by a ring"
 
 
 def test_nothing_was_lost(daemon):

@@ -213,6 +213,12 @@ static void evt_res(struct tip_extract *x, const struct tip_field_ref *ref, stru
 	}
 }
 
+static void evt_is_async(struct tip_extract *x, const struct tip_field_ref *ref,
+			 struct tip_value *out)
+{
+	tip_value_int(out, !!(x->in->ev->hdr->flags & TIP_EVF_ASKED));
+}
+
 static void evt_one(struct tip_extract *x, const struct tip_field_ref *ref, struct tip_value *out)
 {
 	tip_value_int(out, ref->field->a);
@@ -382,8 +388,8 @@ static const struct tip_field fields[] = {
 		  "its whole seconds"),
 	TIP_FIELD("evt.deltatime.ns", TIP_T_RELTIME, 0, ALL, evt_since, SINCE_LAST, RAW_NS,
 		  "its nanoseconds"),
-	TIP_FIELD("evt.is_async", TIP_T_BOOL, 0, ALL, evt_one, 0, 0,
-		  "false: no event is asynchronous"),
+	TIP_FIELD("evt.is_async", TIP_T_BOOL, 0, ALL, evt_is_async, 0, 0,
+		  "io_uring was asked to do it, and how that ended is not known"),
 	TIP_FIELD("evt.is_io", TIP_T_BOOL, 0, ALL, evt_is_io, IO_ANY, 0, "reads or writes"),
 	TIP_FIELD("evt.is_io_read", TIP_T_BOOL, 0, ALL, evt_is_io, IO_READ, 0, "reads"),
 	TIP_FIELD("evt.is_io_write", TIP_T_BOOL, 0, ALL, evt_is_io, IO_WRITE, 0, "writes"),

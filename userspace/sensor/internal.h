@@ -135,6 +135,8 @@ enum tip_sensor_prog {
 	TIP_PROG_MMAP,
 	TIP_PROG_MPROTECT,
 	TIP_PROG_CALLS,
+	TIP_PROG_URING_ASKED,
+	TIP_PROG_URING_CALLS,
 	TIP_PROG_TRACING_END,
 	/* attached to each cgroup of the scope */
 	TIP_PROG_CONNECT4 = TIP_PROG_TRACING_END,

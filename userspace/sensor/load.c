@@ -126,6 +126,8 @@ const char *const tip_prog_names[TIP_PROG_END] = {
 	[TIP_PROG_MMAP] = "tip_mmap",
 	[TIP_PROG_MPROTECT] = "tip_mprotect",
 	[TIP_PROG_CALLS] = "tip_calls",
+	[TIP_PROG_URING_ASKED] = "tip_uring_asked",
+	[TIP_PROG_URING_CALLS] = "tip_uring_calls",
 	[TIP_PROG_CONNECT4] = "tip_connect4",
 	[TIP_PROG_CONNECT6] = "tip_connect6",
 	[TIP_PROG_SENDMSG4] = "tip_sendmsg4",
@@ -216,6 +218,8 @@ static const struct {
 	[TIP_PROG_MMAP] = FEXIT(EVENT(MMAP)),
 	[TIP_PROG_MPROTECT] = FEXIT(EVENT(MMAP)),
 	[TIP_PROG_CALLS] = {BPF_TRACE_RAW_TP, TIP_GROUP_KERNEL, EVENT(CALL)},
+	[TIP_PROG_URING_ASKED] = {BPF_TRACE_RAW_TP, TIP_GROUP_SYSCALLS, 0},
+	[TIP_PROG_URING_CALLS] = {BPF_TRACE_RAW_TP, TIP_GROUP_KERNEL, EVENT(CALL)},
 };
 
 #define LOG_TAIL 12
@@ -254,28 +258,44 @@ bool tip_prog_on_demand(enum tip_sensor_prog prog)
 	return prog < TIP_PROG_TRACING_END && tracing[prog].events;
 }
 
-/* Functions that some kernels do not have, and what does the same there; NULL: nothing does. */
+/* What some kernels do not have, and what does the same there; NULL: nothing does. */
 static const struct {
 	enum tip_sensor_prog prog;
-	const char *function, *instead;
+	bool tracepoint; /* or else a function */
+	bool needed;     /* the kernel has one of them */
+	const char *name, *instead;
 } elsewhere[] = {
-	{TIP_PROG_OPEN_FILE, "do_filp_open", "do_file_open"}, /* renamed in 7.0 */
-	{TIP_PROG_URING_BIND_ENTER, "io_bind", NULL},         /* io_uring binds since 6.11 */
-	{TIP_PROG_URING_BIND_EXIT, "io_bind", NULL},
-	{TIP_PROG_URING_LISTEN_ENTER, "io_listen", NULL},
-	{TIP_PROG_URING_LISTEN_EXIT, "io_listen", NULL},
-	{TIP_PROG_LSM_PATH_TRUNCATE, "bpf_lsm_path_truncate", NULL}, /* CONFIG_SECURITY_PATH */
+	{TIP_PROG_OPEN_FILE, false, true, "do_filp_open", "do_file_open"}, /* renamed in 7.0 */
+	{TIP_PROG_URING_BIND_ENTER, false, false, "io_bind", NULL}, /* io_uring binds since 6.11 */
+	{TIP_PROG_URING_BIND_EXIT, false, false, "io_bind", NULL},
+	{TIP_PROG_URING_LISTEN_ENTER, false, false, "io_listen", NULL},
+	{TIP_PROG_URING_LISTEN_EXIT, false, false, "io_listen", NULL},
+	/* renamed in 6.4; CONFIG_IO_URING */
+	{TIP_PROG_URING_ASKED, true, false, "io_uring_submit_req", "io_uring_submit_sqe"},
+	{TIP_PROG_URING_CALLS, true, false, "io_uring_submit_req", "io_uring_submit_sqe"},
+	/* CONFIG_SECURITY_PATH */
+	{TIP_PROG_LSM_PATH_TRUNCATE, false, false, "bpf_lsm_path_truncate", NULL},
 };
 
 bool tip_prog_dispensable(enum tip_sensor_prog prog)
 {
 	for (size_t i = 0; i < TIP_ARRAY_SIZE(elsewhere); i++)
-		if (elsewhere[i].prog == prog && !elsewhere[i].instead)
+		if (elsewhere[i].prog == prog && !elsewhere[i].needed)
 			return true;
 	return false;
 }
 
-/* Points programs at the functions that this kernel has. */
+static bool kernel_has(const struct btf *btf, const char *name, bool tracepoint)
+{
+	char typedef_name[128];
+
+	if (!name || !tracepoint)
+		return name && btf__find_by_name_kind(btf, name, BTF_KIND_FUNC) > 0;
+	snprintf(typedef_name, sizeof(typedef_name), "btf_trace_%s", name);
+	return btf__find_by_name_kind(btf, typedef_name, BTF_KIND_TYPEDEF) > 0;
+}
+
+/* Points programs at what this kernel has. */
 static int choose_functions(struct bpf_object *obj, struct tip_error *err)
 {
 	struct btf *btf = btf__load_vmlinux_btf();
@@ -286,14 +306,19 @@ static int choose_functions(struct bpf_object *obj, struct tip_error *err)
 	for (size_t i = 0; i < TIP_ARRAY_SIZE(elsewhere); i++) {
 		struct bpf_program *prog =
 			bpf_object__find_program_by_name(obj, tip_prog_names[elsewhere[i].prog]);
+		const char *instead = elsewhere[i].instead;
+		int failed;
 
-		if (btf__find_by_name_kind(btf, elsewhere[i].function, BTF_KIND_FUNC) > 0)
+		if (!bpf_program__autoload(prog) ||
+		    kernel_has(btf, elsewhere[i].name, elsewhere[i].tracepoint))
 			continue;
-		if (elsewhere[i].instead
-			    ? bpf_program__set_attach_target(prog, 0, elsewhere[i].instead)
-			    : bpf_program__set_autoload(prog, false)) {
-			tip_error_set(err, "this kernel has neither %s() nor %s()",
-				      elsewhere[i].function, elsewhere[i].instead);
+		if (elsewhere[i].needed || kernel_has(btf, instead, elsewhere[i].tracepoint))
+			failed = bpf_program__set_attach_target(prog, 0, instead);
+		else
+			failed = bpf_program__set_autoload(prog, false);
+		if (failed) {
+			tip_error_set(err, "this kernel has neither %s nor %s", elsewhere[i].name,
+				      instead);
 			goto out;
 		}
 	}
@@ -323,7 +348,7 @@ static int choose_programs(struct bpf_object *obj, uint32_t groups, struct tip_e
 		if (!map || bpf_map__set_autocreate(map, false))
 			return tip_error_set(err, "cannot choose the map hashed_files");
 	}
-	return groups & (TIP_GROUP_KERNEL | TIP_GROUP_LSM) ? choose_functions(obj, err) : 0;
+	return choose_functions(obj, err);
 }
 
 uint64_t tip_build_id(uint32_t groups)

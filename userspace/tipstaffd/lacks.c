@@ -47,8 +47,8 @@ static const struct {
 	 "no act is denied before it happens: a rule that kills ends the process as its system "
 	 "call returns"},
 	{TIP_CAP_FENTRY, kernel_sensing, false,
-	 "acts are seen as their system calls return: not what io_uring does, and names as memory "
-	 "holds them by then"},
+	 "acts are seen as their system calls return: what io_uring does as it is asked for, and "
+	 "names as memory holds them by then"},
 	{TIP_CAP_KTLS, kernel_records, false,
 	 "mTLS records are encrypted in the front, by OpenSSL, and not by the kernel"},
 	{TIP_CAP_CGROUP2, always, false,

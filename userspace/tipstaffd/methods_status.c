@@ -66,7 +66,7 @@ static json_t *tiers(const struct tip_keeper *k)
 		add_tier(list, "sensing", "sys_exit", k->sensing_refused);
 	else
 		add_tier(list, "sensing", "sys_exit",
-			 "system calls at their exit: what io_uring does is not seen");
+			 "system calls at their exit: of io_uring what it is asked for");
 	if (!k->config->enforcement)
 		add_tier(list, "enforcement", "off", "enforcement: off in the configuration");
 	else if (tip_keeper_tier(k) == TIP_GUARD_LSM)
