@@ -525,6 +525,96 @@ static void memory(void)
 	close(file);
 }
 
+/* ---- calls that have no record of their own ---- */
+
+/* By both tables; what they return is no descriptor. */
+static void both(long nr, long nr32, uintptr_t a, uintptr_t b, uintptr_t c, uintptr_t d,
+		 uintptr_t e)
+{
+	act(syscall(nr, a, b, c, d, e));
+	if (ia32)
+		call32(nr32, a, b, c, d, e);
+}
+
+#define P(text) ((uintptr_t)(text))
+#define HERE    ((uintptr_t)(unsigned int)AT_FDCWD)
+
+/* What one of them makes the next takes away: the folder is afterwards what it was. */
+static void paths(int dir)
+{
+	const uintptr_t d = (uintptr_t)dir, none = UNUSED_FD;
+
+	both(SYS_link, 9, P("file"), P("sub/../hard"), 0, 0, 0);
+	both(SYS_linkat, 303, d, P("hard"), HERE, P("hard2"), 0);
+	both(SYS_linkat, 303, none, P("hard"), d, P("missing/hard"), 0);
+	both(SYS_rename, 38, P("hard"), P("hard3"), 0, 0, 0);
+	both(SYS_renameat, 302, d, P("hard3"), d, P("hard4"), 0);
+	both(SYS_renameat2, 353, HERE, P("hard4"), d, P("hard2"), 1);
+	both(SYS_unlink, 10, P("hard4"), 0, 0, 0, 0);
+	both(SYS_unlinkat, 301, d, P("hard2"), 0, 0, 0);
+	both(SYS_unlinkat, 301, none, P("hard2"), 0, 0, 0);
+	both(SYS_unlink, 10, 8, 0, 0, 0, 0);
+	both(SYS_symlink, 83, P("/etc/storm-target"), P("soft"), 0, 0, 0);
+	both(SYS_symlinkat, 304, P("../x"), d, P("soft2"), 0, 0);
+	both(SYS_unlink, 10, P("soft"), 0, 0, 0, 0);
+	both(SYS_unlink, 10, P("soft2"), 0, 0, 0, 0);
+	both(SYS_mkdir, 39, P("new"), 0750, 0, 0, 0);
+	both(SYS_mkdirat, 296, d, P("new2"), 0700, 0, 0);
+	both(SYS_rmdir, 40, P("new"), 0, 0, 0, 0);
+	both(SYS_unlinkat, 301, d, P("new2"), AT_REMOVEDIR, 0, 0);
+	both(SYS_chmod, 15, P("file"), 04755, 0, 0, 0);
+	both(SYS_fchmodat, 306, d, P("file"), 0666, 0, 0);
+	both(SYS_chown, 212, P("file"), (uintptr_t)-1, (uintptr_t)-1, 0, 0);
+	both(SYS_lchown, 198, P("link"), (uintptr_t)-1, (uintptr_t)-1, 0, 0);
+	both(SYS_fchownat, 298, d, P("file"), (uintptr_t)-1, (uintptr_t)-1, AT_SYMLINK_NOFOLLOW);
+	both(SYS_chdir, 12, P("sub/.."), 0, 0, 0, 0);
+	both(SYS_fchdir, 133, d, 0, 0, 0, 0);
+}
+
+static void files(int file)
+{
+	static char data[16] = "storm\xca\xfe";
+	const uintptr_t f = (uintptr_t)file, none = UNUSED_FD;
+
+	both(SYS_fchmod, 94, f, 0666, 0, 0, 0);
+	both(SYS_fchown, 207, f, (uintptr_t)-1, (uintptr_t)-1, 0, 0);
+	both(SYS_write, 4, f, P(data), 8, 0, 0);
+	both(SYS_pwrite64, 181, f, P(data), 4, 0, 0);
+	both(SYS_pread64, 180, f, P(data), 8, 0, 0);
+	both(SYS_read, 3, f, P(data), 8, 0, 0);
+	both(SYS_read, 3, none, P(data), 8, 0, 0);
+	done(act(syscall(SYS_dup, file)));
+	done(act(syscall(SYS_dup2, file, 200)));
+	done(act(syscall(SYS_dup3, file, 201, O_CLOEXEC)));
+	both(SYS_dup2, 63, none, 202, 0, 0, 0);
+	both(SYS_dup3, 330, f, f, 0, 0, 0); /* EINVAL */
+	both(SYS_sendto, 369, none, P(data), 5, 0, 0);
+	both(SYS_sendto, 369, f, P(data), 5, 0, 0);
+	both(SYS_sendmsg, 370, f, P(data), 0, 0, 0);
+	both(SYS_recvfrom, 371, f, P(data), 5, 0, 0);
+	both(SYS_recvmsg, 372, none, P(data), 0, 0, 0);
+	both(SYS_socket, 359, 250, SOCK_STREAM, 0, 0, 0); /* EAFNOSUPPORT */
+	both(SYS_setns, 346, f, 0, 0, 0, 0);              /* EINVAL */
+	both(SYS_unshare, 310, 0, 0, 0, 0, 0);
+	both(SYS_setsid, 66, 0, 0, 0, 0, 0);
+	both(SYS_bpf, 357, 9999, 0, 0, 0, 0);
+	both(SYS_userfaultfd, 374, 0x100, 0, 0, 0, 0); /* EINVAL */
+	both(SYS_memfd_create, 356, P("storm-memory"), 0x8000, 0, 0, 0);
+	both(SYS_prctl, 172, 38 /* PR_SET_NO_NEW_PRIVS */, 2, 0, 0, 0);
+	both(SYS_pipe2, 331, P(data), 1, 0, 0, 0);
+	both(SYS_getpriority, 96, 0, 0, 0, 0, 0);
+}
+
+static void calls(void)
+{
+	const int dir = open(".", O_RDONLY | O_DIRECTORY), file = open("file", O_RDWR);
+
+	paths(dir);
+	files(file);
+	close(file);
+	close(dir);
+}
+
 /* ---- the storm ---- */
 
 static void prepare(const char *folder)
@@ -573,6 +663,7 @@ int main(int argc, char **argv)
 	modules();
 	memory();
 	mounts();
+	calls();
 	if (pthread_create(&thread, NULL, in_thread, &tid))
 		die("pthread_create failed");
 	pthread_join(thread, NULL);

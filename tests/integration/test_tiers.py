@@ -12,7 +12,10 @@ from world import until
 pytestmark = pytest.mark.needs("fentry")
 
 EVENTS = """open openat openat2 creat open_by_handle_at connect accept bind listen setuid setgid kill tkill tgkill ptrace
-    mount umount umount2 move_mount init_module finit_module mmap mprotect pkey_mprotect""".split()
+    mount umount umount2 move_mount init_module finit_module mmap mprotect pkey_mprotect link linkat symlink symlinkat rename
+    renameat renameat2 unlink unlinkat mkdir mkdirat rmdir chmod fchmod fchmodat chown lchown fchown fchownat chdir fchdir write
+    pwrite read pread dup dup2 dup3 socket sendto sendmsg recvfrom recvmsg setns unshare setsid bpf userfaultfd memfd_create prctl
+    pipe2 getpriority""".split()
 FIELDS = """
     evt.type syscall.type evt.category evt.dir evt.source evt.res evt.rawres evt.failed evt.count evt.count.error evt.args evt.info
     evt.is_open_read evt.is_open_write evt.is_open_exec evt.is_open_create evt.arg.res evt.arg.flags evt.rawarg.flags
@@ -28,7 +31,7 @@ FIELDS = """
 RULES = f"""
 - rule: Storm
   desc: whatever the storm does
-  condition: evt.type in ({", ".join(EVENTS)}) and proc.name = storm
+  condition: evt.type in ({", ".join(EVENTS)}) and proc.name = storm and not fd.num = 1
   output: storm {" ".join("%" + f for f in FIELDS)}
   priority: Notice
 - rule: Act
