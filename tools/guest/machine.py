@@ -66,16 +66,18 @@ def without(names):
 
 
 # QEMU 7.2 can leave flags of the processor undefined after a cmpxchg16b that is interrupted, and the guest's kernel ends in a
-# double fault in its allocator, once in some hours. Without the feature Linux uses another instruction.
-CPU = "max,-cx16"
+# double fault in its allocator, once in some hours. Without the feature Linux uses another instruction. From 7.0 on it must
+# have it: kmalloc_nolock(), by which BPF gets task storage there, gives nothing without.
+def cpu(release):
+    return "max" if int(release.split(".")[0]) >= 7 else "max,-cx16"
 
 
-def arguments(vmlinuz, initramfs, console, append, memory, cpus, icount):
+def arguments(processor, vmlinuz, initramfs, console, append, memory, cpus, icount):
     # Instructions can be counted on one processor only, and while it idles time shall not run after a clock of the host.
     machine = (["-accel", "tcg,thread=single", "-smp", "1", "-icount", "shift=0,sleep=off"] if icount
                else ["-accel", "tcg,thread=multi", "-smp", str(cpus)])
     return [
-        "qemu-system-x86_64", *machine, "-cpu", CPU, "-m", str(memory),
+        "qemu-system-x86_64", *machine, "-cpu", processor, "-m", str(memory),
         "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-monitor", "none",
         "-kernel", vmlinuz, "-initrd", initramfs, "-append", f"{KERNEL_ARGUMENTS} {append}",
         "-chardev", f"file,id=console,path={console}", "-serial", "chardev:console",
@@ -154,7 +156,7 @@ def bring_back(archive, keep):
         print(f"vm: note: the command left no {name}", file=sys.stderr)
 
 
-def run(vmlinuz, initramfs, *, shell=False, append="", memory=2048, cpus=2, icount=False, timeout=600.0, keep=None):
+def run(processor, vmlinuz, initramfs, *, shell=False, append="", memory=2048, cpus=2, icount=False, timeout=600.0, keep=None):
     """Boots, runs what the initramfs says, and returns the exit status for the caller's caller."""
     if not shutil.which("qemu-system-x86_64"):
         raise VmError("qemu-system-x86_64 is missing (Debian: qemu-system-x86): sudo tools/install-deps vm")
@@ -162,7 +164,7 @@ def run(vmlinuz, initramfs, *, shell=False, append="", memory=2048, cpus=2, icou
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="tipstaff-vm-"))
         with open(f"{folder}/initramfs", "wb") as f:
             f.write(initramfs)
-        argv = arguments(vmlinuz, f.name, f"{folder}/console", append, memory, cpus, icount)
+        argv = arguments(processor, vmlinuz, f.name, f"{folder}/console", append, memory, cpus, icount)
         sources, theirs = {}, []
         archive = stack.enter_context(tempfile.TemporaryFile(dir=folder))
         for number, name, target in ((1, "output", 1), (2, "errors", 2), (3, "kept", archive.fileno()), (4, "events", None)):
