@@ -104,8 +104,10 @@ static bool result_can(struct tip_trial *t, const struct tip_field_ref *ref, int
 		return tip_trial_between(t, digit, digit == TIP_FILTER_MORE ? INT64_MAX : digit,
 					 negated);
 	}
-	/* evt.res: names; one more than there are has none */
+	/* evt.res: names; one more than there are has none. EINPROGRESS has a value of its own */
 	for (int i = 1; digit == TIP_FILTER_FAILED && i <= ERRNO_MAX + 1; i++) {
+		if (i == EINPROGRESS)
+			continue;
 		tip_value_str(&v, tip_errno_name(-i));
 		if (tip_trial_holds(t, &v) != negated)
 			return true;

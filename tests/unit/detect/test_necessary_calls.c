@@ -254,6 +254,28 @@ static void connects(void **state)
 	run(rows, TIP_ARRAY_SIZE(rows), &w);
 }
 
+static void results_of_connects(void **state)
+{
+	static const struct row refused[] = {
+		{"evt.type = connect and (evt.rawres >= 0 or evt.res = EINPROGRESS)", false},
+		{"evt.type = connect and evt.res in (EINPROGRESS, ECONNREFUSED)", true},
+		{"evt.type = connect and evt.res != EINPROGRESS", true},
+	};
+	static const struct row pending[] = {
+		{"evt.type = connect and (evt.rawres >= 0 or evt.res = EINPROGRESS)", true},
+		{"evt.type = connect and evt.res = ECONNREFUSED", false},
+		{"evt.type = connect and evt.res != EINPROGRESS", false},
+	};
+	struct world w;
+
+	world_init(&w);
+	world_sock(&w, TIP_EV_CONNECT, AF_INET, "10.0.0.9", 40000, "10.1.2.3", 443, -ECONNREFUSED);
+	run(refused, TIP_ARRAY_SIZE(refused), &w);
+	world_init(&w);
+	world_sock(&w, TIP_EV_CONNECT, AF_INET, "10.0.0.9", 40000, "10.1.2.3", 443, -EINPROGRESS);
+	run(pending, TIP_ARRAY_SIZE(pending), &w);
+}
+
 static void paths(void **state)
 {
 	static const struct row rows[] = {
@@ -525,6 +547,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(connects),
+		cmocka_unit_test(results_of_connects),
 		cmocka_unit_test(paths),
 		cmocka_unit_test(descriptors),
 		cmocka_unit_test(nothing_that_matches_is_dropped),
