@@ -336,11 +336,42 @@ def test_explain_of_the_running_set(world, daemon):
     rule = daemon.json("rules", "explain", "Configured")
     assert rule["details"]["condition_compiled"] == "(evt.type in (open, openat) and fd.name endswith /rules-configured)"
     assert rule["details"]["kernel"] == ["open by open/openat, whose name ends with /rules-configured"]
+    assert rule["details"]["userspace"] == []
     listed, = [r for r in daemon.json("rules", "list")["rules"] if r["name"] == "Configured"]
     assert listed == rule
     assert "endswith /rules-configured" in daemon.cli("rules", "explain", "Configured", check=False).stdout
     with pytest.raises(CliError, match="Nowhere"):
         daemon.cli("rules", "explain", "Nowhere")
+
+
+def test_explain_parts_the_kernel_from_userspace(world):
+    text = """
+- macro: known
+  condition: (fd.name startswith /etc/ and not proc.pname in (apt, dpkg))
+- rule: Parted
+  desc: d
+  condition: evt.type in (open, openat) and known and (user.uid = 0 or fd.num >= 0) and evt.is_open_write = true
+  output: o
+  priority: NOTICE
+- rule: Of another kind too
+  desc: d
+  condition: evt.type in (open, openat, mmap) and fd.name startswith /etc/
+  output: o
+  priority: NOTICE
+"""
+    path = str(world.file("parted.yaml", text=text, mode=0o644))
+
+    def explained(rule, *options):
+        return subprocess.run([world.build / "tipstaff", *options, "rules", "explain", rule, path],
+                              stdout=subprocess.PIPE, text=True, check=True).stdout
+
+    details = json.loads(explained("Parted", "--json"))["details"]
+    assert details["kernel"] == ["open by open/openat, for writing or both, whose name begins with /etc/"]
+    assert details["userspace"] == ["not proc.pname in (apt, dpkg)", "(user.uid = 0 or fd.num >= 0)"]
+    lines = [line.split(maxsplit=1) for line in explained("Parted").splitlines()]
+    assert ["userspace", "not proc.pname in (apt, dpkg)"] in lines and ["and", "(user.uid = 0 or fd.num >= 0)"] in lines
+    # Of opens the kernel decides it, of the other event nothing.
+    assert json.loads(explained("Of another kind too", "--json"))["details"]["userspace"] == ["fd.name startswith /etc/"]
 
 
 def test_reload_takes_the_new_file(world, daemon, run):

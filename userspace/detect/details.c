@@ -204,5 +204,6 @@ void tip_rule_details_json(const struct tip_rule *rule, struct tip_buf *out)
 	add_names(out, "output_fields", &d->output_fields);
 	tip_buf_adds(out, ",\"kernel\":");
 	tip_rule_kernel_json(rule, out);
+	add_names(out, "userspace", &rule->needs->rest);
 	tip_buf_addc(out, '}');
 }

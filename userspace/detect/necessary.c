@@ -177,6 +177,62 @@ static void keep(struct tip_dnf *to, const struct tip_dnf *from, struct tip_aren
 	}
 }
 
+/* Is there an act of the group that a clause says nothing of? */
+static bool asks_nothing(const struct tip_dnf *d)
+{
+	for (size_t i = 0; i < d->count; i++) {
+		const struct tip_filter_clause *c = &d->clauses[i];
+		size_t set = 0;
+
+		while (set < TIP_ARRAY_SIZE(c->digits) && c->digits[set] == UINT64_MAX)
+			set++;
+		if (c->nslots == 0 && set == TIP_ARRAY_SIZE(c->digits))
+			return true;
+	}
+	return false;
+}
+
+/* Does the kernel decide anything of this part, of whichever act the rule is about? */
+static bool is_decided(struct tip_necessary *e, const struct tip_rule *rule,
+		       const struct tip_ast *n)
+{
+	tip_codes others = rule->codes;
+
+	/* which events are told at all is decided for every kind of act */
+	if (n->kind == TIP_AST_CHECK && strcmp(n->name, "evt.type") == 0 && tip_necessary_types(n))
+		return true;
+	for (int g = 0; g < TIP_FILTER_GROUPS; g++) {
+		struct tip_dnf d;
+
+		others &= ~groups[g].codes;
+		e->group = g;
+		e->codes = groups[g].codes & rule->codes;
+		if (!e->codes)
+			continue;
+		d = walk(e, n, false);
+		if (asks_nothing(&d))
+			return false;
+	}
+	return !others;
+}
+
+static void add_rest(struct tip_necessary *e, const struct tip_rule *rule, const struct tip_ast *n,
+		     struct tip_arena *arena, struct tip_names *rest)
+{
+	struct tip_buf text = {0};
+
+	if (n->kind == TIP_AST_MACRO || n->kind == TIP_AST_AND) {
+		for (size_t i = 0; i < (n->kind == TIP_AST_AND ? n->nkids : 1); i++)
+			add_rest(e, rule, n->kids[i], arena, rest);
+		return;
+	}
+	if (is_decided(e, rule, n))
+		return;
+	tip_ast_text(n, &text);
+	tip_names_add(arena, rest, text.data);
+	tip_buf_free(&text);
+}
+
 void tip_necessary_rule(struct tip_rule *rule, const struct tip_ast *ast, struct tip_arena *arena)
 {
 	struct tip_necessary e = {.arena = tip_arena_new()};
@@ -193,6 +249,7 @@ void tip_necessary_rule(struct tip_rule *rule, const struct tip_ast *ast, struct
 		tip_dnf_reduce(&e, &d, RULE_CLAUSES_MAX);
 		keep(&needs->groups[g], &d, arena);
 	}
+	add_rest(&e, rule, ast, arena, &needs->rest);
 	rule->needs = needs;
 	tip_arena_free(e.arena);
 }

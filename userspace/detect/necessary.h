@@ -2,6 +2,7 @@
 #ifndef TIP_DETECT_NECESSARY_H
 #define TIP_DETECT_NECESSARY_H
 
+#include "detect/defs.h"
 #include "detect/program.h"
 #include "sensor/prefilter.h"
 
@@ -97,6 +98,7 @@ bool tip_trial_between(struct tip_trial *t, int64_t low, int64_t high, bool nega
 /* What a rule needs of the acts of each group: a disjunction. In the arena of its set. */
 struct tip_rule_needs {
 	struct tip_dnf groups[TIP_FILTER_GROUPS];
+	struct tip_names rest; /* parts of the condition of which the kernel decides nothing */
 };
 /* Appends what the kernel decides for the rule, in words, as a JSON array of alternatives. */
 void tip_rule_kernel_json(const struct tip_rule *rule, struct tip_buf *out);

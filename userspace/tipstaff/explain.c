@@ -36,14 +36,21 @@ static void put_events(json_t *list)
 		put_names("events", list);
 }
 
-/* What of it the kernel decides; all that passes is held against the whole condition. */
-static void put_kernel(json_t *list)
+/*
+ * What of it the kernel decides, and the parts of which it decides nothing; all that passes is held
+ * against the whole condition.
+ */
+static void put_halves(json_t *kernel, json_t *userspace)
 {
 	json_t *item;
 	size_t i;
 
-	json_array_foreach (list, i, item)
-		out_field(WIDTH, i ? "" : "kernel", "%s%s", i ? "or " : "tells of an ",
+	json_array_foreach (kernel, i, item)
+		out_field(WIDTH, i ? "" : "kernel", "%s%s%s", i ? "or " : "tells of ",
+			  strchr("aeiou", *json_string_value(item)) ? "an " : "a ",
+			  json_string_value(item));
+	json_array_foreach (userspace, i, item)
+		out_field(WIDTH, i ? "" : "userspace", "%s%s", i ? "and " : "",
 			  json_string_value(item));
 }
 
@@ -62,7 +69,7 @@ static void put_rule(json_t *r)
 		out_field(WIDTH, "action", "%s", get_string(r, "action", ""));
 	out_field(WIDTH, "condition", "%s", get_string(d, "condition_compiled", ""));
 	put_events(json_object_get(d, "events"));
-	put_kernel(json_object_get(d, "kernel"));
+	put_halves(json_object_get(d, "kernel"), json_object_get(d, "userspace"));
 	put_names("fields", json_object_get(d, "condition_fields"));
 	put_names("operators", json_object_get(d, "condition_operators"));
 	put_names("macros", json_object_get(d, "macros"));
