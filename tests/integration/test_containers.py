@@ -146,6 +146,41 @@ def test_what_waits_across_a_reload_is_for_the_rules_it_came_under(world, start,
     assert [a["rule"] for a in daemon.told(mark) if a["rule"] in ("Before", "After")] == ["Before", "After"]
 
 
+@pytest.mark.timeout(300)
+def test_reloads_lose_nothing_that_waits(world, docker, daemon):
+    """200 reloads that alternate two sets, while events of both wait for their containers: each is told, and once."""
+    files = [world.file(f"held-{own}.yaml", mode=0o644, text=f"""
+- rule: Held
+  desc: what both sets want, and what only this one does
+  condition: evt.type in (execve, execveat) and (proc.name = uname or proc.name = {own})
+  output: held id=%container.id name=%container.name
+  priority: Notice
+""") for own in ("left", "right")]
+    daemon.cli("rules", "add", files[0], "--name", "held")
+    mark = daemon.alerts_mark()
+    started = []
+    docker.delay = 1
+    try:
+        for i in range(1, 201):
+            if i % 10 == 0:
+                cid = new_id()
+                docker.know(cid)
+                assert world.spawn(["/bin/uname"], cgroup=f"docker-{cid}.scope").wait() == 0
+                started.append(cid[:12])
+            daemon.cli("rules", "add", files[i % 2], "--name", "held")
+
+        def told():
+            return [a["output_fields"]["container.id"] for a in daemon.alerts(mark) if a["rule"] == "Held"]
+
+        until("each of them to be told", lambda: set(told()) == set(started), 60)
+    finally:
+        docker.delay = 0
+    assert world.spawn(["/bin/uname"], cgroup="after").wait() == 0
+    until("what came after them", lambda: len(told()) > len(started))
+    assert sorted(told()) == sorted([*started, "host"])
+    daemon.cli("rules", "remove", "held")
+
+
 def test_a_health_check_is_known_as_one(start, docker):
     cid = new_id()
     docker.know(cid)
