@@ -392,6 +392,28 @@ def test_another_front_goes_on(world, daemon, run, post):
     assert opened(collector) == list("ab") and "Front restarted" in {a["rule"] for a in collector.alerts}
 
 
+@pytest.mark.timeout(200)
+def test_a_policy_on_the_servers_port_holds_for_the_daemon_too(world):
+    """What it posts in plaintext is refused like anybody's, waits, and comes when the policy is gone."""
+    collector = Collector(world)
+    policy = {"name": "collector", "to": [{"cidr": "127.0.0.1/32", "port": collector.port}],
+              "server": [spiffe("collector")], "clients": [spiffe("other")]}
+    d = world.daemon("covered", traffic=[policy])
+    d.settings["scope"] = {"cgroups": [world.cgroup_path("covered"), world.cgroup_path("daemon")]}  # its own as well
+    d.settings["alerts"]["http"] = {"enabled": True, "url": f"http://127.0.0.1:{collector.port}/"}
+    try:
+        d.start()
+        until("the connection to be refused", lambda: "http: 127.0.0.1 cannot be reached" in d.log())
+        assert sink(d)["waiting"] and not collector.requests
+        d.write_traffic([])
+        os.kill(d.keeper_pid, signal.SIGHUP)
+        until("what waited to come", lambda: "Tipstaff daemon started" in {a["rule"] for a in collector.alerts}, 60.0)
+        assert sink(d)["dropped"] == 0
+    finally:
+        d.remove()
+        collector.stop()
+
+
 def test_other_configurations_are_refused(world, daemon):
     def check(http, why):
         text = f"trust_domain: example.org\nrun_dir: {world.dir}/r\nstate_dir: {world.dir}/s\nalerts: {{http: {{enabled: true, {http}}}}}\n"
