@@ -567,7 +567,6 @@ struct sockaddr_storage {
 	unsigned short ss_family;
 };
 
-/* until 6.10 */
 /* before 6.10 */
 struct io_async_connect {
 	struct sockaddr_storage address;

@@ -322,7 +322,7 @@ static void add_act(struct tip_buf *b, enum tip_filter_group group,
 	for (size_t i = 0; i < c->nslots; i++)
 		add_slot(b, start, &c->slots[i], path ? "name" : "address");
 	if (b->len == start)
-		tip_buf_adds(b, "any");
+		tip_buf_adds(b, "of any kind");
 }
 
 static void add_open(struct tip_buf *b, const struct tip_filter_clause *c)
@@ -334,7 +334,7 @@ static void add_open(struct tip_buf *b, const struct tip_filter_clause *c)
 	for (size_t i = 0; i < c->nslots; i++)
 		add_slot(b, start, &c->slots[i], "name");
 	if (b->len == start)
-		tip_buf_adds(b, "any");
+		tip_buf_adds(b, "of any kind");
 }
 
 /* ---- execs ---- */
@@ -406,7 +406,7 @@ static void add_exec(struct tip_buf *b, const struct tip_filter_clause *c)
 	for (size_t i = 0; i < c->nslots; i++)
 		add_slot(b, start, &c->slots[i], exec_slot_is(&c->slots[i]));
 	if (b->len == start)
-		tip_buf_adds(b, "any");
+		tip_buf_adds(b, "of any kind");
 }
 
 void tip_rule_kernel_json(const struct tip_rule *rule, struct tip_buf *out)
