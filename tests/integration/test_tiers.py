@@ -88,7 +88,10 @@ def storm(daemon, run, folder, uid):
         # The last act is the thread's connect().
         return alerts if any(a["thread.tid"] == said["thread"] and a["evt.type"] == "connect" for a in alerts) else None
     alerts = until("the end of the storm", whole, 60.0)
-    return said, [{k: alike(v, said) for k, v in a.items() if k != "evt.time"} for a in alerts]
+    # It begins with a chdir(). What its process did before the exec goes by the name that it has when somebody looks.
+    begin = next(i for i, a in enumerate(alerts) if a["evt.type"] == "chdir" and str(folder) in a["evt.args"])
+    alerts = alerts[begin:]
+    return said, [{k: v for k, v in a.items() if k != "evt.time"} for a in alerts]
 
 
 @pytest.fixture(scope="module")
@@ -125,14 +128,18 @@ def kernel(daemon, told):
 def test_both_tell_the_same(daemon, told, who):
     """One storm on each tier: the same events in the same order, and every field of them the same."""
     said, old = told["syscalls", who]
-    _, new = told["kernel", who]
+    also, new = told["kernel", who]
     assert said["ia32"], "a kernel without 32-bit calls shows less than there is"
     seen = {e["evt.type"] for e in old}
     assert seen >= set(EVENTS) - {"setuid", "setgid"}, set(EVENTS) - seen
     assert {"SUCCESS", "ENOENT", "EBADF", "ECONNREFUSED", "EINPROGRESS", "EPERM", "ELOOP", "EMFILE", "ENAMETOOLONG", "EFAULT",
             "EAGAIN", "ESRCH", "EXDEV"} <= {e["evt.res"] for e in old}
-    differ = [f"event {i} ({a['evt.type']} {a['evt.args']}): { {k: (a[k], b[k]) for k in a if a[k] != b[k]} }"
-              for i, (a, b) in enumerate(zip(old, new)) if a != b]
+    differ = []
+    for i, (a, b) in enumerate(zip(old, new)):
+        # What is equal as it stands is no pid, though a pid may have the same digits.
+        fields = {k: (a[k], b[k]) for k in a if a[k] != b[k] and alike(a[k], said) != alike(b[k], also)}
+        if fields:
+            differ.append(f"event {i} ({a['evt.type']} {a['evt.args']}): {fields}")
     assert not differ, "\n".join(differ[:20])
     assert len(old) == len(new)
     # Executable memory of the program's own start (none: it is static) aside, each act was told.
