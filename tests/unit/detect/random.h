@@ -6,6 +6,7 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "world.h"
 
 /* Conditions at random, the same ones in each run of the same seed. */
 static uint32_t seed;
@@ -36,6 +37,31 @@ static void random_condition(struct tip_buf *b, int depth, void (*check)(struct 
 		random_condition(b, depth - 1, check);
 	}
 	tip_buf_adds(b, ")");
+}
+
+/*
+ * Rules whose conditions begin with `begin` and go on at random; `text` gets the file that they
+ * came from. `began`: the seed to name if that does not load.
+ */
+static struct tip_rules *random_rules(uint32_t began, uint32_t nrules, const char *begin,
+				      void (*check)(struct tip_buf *), struct tip_buf *text)
+{
+	struct tip_load_result res;
+	struct tip_rules *r;
+
+	for (uint32_t i = 0; i < nrules; i++) {
+		tip_buf_addf(text, "- rule: r%u\n  desc: d\n  condition: >\n    %s", i, begin);
+		random_condition(text, 3, check);
+		tip_buf_adds(text, "\n  output: x\n  priority: DEBUG\n");
+	}
+	tip_buf_addc(text, '\0');
+	r = load_text(text->data, &res);
+	if (!r) {
+		print_messages(&res);
+		fail_msg("seed %u does not load:\n%s", began, text->data);
+	}
+	tip_load_result_free(&res);
+	return r;
 }
 
 #endif
