@@ -95,15 +95,21 @@ static const struct tip_field *lookup(const char *name)
 	return found ? *found : NULL;
 }
 
-/* The field of "evt.arg.NAME" and its like: NAME stands behind its length and a dot. */
-static const struct tip_field *with_dot(const char *name, size_t *len)
+/* The field of "evt.arg.NAME" and its like; NAME begins at `len`. */
+static const struct tip_field *with_name(const char *name, size_t *len)
 {
-	static const char *const fields[] = {"evt.arg", "evt.rawarg", "evt.type.is"};
+	static const struct {
+		const char *before, *field;
+	} forms[] = {
+		{"evt.arg.", "evt.arg"},
+		{"evt.rawarg.", "evt.rawarg"},
+		{"evt.type.is.", "evt.type.is"},
+	};
 
-	for (size_t i = 0; i < TIP_ARRAY_SIZE(fields); i++) {
-		*len = strlen(fields[i]);
-		if (strncmp(name, fields[i], *len) == 0 && name[*len] == '.')
-			return lookup(fields[i]);
+	for (size_t i = 0; i < TIP_ARRAY_SIZE(forms); i++) {
+		*len = strlen(forms[i].before);
+		if (strncmp(name, forms[i].before, *len) == 0)
+			return lookup(forms[i].field);
 	}
 	return NULL;
 }
@@ -141,13 +147,13 @@ int tip_field_find(const char *name, const char *arg, struct tip_field_ref *ref,
 	size_t len;
 
 	*ref = (struct tip_field_ref){.arg = arg, .index = -1};
-	if (!f && (f = with_dot(name, &len))) {
+	if (!f && (f = with_name(name, &len))) {
 		if (arg) {
 			snprintf(why, size, "field '%s' takes no second argument", name);
 			return -1;
 		}
 		dot = true;
-		ref->arg = name + len + 1;
+		ref->arg = name + len;
 	}
 	if (!f) {
 		snprintf(why, size, "there is no field '%s'", name);
@@ -195,8 +201,8 @@ size_t tip_field_prefix(const char *s, size_t len)
 		return 0;
 	name[n] = '\0';
 	/* an argument of an event runs to the next dot: "%evt.arg.flags." ends a sentence */
-	if (with_dot(name, &stem))
-		return stem + 1 + strcspn(name + stem + 1, ".");
+	if (with_name(name, &stem))
+		return stem + strcspn(name + stem, ".");
 	for (; n; n--) {
 		name[n] = '\0';
 		if (lookup(name))
