@@ -3,7 +3,7 @@
 
 KERNEL ?= 6.1
 VM_TESTS ?= tests/integration
-VM_SECONDS ?= 3600
+VM_SECONDS ?= 4500
 # What the record of a run and its log are called.
 VM_NAME = vm-test-$(KERNEL)
 
