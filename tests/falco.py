@@ -35,6 +35,11 @@ def normal(base, name):
     return "/" + "/".join(parts)
 
 
+def absolute(base, name):
+    """The path that an argument shows: one that is absolute stays as it was given."""
+    return normal(base, name) if name and not name.startswith("/") else name
+
+
 def fields(act):
     """What the language sees of an open: {call, base, name, flags, result, process}."""
     name, flags, result = normal(act["base"], act["name"]), act["flags"], act["result"]
@@ -47,7 +52,8 @@ def fields(act):
         "evt.is_open_read": access in (os.O_RDONLY, os.O_RDWR),
         "evt.is_open_write": access in (os.O_WRONLY, os.O_RDWR),
         "evt.arg.flags": "|".join([ACCESS[access]] + [text for bits, text in FLAGS if flags & bits == bits]),
-        "evt.arg.name": act["name"],
+        "evt.arg.name": absolute(act["base"], act["name"]),
+        "evt.rawarg.name": act["name"],
         "fd.num": max(result, -1),
         "fd.name": name,
         "fd.nameraw": act["name"],
@@ -78,9 +84,9 @@ def call_fields(act):
                                "evt.arg.mode")))
     seen.update({"evt.type": act["call"], "evt.res": "SUCCESS" if result >= 0 else errno.errorcode[-result], "evt.rawres": result,
                  "evt.failed": result < 0, "proc.name": act["process"]})
-    for (arg, absolute), (base, name) in zip(PATHS.get(act["call"], []), act.get("paths", [])):
+    for (arg, from_base), (base, name) in zip(PATHS.get(act["call"], []), act.get("paths", [])):
         seen[f"evt.rawarg.{arg}"] = name
-        seen[f"evt.arg.{arg}"] = normal(base, name) if absolute and name and not name.startswith("/") else name
+        seen[f"evt.arg.{arg}"] = absolute(base, name) if from_base else name
     if "mode" in act:
         seen["evt.arg.mode"] = "|".join(text for text, bit in MODES if act["mode"] & bit) or "0"
     seen.update(act.get("end", {}))
@@ -176,10 +182,10 @@ class Maker:
         r = self.random
         kind = r.randrange(10)
         if kind < 5:
-            field = r.choice(("fd.name", "fd.name", "fd.nameraw", "fd.directory", "fd.filename", "evt.arg.name"))
+            field = r.choice(("fd.name", "fd.name", "fd.nameraw", "fd.directory", "fd.filename", "evt.arg.name", "evt.rawarg.name"))
             operator = r.choice(("=", "!=", "contains", "icontains", "startswith", "endswith", "endswith", "glob", "iglob", "regex",
                                  "in", "in", "intersects", "pmatch", "exists"))
-            if operator == "pmatch" and field == "evt.arg.name":
+            if operator == "pmatch" and field.endswith("arg.name"):
                 operator = "in"
             return ("check", field, operator, [self.value(operator) for _ in range(r.randint(1, 6) if operator in LISTS else 1)])
         if kind < 7:

@@ -433,7 +433,7 @@ def test_the_next_front_asks_again(start, docker, daemon):
         until("the first front asks", lambda: docker.times_asked(cid) > asked)
         os.kill(first, 9)
         t.join(30)
-        assert seen["container.name"] == "web-1"
+        assert seen["container.name"] == "web-1", seen
     finally:
         docker.delay = 0
 
