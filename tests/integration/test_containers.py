@@ -54,9 +54,10 @@ def start(world, daemon, docker):
     """Runs a program in a container's cgroup; the fields of the alert about it."""
 
     def go(cid, *argv, rule="Exec", name="docker-{}.scope", **kwargs):
-        mark = daemon.alerts_mark()
+        mark, shown = daemon.alerts_mark(), cid[:12] or "host"
         assert world.spawn(argv or ["/bin/true"], cgroup=name.format(cid), **kwargs).wait() == 0
-        return daemon.wait_alert(lambda a: a["rule"] == rule, since=mark, timeout=20)["output_fields"]
+        return daemon.wait_alert(lambda a: a["rule"] == rule and a["output_fields"].get("container.id", shown) == shown,
+                                 since=mark, timeout=20)["output_fields"]
 
     return go
 
