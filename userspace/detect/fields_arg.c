@@ -112,8 +112,7 @@ static void address(struct tip_extract *x, struct tip_value *out)
 /* O_LARGEFILE, which is 0 here: the kernel itself adds it to opens of 64-bit programs. */
 #define KERNEL_LARGEFILE 0100000u
 
-/* ---- which event has which argument ------------------------------------------------------------
- */
+/* ---- which event has which argument --------------------------------------------------------- */
 
 enum what {
 	A_FD = TIP_ARG_FAMILY,

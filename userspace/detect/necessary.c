@@ -12,8 +12,7 @@
 
 static const struct {
 	tip_codes codes;
-	struct tip_dnf (*check)(struct tip_necessary *e, const struct tip_ast *n,
-				const struct tip_field_ref *ref, bool negated);
+	tip_necessary_fn check;
 } groups[TIP_FILTER_GROUPS] = {
 	[TIP_FILTER_OPEN] = {TIP_CODES_OPEN, tip_necessary_open},
 	[TIP_FILTER_SOCK] = {TIP_CODES_SOCK, tip_necessary_sock},
@@ -87,6 +86,16 @@ struct tip_dnf tip_necessary_num(struct tip_necessary *e, const struct tip_ast *
 
 	tip_trial_end(&t);
 	return can ? tip_dnf_true(e) : tip_dnf_false();
+}
+
+struct tip_dnf tip_necessary_by_field(const struct tip_necessary_field *fields, size_t count,
+				      struct tip_necessary *e, const struct tip_ast *n,
+				      const struct tip_field_ref *ref, bool negated)
+{
+	for (size_t i = 0; i < count; i++)
+		if (strcmp(fields[i].name, ref->field->name) == 0)
+			return fields[i].check(e, n, ref, negated);
+	return tip_dnf_true(e);
 }
 
 bool tip_necessary_types(const struct tip_ast *n)

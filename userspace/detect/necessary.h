@@ -40,6 +40,17 @@ struct tip_dnf tip_dnf_or(struct tip_necessary *e, const struct tip_dnf *a,
 void tip_dnf_reduce(struct tip_necessary *e, struct tip_dnf *d, size_t max);
 
 /* A check of a field that events of the group can have; with `negated`, of its opposite. */
+typedef struct tip_dnf (*tip_necessary_fn)(struct tip_necessary *e, const struct tip_ast *n,
+					   const struct tip_field_ref *ref, bool negated);
+/* Who decides about a field. */
+struct tip_necessary_field {
+	const char *name;
+	tip_necessary_fn check;
+};
+/* What the one of `fields` that `ref` is says; perhaps, if it is none of them. */
+struct tip_dnf tip_necessary_by_field(const struct tip_necessary_field *fields, size_t count,
+				      struct tip_necessary *e, const struct tip_ast *n,
+				      const struct tip_field_ref *ref, bool negated);
 struct tip_dnf tip_necessary_open(struct tip_necessary *e, const struct tip_ast *n,
 				  const struct tip_field_ref *ref, bool negated);
 struct tip_dnf tip_necessary_sock(struct tip_necessary *e, const struct tip_ast *n,

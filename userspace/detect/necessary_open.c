@@ -237,11 +237,7 @@ static struct tip_dnf check_name(struct tip_necessary *e, const struct tip_ast *
 struct tip_dnf tip_necessary_open(struct tip_necessary *e, const struct tip_ast *n,
 				  const struct tip_field_ref *ref, bool negated)
 {
-	static const struct {
-		const char *field;
-		struct tip_dnf (*check)(struct tip_necessary *e, const struct tip_ast *n,
-					const struct tip_field_ref *ref, bool negated);
-	} decided[] = {
+	static const struct tip_necessary_field decided[] = {
 		{"evt.type", check_type},
 		{"syscall.type", check_type},
 		{"evt.is_open_read", check_access},
@@ -260,8 +256,5 @@ struct tip_dnf tip_necessary_open(struct tip_necessary *e, const struct tip_ast 
 		{"fd.filename", check_name},
 	};
 
-	for (size_t i = 0; i < TIP_ARRAY_SIZE(decided); i++)
-		if (strcmp(decided[i].field, ref->field->name) == 0)
-			return decided[i].check(e, n, ref, negated);
-	return tip_dnf_true(e);
+	return tip_necessary_by_field(decided, TIP_ARRAY_SIZE(decided), e, n, ref, negated);
 }

@@ -423,11 +423,7 @@ static struct tip_dnf check_end(struct tip_necessary *e, const struct tip_ast *n
 struct tip_dnf tip_necessary_shared(struct tip_necessary *e, const struct tip_ast *n,
 				    const struct tip_field_ref *ref, bool negated)
 {
-	static const struct {
-		const char *field;
-		struct tip_dnf (*check)(struct tip_necessary *e, const struct tip_ast *n,
-					const struct tip_field_ref *ref, bool negated);
-	} decided[] = {
+	static const struct tip_necessary_field decided[] = {
 		{"evt.failed", check_result},  {"evt.rawres", check_result},
 		{"evt.res", check_result},     {"evt.num", tip_necessary_num},
 		{"fd.type", check_kind},       {"fd.typechar", check_kind},
@@ -442,10 +438,7 @@ struct tip_dnf tip_necessary_shared(struct tip_necessary *e, const struct tip_as
 		{"fd.rnet", check_end},        {"fd.rport", check_end},
 	};
 
-	for (size_t i = 0; i < TIP_ARRAY_SIZE(decided); i++)
-		if (strcmp(decided[i].field, ref->field->name) == 0)
-			return decided[i].check(e, n, ref, negated);
-	return tip_dnf_true(e);
+	return tip_necessary_by_field(decided, TIP_ARRAY_SIZE(decided), e, n, ref, negated);
 }
 
 /* evt.type: names of system calls. */

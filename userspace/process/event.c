@@ -83,9 +83,7 @@ static void exec_again(struct tip_process_table *t, struct proc_entry *e,
 		take_exec(t, e, ev);
 		e->p.flags &= ~TIP_PROC_PREEXISTING;
 	} else {
-		/* What it is since then the table knows better; what it was executed as it does
-		 * not.
-		 */
+		/* What it is by now the table knows better, but not what it was executed as. */
 		e->p.tty = ev->exec.data->tty;
 		tip_proc_set_comm(e, h->comm, sizeof(h->comm));
 		take_texts(e, ev);
