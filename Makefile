@@ -37,7 +37,7 @@ LIBS = $(shell pkg-config --libs $(PKGS)) -lelf -lz -lpthread
 
 ROOMS_SHARED := base policy rpc link traffic
 ROOMS_KEEPER := digest sensor process detect alert guard intercept control seal
-ROOMS_FRONT  := identity spiffe mtls container telemetry
+ROOMS_FRONT  := identity spiffe mtls tls container telemetry
 MAINS        := tipstaffd tipstaff
 
 DEPS_base     :=
@@ -56,8 +56,9 @@ DEPS_seal     := base
 DEPS_identity := base policy
 DEPS_spiffe   := base policy rpc identity
 DEPS_mtls     := base policy
+DEPS_tls      := base policy mtls
 DEPS_container := base rpc
-DEPS_telemetry := base policy rpc mtls
+DEPS_telemetry := base policy rpc mtls tls
 DEPS_traffic  := base policy
 DEPS_tipstaffd := $(ROOMS_SHARED) $(ROOMS_KEEPER) $(ROOMS_FRONT)
 DEPS_tipstaff := base policy rpc traffic sensor process detect intercept control

@@ -14,7 +14,7 @@
 #include "base/mem.h"
 #include "rpc/http1.h"
 #include "telemetry/gzip.h"
-#include "telemetry/tcp.h"
+#include "tls/tcp.h"
 #include "tipstaff/posting.h"
 
 #define READ_SIZE   4096

@@ -7,7 +7,7 @@
 
 #include <event2/event.h>
 
-#include "telemetry/tls.h"
+#include "tls/client.h"
 
 /*
  * The front's half of the http sink: takes alerts from the keeper one at a time

@@ -9,7 +9,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "telemetry/poster.h"
-#include "telemetry/tls.h"
+#include "tls/client.h"
 
 #define CA_MAX (2u << 20) /* bytes of PEM: the system's own are a quarter of a megabyte */
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef TIP_TELEMETRY_TLS_H
-#define TIP_TELEMETRY_TLS_H
+#ifndef TIP_TLS_CLIENT_H
+#define TIP_TLS_CLIENT_H
 
 #include <stddef.h>
 #include <stdint.h>

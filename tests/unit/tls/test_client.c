@@ -8,8 +8,8 @@
 
 #include <openssl/err.h>
 
-#include "telemetry/tcp.h"
-#include "telemetry/tls.h"
+#include "tls/tcp.h"
+#include "tls/client.h"
 
 #define TD        "example.org"
 #define SERVER_ID "spiffe://" TD "/collector"

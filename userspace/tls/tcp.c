@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "telemetry/tcp.h"
+#include "tls/tcp.h"
 
 #include <errno.h>
 #include <string.h>

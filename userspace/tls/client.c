@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "telemetry/tls.h"
+#include "tls/client.h"
 
 #include <arpa/inet.h>
 #include <limits.h>

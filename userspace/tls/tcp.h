@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef TIP_TELEMETRY_TCP_H
-#define TIP_TELEMETRY_TCP_H
+#ifndef TIP_TLS_TCP_H
+#define TIP_TLS_TCP_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
 #include "base/error.h"
-#include "telemetry/tls.h"
+#include "tls/client.h"
 
 /* A connection of a client, with TLS or without. Nothing here blocks. */
 struct tip_tcp {
