@@ -111,7 +111,7 @@ enum tip_link_type {
 	/* u64 id, u32 error: that runtime cannot be reached */
 	TIP_LINK_UNDIALLED = 23,
 	/*
-	 * u32 numbers: tls, gzip, keep_alive, milliseconds of one request; s host (what the
+	 * u32 numbers: tls, gzip, keep_alive, milliseconds of one request, echo; s host (what the
 	 * server's certificate has to name), s server_id (the SPIFFE ID that it has to have
 	 * instead, ""), s head (of a request, without what depends on its body): where alerts are
 	 * posted
@@ -123,6 +123,11 @@ enum tip_link_type {
 	TIP_LINK_HTTP_CA = 26,
 	/* empty; with a socket that speaks tipstaff/posting.h: alerts for that server */
 	TIP_LINK_HTTP_SINK = 27,
+	/*
+	 * s key, s data: PEM, what the daemon shows to that server and is no SVID: a private key,
+	 * and certificates, its own first; both empty: they cannot be had
+	 */
+	TIP_LINK_HTTP_CLIENT = 28,
 
 	/* front -> keeper */
 

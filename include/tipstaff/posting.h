@@ -22,10 +22,11 @@ struct tip_posting_line {
 #define TIP_POSTING_MAX (128u << 10) /* bytes of one alert */
 
 enum tip_posting_outcome {
-	TIP_POSTING_TAKEN = 1,   /* the server said 2xx */
-	TIP_POSTING_REFUSED = 2, /* it will never take this one */
-	TIP_POSTING_LATER = 3,   /* not now */
-	TIP_POSTING_DIAL = 4,    /* no connection is open: send a socket for it */
+	TIP_POSTING_TAKEN = 1,     /* the server said 2xx */
+	TIP_POSTING_REFUSED = 2,   /* it will never take this one */
+	TIP_POSTING_LATER = 3,     /* not now */
+	TIP_POSTING_DIAL = 4,      /* no connection is open: send a socket for it */
+	TIP_POSTING_TIMED_OUT = 5, /* not now: the server said nothing in time */
 };
 
 /* front -> keeper */

@@ -144,12 +144,15 @@ class Authority:
             builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=True)
         return builder.sign(self.key, hashes.SHA256())
 
+    def certify(self, *names):
+        """A certificate for these names, and its key: two texts."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        cert = self.sign(key.public_key(), *names).public_bytes(Encoding.PEM)
+        return cert.decode(), key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+
     def server(self, *names):
         """The context of a server with a certificate for these names."""
-        key = ec.generate_private_key(ec.SECP256R1())
-        pem = self.sign(key.public_key(), *names).public_bytes(Encoding.PEM)
-        pem += key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        return context(self.world.file("server.pem", text=pem.decode()))
+        return context(self.world.file("server.pem", text="".join(self.certify(*names))))
 
 
 def context(pem, key=None):
@@ -258,6 +261,99 @@ def test_another_spiffe_id_is_refused(world, daemon, run, post):
     until_not_believed(daemon, collector, "its SPIFFE ID is another")
 
 
+class Client:
+    """The certificate that the daemon has from files, of an authority that the server knows."""
+
+    def __init__(self, world):
+        self.world, self.authority = world, Authority(world, "client-ca")
+        self.cert, self.key = world.dir / "client.pem", world.dir / "client.key"
+        self.write()
+
+    def write(self):
+        cert, key = self.authority.certify(x509.DNSName("n1.client"))
+        self.world.file("client.pem", text=cert)
+        self.world.file("client.key", text=key, mode=0o600)
+
+    def serve(self):
+        made = Authority(self.world, "collector-ca").server(x509.DNSName("localhost"))
+        made.verify_mode = ssl.CERT_REQUIRED
+        made.load_verify_locations(self.authority.pem)
+        return made
+
+    def settings(self):
+        return {"ca_cert": str(self.world.dir / "collector-ca.pem"), "client_cert": str(self.cert), "client_key": str(self.key)}
+
+
+def test_a_certificate_from_files(world, daemon, run, post):
+    """Shown to the server, read again at SIGHUP; files that are wrong then leave it as it is, and nothing of the key is in the log."""
+    client = Client(world)
+    collector = post(client.serve(), host="localhost", **client.settings())
+    act(world, run, "a")
+    until_taken(daemon, collector, "a")
+    first = collector.requests[0]["serial"]
+    assert first and all(r["serial"] == first for r in collector.requests)
+
+    client.key.chmod(0o640)
+    daemon.process.kill(signal.SIGHUP)
+    until("the key to be refused", lambda: "client_key" in daemon.log() and "closed to all others" in daemon.log())
+    act(world, run, "b")
+    until_taken(daemon, collector, "b")
+    assert {r["serial"] for r in collector.requests} == {first}
+
+    kept = client.cert.read_text(encoding="utf-8")
+    client.write()
+    key = client.key.read_text(encoding="utf-8")
+    new = client.cert.read_text(encoding="utf-8")
+    client.cert.write_text(kept, encoding="utf-8")  # of another key
+    daemon.process.kill(signal.SIGHUP)
+    until("them not to fit", lambda: "not that of the first certificate; the one before is shown" in daemon.log())
+    client.cert.write_text(new, encoding="utf-8")
+    daemon.process.kill(signal.SIGHUP)
+
+    def shown_anew():
+        act(world, run, "c")
+        return [r for r in collector.requests if r["serial"] != first]
+
+    until("the next certificate to be shown", shown_anew, 20.0)
+    assert sink(daemon)["dropped"] == 0 and key.splitlines()[1] not in daemon.log()
+    # Another front has it from the keeper.
+    front = daemon.front_pid()
+    os.kill(front, 9)
+    until("another front", lambda: daemon.front_pid() not in (None, front) and daemon.status()["front"]["running"], 20.0)
+    act(world, run, "d")
+    until_told(collector, "d")
+
+
+def test_a_start_needs_the_clients_key(world, daemon):
+    client = Client(world)
+    settings = {"enabled": True, "url": "https://localhost/", **client.settings()}
+    Authority(world, "collector-ca")
+    daemon.stop()
+    for spoil, why in ((lambda: client.key.chmod(0o604), "closed to all others"), (lambda: os.chown(client.key, 1, 0), "has to be root's"),
+                       (lambda: client.key.write_text("-----BEGIN ENCRYPTED PRIVATE KEY-----", encoding="utf-8"), "without a passphrase"),
+                       (client.key.unlink, "No such file")):
+        client.write()
+        spoil()
+        daemon.settings["alerts"]["http"] = settings
+        daemon.start(wait=False)
+        assert daemon.process.wait(10.0) == 1
+        assert "alerts.http.client_key: " in daemon.log().splitlines()[-1] and why in daemon.log().splitlines()[-1]
+        with pytest.raises(RuntimeError) as err:
+            world.inside("node", world.build / "tipstaffd", "--check", "--config", daemon.config_file)
+        assert f"{daemon.config_file}:" in str(err.value) and why in str(err.value)
+        client.key.unlink(missing_ok=True)
+    del daemon.settings["alerts"]["http"]
+    daemon.start()
+
+
+def test_what_the_server_answers_is_logged_when_it_is_wanted(world, daemon, run, post):
+    collector = post(echo=True)
+    collector.always = b"HTTP/1.1 201 x\r\nContent-Length: 10\r\n\r\nfine\x1b[2J\n!"
+    act(world, run, "a")
+    until_told(collector, "a")
+    until("it to be in the log", lambda: " front info http: the server answers 201: fine\\x1b[2J\\x0a!\n" in daemon.log())
+
+
 # ---- what a server does not take -------------------------------------------------------------------
 
 
@@ -319,6 +415,20 @@ def test_a_silent_server_slows_nobody(world, daemon, run, post):
     # The hanging request is given up, and all of it comes on another connection.
     until("the server to have them", lambda: opened(collector).count("h") > 1000, 60.0)
     assert opened(collector).count("h") == 1001 and sink(daemon)["dropped"] == 0
+
+
+def test_a_silent_server_is_given_up_for_one_alert(world, daemon, run, post):
+    """As Falco does it: so many more attempts, then the next one."""
+    collector = post(timeout="300ms", max_consecutive_timeouts=1)
+    act(world, run, "a")
+    until_taken(daemon, collector, "a")
+    before = sink(daemon)
+    collector.replies = [HANG, HANG]
+    act(world, run, "b")
+    act(world, run, "c")
+    until_told(collector, "c", timeout=30.0)
+    assert opened(collector) == list("abbc")
+    until("it to be counted", lambda: sink(daemon)["refused"] == before["refused"] + 1)
 
 
 def endless(head, piece):

@@ -134,7 +134,9 @@ static int add_http(struct tip_alerts *a, const struct tip_alerts_config *config
 		    struct tip_error *err)
 {
 	if (add_sink(a, config, "http",
-		     tip_out_http(config->http_host, config->http_port, config->resolver), err) < 0)
+		     tip_out_http(config->http_host, config->http_port, config->resolver,
+				  config->http_max_timeouts),
+		     err) < 0)
 		return -1;
 	a->http = a->sinks[a->nsinks - 1].sink;
 	return 0;

@@ -33,7 +33,8 @@ struct tip_alerts_config {
 	bool program_keep_alive;    /* one program for all alerts */
 	const char *http_host;      /* the server's name or address; NULL: none */
 	uint16_t http_port;
-	const char *resolver; /* see tip_dialler_new() */
+	uint32_t http_max_timeouts; /* see tip_out_http() */
+	const char *resolver;       /* see tip_dialler_new() */
 
 	bool json; /* what sinks get; false: Falco's text form */
 	struct tip_alert_form form;

@@ -65,9 +65,11 @@ struct tip_out *tip_out_program(const char *const *argv, bool keep_alive);
 /*
  * A server that takes one alert a request, by way of the front: what is set with set_fd is one end
  * of a pair that speaks tipstaff/posting.h. Connections are opened here, to `host` (a name or an
- * address) and `port`; `resolver`: see tip_dialler_new(). Took: the server has answered with 2xx.
+ * address) and `port`; `resolver`: see tip_dialler_new(). A line for which the server was silent
+ * more than `max_timeouts` times in a row it never takes. Took: the server has answered with 2xx.
  */
-struct tip_out *tip_out_http(const char *host, uint16_t port, const char *resolver);
+struct tip_out *tip_out_http(const char *host, uint16_t port, const char *resolver,
+			     uint32_t max_timeouts);
 
 /* Opens an alert file: appended, created 0600, no symlink, a regular file or a character device.
  * fd, or -1 with `err`. */

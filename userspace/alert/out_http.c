@@ -35,6 +35,7 @@ struct out_http {
 	struct tip_line *asked; /* that line, while no answer has come; NULL: none */
 	uint32_t dials;         /* connections that it has cost */
 	uint64_t not_before_ns, backoff_ns;
+	uint32_t timeouts, max_timeouts; /* in a row, all about one line */
 };
 
 static void settle(struct out_http *o)
@@ -102,17 +103,23 @@ static int on_answer(struct out_http *o, const struct tip_posting_answer *a,
 		return 0; /* about a line that was given up */
 	switch (a->outcome) {
 	case TIP_POSTING_TAKEN:
-		o->backoff_ns = 0;
+		o->backoff_ns = o->timeouts = 0;
 		settle(o);
 		return -1;
 	case TIP_POSTING_REFUSED:
-		o->backoff_ns = 0;
+		o->backoff_ns = o->timeouts = 0;
 		settle(o);
 		return EBADMSG;
 	case TIP_POSTING_DIAL: return dial(o, pace);
 	default:
 		tip_dialler_failed(o->dialler);
 		back_off(o, a->wait_s);
+		if (a->outcome != TIP_POSTING_TIMED_OUT)
+			o->timeouts = 0;
+		else if (o->timeouts++ >= o->max_timeouts) {
+			o->timeouts = 0;
+			return EBADMSG;
+		}
 		return EAGAIN;
 	}
 }
@@ -209,12 +216,14 @@ static const struct tip_out_ops http_ops = {.deliver = deliver,
 					    .set_fd = set_fd,
 					    .close = close_http};
 
-struct tip_out *tip_out_http(const char *host, uint16_t port, const char *resolver)
+struct tip_out *tip_out_http(const char *host, uint16_t port, const char *resolver,
+			     uint32_t max_timeouts)
 {
 	struct out_http *o = tip_alloc(sizeof(*o));
 
 	o->out.ops = &http_ops;
 	o->fd = -1;
+	o->max_timeouts = max_timeouts;
 	o->dialler = tip_dialler_new(host, port, resolver);
 	return &o->out;
 }

@@ -14,7 +14,8 @@
 
 #include "base/mem.h"
 
-int tip_file_read(const char *path, size_t max, struct tip_buf *out, struct tip_error *err)
+static int read_file(const char *path, size_t max, bool secret, struct tip_buf *out,
+		     struct tip_error *err)
 {
 	struct stat st;
 	size_t had = out->len;
@@ -30,6 +31,12 @@ int tip_file_read(const char *path, size_t max, struct tip_buf *out, struct tip_
 	}
 	if (!S_ISREG(st.st_mode)) {
 		tip_error_at(err, path, 0, 0, "is not a regular file");
+		goto out;
+	}
+	if (secret && (st.st_uid != 0 || (st.st_mode & (S_IRWXG | S_IRWXO)))) {
+		tip_error_at(err, path, 0, 0,
+			     "is a secret, so it has to be root's and closed to all others "
+			     "(chown root, chmod 600)");
 		goto out;
 	}
 	for (;;) {
@@ -61,6 +68,16 @@ out:
 	}
 	close(fd);
 	return ret;
+}
+
+int tip_file_read(const char *path, size_t max, struct tip_buf *out, struct tip_error *err)
+{
+	return read_file(path, max, false, out, err);
+}
+
+int tip_file_read_secret(const char *path, size_t max, struct tip_buf *out, struct tip_error *err)
+{
+	return read_file(path, max, true, out, err);
 }
 
 static int write_all(int fd, const char *p, size_t len)

@@ -11,6 +11,9 @@
 /* Reads a whole regular file of at most `max` bytes into `out` (appended). 0, or -1 with `err`. */
 int tip_file_read(const char *path, size_t max, struct tip_buf *out, struct tip_error *err);
 
+/* The same for a secret: the file has to be root's, and nobody else's to read or to write. */
+int tip_file_read_secret(const char *path, size_t max, struct tip_buf *out, struct tip_error *err);
+
 /*
  * Replaces a file atomically: writes `path`.tmp with `mode`, fsyncs, renames, fsyncs the
  * directory. 0, or -1 with `err`.

@@ -20,16 +20,18 @@ struct format {
 	uint32_t nfds;
 };
 
-#define RECORD_NAME 64
-#define RECORD_DATA 60000
-#define ID_MAX      2048
-#define PATH_LIMIT  4095
-#define TEXT_LIMIT  511
-#define SHA256_TEXT 64
-#define BOX_ID      64
-#define HOST_MAX    255
-#define HEAD_MAX    8192
-#define MOVED_DATA  (TIP_LINK_MOVED_MAX * sizeof(struct tip_link_moved))
+#define RECORD_NAME   64
+#define RECORD_DATA   60000
+#define ID_MAX        2048
+#define PATH_LIMIT    4095
+#define TEXT_LIMIT    511
+#define SHA256_TEXT   64
+#define BOX_ID        64
+#define HOST_MAX      255
+#define HEAD_MAX      8192
+#define PEM_KEY_MAX   16384
+#define PEM_CHAIN_MAX 32768
+#define MOVED_DATA    (TIP_LINK_MOVED_MAX * sizeof(struct tip_link_moved))
 
 static const struct format formats[TIP_LINK_TYPE_MAX] = {
 	[TIP_LINK_CONFIG] = {TIP_LINK_KEEPER, "CONFIG", "nN", .n_max = 255},
@@ -59,6 +61,8 @@ static const struct format formats[TIP_LINK_TYPE_MAX] = {
 	[TIP_LINK_HTTP] = {TIP_LINK_KEEPER, "HTTP", "Nnty", HOST_MAX, ID_MAX, .d_max = HEAD_MAX},
 	[TIP_LINK_HTTP_SVID] = {TIP_LINK_KEEPER, "HTTP_SVID", "n", ID_MAX},
 	[TIP_LINK_HTTP_CA] = {TIP_LINK_KEEPER, "HTTP_CA", "fd", .d_max = RECORD_DATA},
+	[TIP_LINK_HTTP_CLIENT] = {TIP_LINK_KEEPER, "HTTP_CLIENT", "td", .t_max = PEM_KEY_MAX,
+				  .d_max = PEM_CHAIN_MAX},
 	[TIP_LINK_HTTP_SINK] = {TIP_LINK_KEEPER, "HTTP_SINK", "", .nfds = 1},
 	[TIP_LINK_READY] = {TIP_LINK_FRONT, "READY", ""},
 	[TIP_LINK_RESOLVED] = {TIP_LINK_FRONT, "RESOLVED", "Xen", .n_max = ID_MAX},

@@ -42,9 +42,9 @@ struct tip_link_msg {
 	uint64_t counters[6]; /* STATS, ENDED, RELAYS, INSPECTOR, STREAMS */
 	const char *name; /* record name, spiffe_id, trust_domain, cause, path, peer_id: the first
 			     string */
-	const char *text; /* the second string: cgroup, text, server_id */
-	const void *data; /* RECORD, SAVE, MOVED, FACTS, HTTP_CA: bytes; ENTRY, POLICY: yaml; EXEC:
-			     SHA-256 in hex; HTTP: head (NUL-terminated too) */
+	const char *text; /* the second string: cgroup, text, server_id, key */
+	const void *data; /* RECORD, SAVE, MOVED, FACTS, HTTP_CA, HTTP_CLIENT: bytes; ENTRY, POLICY:
+			     yaml; EXEC: SHA-256 in hex; HTTP: head (NUL-terminated too) */
 	size_t data_len;
 	int fd; /* CONN, OUTBOUND, INBOUND, JOIN, DIALLED, HTTP_SINK, else -1 */
 };

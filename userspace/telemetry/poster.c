@@ -19,6 +19,8 @@
 
 #define READ_SIZE   4096
 #define BODY_MAX    (64u << 10) /* of an answer; nobody reads it, but the next one is behind it */
+#define ECHO_MAX    512         /* bytes of an answer that are in the log ... */
+#define ECHO_LINES  20          /* ... and so many answers a second */
 #define COMPLAIN_NS (60 * TIP_NSEC_PER_SEC)
 #define PACKET_MAX  (sizeof(struct tip_posting_line) + TIP_POSTING_MAX)
 
@@ -52,6 +54,8 @@ struct tip_poster {
 
 	char said[160]; /* the last complaint, "" when all is well */
 	uint64_t said_ns;
+	uint64_t echo_second;
+	uint32_t echoed; /* in it */
 };
 
 static void step(struct tip_poster *p);
@@ -74,6 +78,32 @@ static void well(struct tip_poster *p)
 	if (p->said[0])
 		tip_info("http", "alerts are taken again");
 	p->said[0] = '\0';
+}
+
+/* For whoever sets up a server. It is a stranger's text: nothing in it reaches a terminal. */
+static void echo(struct tip_poster *p)
+{
+	const uint64_t second = tip_clock_monotonic() / TIP_NSEC_PER_SEC;
+	const struct tip_buf *body = &p->answer.body;
+	const size_t max = body->len < ECHO_MAX ? body->len : ECHO_MAX;
+	struct tip_buf text = {0};
+
+	if (second != p->echo_second)
+		p->echoed = 0;
+	p->echo_second = second;
+	if (p->echoed++ >= ECHO_LINES)
+		return;
+	for (size_t i = 0; i < max; i++) {
+		const unsigned char c = (unsigned char)body->data[i];
+
+		if (c >= ' ' && c <= '~')
+			tip_buf_addc(&text, (char)c);
+		else
+			tip_buf_addf(&text, "\\x%02x", c);
+	}
+	tip_info("http", "the server answers %d: %s%s", p->answer.status, text.len ? text.data : "",
+		 body->len > max ? " ..." : "");
+	tip_buf_free(&text);
 }
 
 /* ---- the connection ------------------------------------------------------------------------- */
@@ -151,12 +181,17 @@ static void say(struct tip_poster *p, enum tip_posting_outcome outcome, uint32_t
 		shutdown(p->channel, SHUT_RDWR);
 }
 
-static void later(struct tip_poster *p, const char *why)
+static void give_up(struct tip_poster *p, enum tip_posting_outcome outcome, const char *why)
 {
 	complain(p, why);
 	drop_stream(p);
-	say(p, TIP_POSTING_LATER, 0);
+	say(p, outcome, 0);
 	begin_idle(p);
+}
+
+static void later(struct tip_poster *p, const char *why)
+{
+	give_up(p, TIP_POSTING_LATER, why);
 }
 
 /* The server has said what it has to say. `again`: it can be asked the next thing. */
@@ -166,6 +201,8 @@ static void conclude(struct tip_poster *p, bool again)
 	const uint32_t wait_s = p->answer.retry_after;
 	char why[64];
 
+	if (p->config.echo)
+		echo(p);
 	if (!again || p->broken || p->answer.last || !p->config.keep_alive)
 		drop_stream(p);
 	snprintf(why, sizeof(why), "the server says %d", status);
@@ -209,7 +246,8 @@ static void on_timer(evutil_socket_t fd, short what, void *ctx)
 	if (p->answer.headed)
 		conclude(p, false);
 	else
-		later(p, p->state == BEGINNING ? "no connection in time" : "no answer in time");
+		give_up(p, TIP_POSTING_TIMED_OUT,
+			p->state == BEGINNING ? "no connection in time" : "no answer in time");
 }
 
 /* ---- a request ------------------------------------------------------------------------------- */

@@ -20,6 +20,7 @@ struct tip_poster;
 struct tip_poster_config {
 	const char *head; /* of a request, without what depends on its body */
 	bool gzip, keep_alive;
+	bool echo; /* what the server answers goes to the log: 512 bytes, printable, 20 a second */
 	uint32_t timeout_ms;        /* of one request, from the connection on */
 	struct tip_tls_client *tls; /* NULL: in the clear; outlives the tip_poster */
 };

@@ -92,9 +92,13 @@ static const struct key {
 	{"alerts.http.ca_cert", K_PATH, AT(http_ca_cert)},
 	{"alerts.http.server_id", K_STRING, AT(http_server_id)},
 	{"alerts.http.svid", K_STRING, AT(http_svid)},
+	{"alerts.http.client_cert", K_PATH, AT(http_client_cert)},
+	{"alerts.http.client_key", K_PATH, AT(http_client_key)},
 	{"alerts.http.compress_uploads", K_BOOL, AT(http_gzip)},
 	{"alerts.http.keep_alive", K_BOOL, AT(http_keep_alive)},
 	{"alerts.http.timeout", K_MS, AT(http_timeout), 0, 100, 60000},
+	{"alerts.http.max_consecutive_timeouts", K_NUMBER, AT(http_max_timeouts), 0, 0, 255},
+	{"alerts.http.echo", K_BOOL, AT(http_echo)},
 	{"alerts.include.output", K_BOOL, AT(include_output)},
 	{"alerts.include.message", K_BOOL, AT(include_message)},
 	{"alerts.include.output_fields", K_BOOL, AT(include_fields)},
@@ -136,6 +140,13 @@ static const struct key {
 	{"http_output.url", K_STRING, AT(http_url), .falco = true},
 	{"http_output.user_agent", K_STRING, AT(http_user_agent), .falco = true},
 	{"http_output.ca_cert", K_PATH, AT(http_ca_cert), .falco = true},
+	{"http_output.ca_bundle", K_PATH, AT(http_ca_cert), .falco = true},
+	{"http_output.mtls", K_BOOL, AT(http_mtls), .falco = true},
+	{"http_output.client_cert", K_PATH, AT(http_client_cert), .falco = true},
+	{"http_output.client_key", K_PATH, AT(http_client_key), .falco = true},
+	{"http_output.echo", K_BOOL, AT(http_echo), .falco = true},
+	{"http_output.max_consecutive_timeouts", K_NUMBER, AT(http_max_timeouts), 0, 0, 255,
+	 .falco = true},
 	{"http_output.compress_uploads", K_BOOL, AT(http_gzip), .falco = true},
 	{"http_output.keep_alive", K_BOOL, AT(http_keep_alive), .falco = true},
 	{"priority", K_PRIORITY, AT(min_priority), .falco = true},
@@ -446,6 +457,11 @@ static const char *siblings(struct tip_arena *arena, const char *prefix)
 	return list;
 }
 
+static bool is_empty(const struct tip_yaml *n)
+{
+	return n->kind == TIP_YAML_SCALAR && !*n->text;
+}
+
 /* One thing under our name and under Falco's: which of the two is meant? */
 static int twice(reading *r, size_t k, const struct tip_yaml *at)
 {
@@ -493,6 +509,9 @@ static int read_map(reading *r, const struct tip_yaml *map, const char *prefix)
 				return -1;
 			continue;
 		}
+		/* Falco's own file has its paths, empty where there is none. */
+		if (keys[k].falco && keys[k].kind == K_PATH && is_empty(map->items[i]))
+			continue;
 		if (twice(r, k, map->keys[i]) < 0 || read_value(r, &keys[k], map->items[i]) < 0)
 			return -1;
 	}

@@ -74,9 +74,14 @@ struct tip_config {
 	const char *http_ca_cert;   /* "": none */
 	const char *http_server_id; /* the SPIFFE ID that the server has to have, "": none */
 	const char *http_svid;      /* the daemon's own identity, shown to it; "": none */
+	const char *http_client_cert, *http_client_key; /* shown instead; both or "" */
+	bool http_mtls; /* Falco's switch for these two under Falco's names */
 	bool http_gzip, http_keep_alive;
-	uint32_t http_timeout;                                              /* ms */
-	struct tip_url http_at;                                             /* http_url, read */
+	bool http_echo;             /* what it answers goes to the log */
+	uint32_t http_timeout;      /* ms */
+	uint32_t http_max_timeouts; /* in a row, for one alert; UINT32_MAX: any number */
+	struct tip_url http_at;     /* http_url, read */
+	int http_line, http_column; /* where alerts.http stands */
 	bool include_output, include_message, include_fields, include_tags; /* in JSON */
 	bool time_iso8601;
 	bool buffered;

@@ -30,6 +30,8 @@ void tip_config_defaults(struct tip_config *c)
 	c->syslog_facility = LOG_DAEMON;
 	c->program_user = "";
 	c->http_url = c->http_ca_cert = c->http_server_id = c->http_svid = "";
+	c->http_client_cert = c->http_client_key = "";
+	c->http_max_timeouts = UINT32_MAX;
 	c->http_user_agent = "tipstaff/" TIP_VERSION;
 	c->http_keep_alive = true;
 	c->http_timeout = 10000;
@@ -102,6 +104,22 @@ static bool printable(const char *s)
 	return !*s;
 }
 
+/* What the daemon shows of itself. */
+static int check_shown(const reading *r, const struct tip_yaml *n)
+{
+	const struct tip_config *c = r->c;
+
+	if (!*c->http_client_cert != !*c->http_client_key ||
+	    (c->http_mtls && !*c->http_client_cert && !*c->http_svid))
+		return tip_config_bad(r, n, "alerts.http",
+				      "a certificate from a file needs both client_cert and "
+				      "client_key");
+	if (*c->http_client_cert && *c->http_svid)
+		return tip_config_bad(r, n, "alerts.http.client_cert",
+				      "the daemon can show this or its own SVID (svid); give one");
+	return 0;
+}
+
 static int check_http(const reading *r, const struct tip_yaml *root)
 {
 	struct tip_config *c = r->c;
@@ -112,6 +130,8 @@ static int check_http(const reading *r, const struct tip_yaml *root)
 		n = value_at(root, "http_output");
 	if (!c->http)
 		return 0;
+	c->http_line = n->line;
+	c->http_column = n->column;
 	if (tip_url_parse(c->http_url, &c->http_at, &why) < 0)
 		return tip_config_bad(r, n, "alerts.http.url",
 				      *c->http_url ? why : "is missing; give the server's URL");
@@ -121,9 +141,13 @@ static int check_http(const reading *r, const struct tip_yaml *root)
 	if (check_own_id(r, n, "alerts.http.server_id", c->http_server_id) < 0 ||
 	    check_own_id(r, n, "alerts.http.svid", c->http_svid) < 0)
 		return -1;
-	if (!c->http_at.tls && (*c->http_ca_cert || *c->http_server_id || *c->http_svid))
+	if (check_shown(r, n) < 0)
+		return -1;
+	if (!c->http_at.tls &&
+	    (*c->http_ca_cert || *c->http_server_id || *c->http_svid || *c->http_client_cert))
 		return tip_config_bad(r, n, "alerts.http.url",
-				      "must begin with https:// for ca_cert, server_id and svid");
+				      "must begin with https:// for ca_cert, server_id, svid and "
+				      "client_cert");
 	if (c->http_at.tls && !*c->http_ca_cert == !*c->http_server_id)
 		return tip_config_bad(
 			r, n, "alerts.http",
@@ -206,6 +230,11 @@ void tip_config_complete(struct tip_config *c, const struct tip_yaml *root)
 				    "/run/k3s/containerd/containerd.sock"};
 	bool whole_node = !c->nscope;
 
+	/* Falco's own file names the two also where they are not used. */
+	if (given(root, "http_output", "client_cert") && !c->http_mtls)
+		c->http_client_cert = "";
+	if (given(root, "http_output", "client_key") && !c->http_mtls)
+		c->http_client_key = "";
 	c->traffic = given(root, "traffic", "files");
 	if (!given(root, "traffic", "host_network"))
 		c->traffic_host = whole_node;

@@ -22,6 +22,9 @@ struct tip_front_posts {
 	struct tip_buf ca;          /* until it has been read */
 	bool ca_new;                /* it has not */
 	bool shows;                 /* our own SVID */
+	bool client_wanted;         /* a certificate from a file is to be shown ... */
+	bool client_there;          /* ... `tls` has one ... */
+	bool client_new;            /* ... and it was not there at the last request */
 	bool by_id;                 /* the server is known by its SPIFFE ID */
 	void (*ended)(void *ctx);
 	void *ctx;
@@ -80,17 +83,26 @@ static int prepare_svid(struct tip_front_posts *p)
 	return ret;
 }
 
+static int prepare_client(struct tip_front_posts *p)
+{
+	const bool fresh = p->client_new;
+
+	p->client_new = false;
+	return p->client_wanted && !p->client_there ? -1 : fresh;
+}
+
 static int prepare(void *ctx)
 {
 	struct tip_front_posts *p = ctx;
-	int authorities, bundle, svid;
+	int authorities, bundle, svid, client;
 
 	if (!p->tls)
 		return 0;
 	authorities = prepare_authorities(p);
 	bundle = prepare_bundle(p);
 	svid = prepare_svid(p);
-	return bundle < 0 || svid < 0 ? -1 : authorities | bundle | svid;
+	client = prepare_client(p);
+	return bundle < 0 || svid < 0 || client < 0 ? -1 : authorities | bundle | svid | client;
 }
 
 static void on_ended(void *ctx)
@@ -112,6 +124,7 @@ static void configure(struct tip_front_posts *p, const struct tip_link_msg *m)
 							     .gzip = m->numbers[1],
 							     .keep_alive = m->numbers[2],
 							     .timeout_ms = m->numbers[3],
+							     .echo = m->numbers[4],
 							     .tls = p->tls},
 				 &(struct tip_poster_ops){prepare, on_ended, p});
 }
@@ -125,6 +138,21 @@ static void add_authorities(struct tip_front_posts *p, const struct tip_link_msg
 	p->ca_new = true;
 }
 
+static void on_client(struct tip_front_posts *p, const struct tip_link_msg *m)
+{
+	struct tip_error err;
+
+	p->client_wanted = true;
+	if (!p->tls || !m->data_len)
+		return;
+	if (tip_tls_client_show_pem(p->tls, m->data, m->data_len, m->text, &err) < 0) {
+		tip_err("http", "alerts.http.client_cert: %s; %s", err.text,
+			p->client_there ? "the one before is shown" : "alerts wait");
+		return;
+	}
+	p->client_there = p->client_new = true;
+}
+
 bool tip_front_posts_message(struct tip_front_posts *p, const struct tip_link_msg *m)
 {
 	switch (m->type) {
@@ -133,6 +161,7 @@ bool tip_front_posts_message(struct tip_front_posts *p, const struct tip_link_ms
 		tip_store_own(p->store, m->name);
 		p->shows = true;
 		return true;
+	case TIP_LINK_HTTP_CLIENT: on_client(p, m); return true;
 	case TIP_LINK_HTTP_CA: add_authorities(p, m); return true;
 	case TIP_LINK_HTTP_SINK:
 		if (p->post)

@@ -135,7 +135,7 @@ static void on_reload(evutil_socket_t sig, short what, void *ctx)
 				 text);
 	}
 	reopen(k);
-	tip_stream_send_authorities(k);
+	tip_stream_send_files(k);
 }
 
 /* Only the front: whoever else starts a process waits for it himself. */
@@ -557,7 +557,8 @@ static int check(struct tip_keeper *k)
 	char text[1200];
 	int ret = 1;
 
-	if (tip_entries_reload(k, &err) == 0 && tip_rules_restore_sets(k, &err) == 0 &&
+	if (tip_stream_check(k->config, &err) == 0 && tip_entries_reload(k, &err) == 0 &&
+	    tip_rules_restore_sets(k, &err) == 0 &&
 	    tip_rules_install(k, NULL, NULL, NULL, &err) == 0 &&
 	    tip_guard_check_rules(k->rules.active, &err) == 0 &&
 	    tip_traffic_restore_sets(k, &err) == 0 && tip_traffic_reload(k, &err) == 0) {

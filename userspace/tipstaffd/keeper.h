@@ -258,13 +258,15 @@ void tip_keeper_alert(struct tip_keeper *k, const char *rule, enum tip_priority 
 		      size_t nextra, const char *text);
 
 /* stream.c: the alert room as the configuration wants it */
-/* Who alerts.program runs as, and is alerts.http.ca_cert there? After tip_front_find_user(). */
+/* Are the files of alerts.http there, and what they should be? 0, or -1 with `err`. */
+int tip_stream_check(const struct tip_config *config, struct tip_error *err);
+/* The same, and who alerts.program runs as. After tip_front_find_user(). */
 int tip_stream_prepare(struct tip_keeper *k, struct tip_error *err);
 int tip_stream_open(struct tip_keeper *k, struct tip_error *err);
 /* A new front: where alerts are posted, and a channel for them. */
 void tip_stream_feed(struct tip_keeper *k);
-/* alerts.http.ca_cert is read again. */
-void tip_stream_send_authorities(struct tip_keeper *k);
+/* The files of alerts.http are read again. */
+void tip_stream_send_files(struct tip_keeper *k);
 /* What a rule's output gets from the configuration. */
 struct tip_rules_options tip_stream_rules_options(const struct tip_keeper *k);
 

@@ -15,26 +15,72 @@
 
 /* The alert stream as the configuration wants it. */
 
-#define CA_MAX (1u << 20) /* bytes of a file of certificates */
+#define CA_MAX    (1u << 20) /* bytes of a file of certificates */
+#define CHAIN_MAX 32768 /* bytes of what the daemon shows: its certificate with its chain ... */
+#define KEY_MAX   16383 /* ... and its key */
 
-/* What can be said of it without reading certificates: the front does that. */
-static int check_authorities(const struct tip_config *c, struct tip_error *err)
+/* An error about a file of alerts.http. Returns -1. */
+static int bad(const struct tip_config *c, const char *key, const char *what, struct tip_error *err)
 {
-	struct tip_buf pem = {0};
+	return tip_error_at(err, c->file, c->http_line, c->http_column, "alerts.http.%s: %s", key,
+			    what);
+}
+
+/*
+ * What can be said of PEM without reading it: the front does that. Certificates of `path`, for
+ * alerts.http.`key`. 0, or -1 with `err`.
+ */
+static int read_certs(const struct tip_config *c, const char *key, const char *path, size_t max,
+		      struct tip_buf *pem, struct tip_error *err)
+{
 	struct tip_error why;
 	char text[1200];
+
+	if (tip_file_read(path, max, pem, &why) < 0)
+		return bad(c, key, tip_error_str(&why, text, sizeof(text)), err);
+	if (pem->len && strstr(pem->data, "-----BEGIN CERTIFICATE-----"))
+		return 0;
+	snprintf(text, sizeof(text), "%s holds no certificate in PEM", path);
+	return bad(c, key, text, err);
+}
+
+static int read_key(const struct tip_config *c, struct tip_buf *pem, struct tip_error *err)
+{
+	struct tip_error why;
+	char text[1200];
+
+	tip_buf_reserve(pem, 4 * KEY_MAX); /* it does not move, so no part of it stays behind */
+	if (tip_file_read_secret(c->http_client_key, KEY_MAX, pem, &why) < 0)
+		return bad(c, "client_key", tip_error_str(&why, text, sizeof(text)), err);
+	if (strstr(pem->data, "PRIVATE KEY-----") && !strstr(pem->data, "ENCRYPTED") &&
+	    strlen(pem->data) == pem->len)
+		return 0;
+	snprintf(text, sizeof(text), "%s holds no key in PEM without a passphrase",
+		 c->http_client_key);
+	return bad(c, "client_key", text, err);
+}
+
+static void wipe(struct tip_buf *key)
+{
+	if (key->data)
+		explicit_bzero(key->data, key->cap);
+	tip_buf_free(key);
+}
+
+int tip_stream_check(const struct tip_config *c, struct tip_error *err)
+{
+	struct tip_buf ca = {0}, chain = {0}, key = {0};
 	int ret = 0;
 
-	if (!c->http || !*c->http_ca_cert)
-		return 0;
-	if (tip_file_read(c->http_ca_cert, CA_MAX, &pem, &why) < 0)
-		ret = tip_error_at(err, c->file, 0, 0, "alerts.http.ca_cert: %s",
-				   tip_error_str(&why, text, sizeof(text)));
-	else if (!pem.len || !strstr(pem.data, "-----BEGIN CERTIFICATE-----"))
-		ret = tip_error_at(err, c->file, 0, 0,
-				   "alerts.http.ca_cert: %s holds no certificate in PEM",
-				   c->http_ca_cert);
-	tip_buf_free(&pem);
+	if (c->http && *c->http_ca_cert)
+		ret = read_certs(c, "ca_cert", c->http_ca_cert, CA_MAX, &ca, err);
+	if (c->http && *c->http_client_cert && ret == 0)
+		ret = read_certs(c, "client_cert", c->http_client_cert, CHAIN_MAX, &chain, err);
+	if (c->http && *c->http_client_cert && ret == 0)
+		ret = read_key(c, &key, err);
+	tip_buf_free(&ca);
+	tip_buf_free(&chain);
+	wipe(&key);
 	return ret;
 }
 
@@ -43,7 +89,7 @@ int tip_stream_prepare(struct tip_keeper *k, struct tip_error *err)
 	const struct tip_config *c = k->config;
 	const struct passwd *pw;
 
-	if (check_authorities(c, err) < 0)
+	if (tip_stream_check(c, err) < 0)
 		return -1;
 	if (!c->program)
 		return 0;
@@ -98,6 +144,7 @@ int tip_stream_open(struct tip_keeper *k, struct tip_error *err)
 		.program_keep_alive = c->program_keep_alive,
 		.http_host = c->http ? c->http_at.host : NULL,
 		.http_port = c->http_at.port,
+		.http_max_timeouts = c->http_max_timeouts,
 		.resolver = "/proc/self/exe",
 		.json = c->alerts_json,
 		.form = {.no_output = !c->include_output,
@@ -128,14 +175,14 @@ int tip_stream_open(struct tip_keeper *k, struct tip_error *err)
 #define CA_CHUNK   32768
 #define POST_QUEUE (512u << 10) /* bytes of the channel: an alert of the largest size, and more */
 
-void tip_stream_send_authorities(struct tip_keeper *k)
+static void send_authorities(struct tip_keeper *k)
 {
 	const struct tip_config *c = k->config;
 	struct tip_buf pem = {0};
 	struct tip_error err;
 	char text[1200];
 
-	if (!c->http || !*c->http_ca_cert)
+	if (!*c->http_ca_cert)
 		return;
 	if (tip_file_read(c->http_ca_cert, CA_MAX, &pem, &err) < 0)
 		tip_err("http", "alerts.http.ca_cert: %s; nobody vouches for the server",
@@ -149,6 +196,38 @@ void tip_stream_send_authorities(struct tip_keeper *k)
 				   .data_len = pem.len - at < CA_CHUNK ? pem.len - at : CA_CHUNK,
 			   });
 	tip_buf_free(&pem);
+}
+
+/* Of files that cannot be read empty ones are sent: a front that has some shows what it had. */
+static void send_client(struct tip_keeper *k)
+{
+	const struct tip_config *c = k->config;
+	struct tip_link_msg m = {.type = TIP_LINK_HTTP_CLIENT};
+	struct tip_buf chain = {0}, key = {0};
+	struct tip_error err;
+	char text[1200];
+
+	if (!*c->http_client_cert)
+		return;
+	if (read_certs(c, "client_cert", c->http_client_cert, CHAIN_MAX, &chain, &err) < 0 ||
+	    read_key(c, &key, &err) < 0) {
+		tip_err("http", "%s", tip_error_str(&err, text, sizeof(text)));
+	} else {
+		m.text = key.data;
+		m.data = chain.data;
+		m.data_len = chain.len;
+	}
+	tip_front_send(k, &m);
+	tip_buf_free(&chain);
+	wipe(&key);
+}
+
+void tip_stream_send_files(struct tip_keeper *k)
+{
+	if (!k->config->http)
+		return;
+	send_authorities(k);
+	send_client(k);
 }
 
 /* A pair of sockets: one end for the sink's thread, the other for the front. */
@@ -178,20 +257,20 @@ void tip_stream_feed(struct tip_keeper *k)
 		     "POST %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: %s\r\n"
 		     "Content-Type: application/json\r\n",
 		     u->target, u->authority, c->http_user_agent);
-	tip_front_send(
-		k, &(struct tip_link_msg){
-			   .type = TIP_LINK_HTTP,
-			   .numbers = {u->tls, c->http_gzip, c->http_keep_alive, c->http_timeout},
-			   .name = u->host,
-			   .text = c->http_server_id,
-			   .data = head.data,
-			   .data_len = head.len,
-		   });
+	tip_front_send(k, &(struct tip_link_msg){
+				  .type = TIP_LINK_HTTP,
+				  .numbers = {u->tls, c->http_gzip, c->http_keep_alive,
+					      c->http_timeout, c->http_echo},
+				  .name = u->host,
+				  .text = c->http_server_id,
+				  .data = head.data,
+				  .data_len = head.len,
+			  });
 	tip_buf_free(&head);
 	if (*c->http_svid)
 		tip_front_send(k, &(struct tip_link_msg){.type = TIP_LINK_HTTP_SVID,
 							 .name = c->http_svid});
-	tip_stream_send_authorities(k);
+	tip_stream_send_files(k);
 	send_channel(k);
 }
 

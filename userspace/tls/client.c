@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
 
@@ -18,17 +19,21 @@
 #define CERTIFICATES_MAX 32768 /* bytes of a server's certificate message */
 #define CHAIN_MAX        8     /* certificates of ours */
 
+/* What is shown of ourselves. */
+struct own {
+	X509 *leaf; /* NULL: nothing */
+	STACK_OF(X509) * rest;
+	EVP_PKEY *key;
+};
+
 struct tip_tls_client {
 	char *host, *server_id, *domain;
 	bool address; /* the host is one */
 	SSL_CTX *ctx; /* NULL: made when it is needed next */
 	X509_STORE *authorities;
 	struct tip_bundles *bundles;
-	/* what is shown; NULL: nothing */
-	X509 *leaf;
-	STACK_OF(X509) * rest;
-	EVP_PKEY *key;
-	uint8_t *shown; /* the chain as it was given */
+	struct own own;
+	uint8_t *shown; /* its chain as it was given in DER */
 	size_t shown_len;
 };
 
@@ -64,15 +69,18 @@ static void renew(struct tip_tls_client *t)
 	t->ctx = NULL;
 }
 
+static void own_free(struct own *o)
+{
+	X509_free(o->leaf);
+	sk_X509_pop_free(o->rest, X509_free);
+	EVP_PKEY_free(o->key);
+	*o = (struct own){0};
+}
+
 static void forget_shown(struct tip_tls_client *t)
 {
-	X509_free(t->leaf);
-	sk_X509_pop_free(t->rest, X509_free);
-	EVP_PKEY_free(t->key);
+	own_free(&t->own);
 	free(t->shown);
-	t->leaf = NULL;
-	t->rest = NULL;
-	t->key = NULL;
 	t->shown = NULL;
 	t->shown_len = 0;
 }
@@ -166,48 +174,121 @@ static X509 *next_cert(const uint8_t **der, size_t *len)
 	return cert;
 }
 
-static bool read_chain(struct tip_tls_client *t, const uint8_t *der, size_t len)
+/* Takes `cert`, the next of the chain. */
+static bool add_cert(struct own *o, X509 *cert)
 {
-	t->leaf = next_cert(&der, &len);
-	t->rest = sk_X509_new_null();
-	while (t->leaf && t->rest && len && sk_X509_num(t->rest) < CHAIN_MAX) {
-		X509 *cert = next_cert(&der, &len);
-
-		if (!cert || sk_X509_push(t->rest, cert) <= 0) {
-			X509_free(cert);
-			return false;
-		}
+	if (!o->leaf) {
+		o->leaf = cert;
+		o->rest = sk_X509_new_null();
+		return o->rest != NULL;
 	}
-	return t->leaf && t->rest && !len;
+	if (sk_X509_num(o->rest) < CHAIN_MAX && sk_X509_push(o->rest, cert) > 0)
+		return true;
+	X509_free(cert);
+	return false;
 }
 
-static bool read_key(struct tip_tls_client *t, const uint8_t *der, size_t len)
+static bool read_chain(struct own *o, const uint8_t *der, size_t len)
+{
+	do {
+		X509 *cert = next_cert(&der, &len);
+
+		if (!cert || !add_cert(o, cert))
+			return false;
+	} while (len);
+	return true;
+}
+
+static EVP_PKEY *read_key(const uint8_t *der, size_t len)
 {
 	const unsigned char *p = der;
 	PKCS8_PRIV_KEY_INFO *info = NULL;
+	EVP_PKEY *key;
 
 	if (len && len <= LONG_MAX)
 		info = d2i_PKCS8_PRIV_KEY_INFO(NULL, &p, (long)len);
-	t->key = info ? EVP_PKCS82PKEY(info) : NULL;
+	key = info ? EVP_PKCS82PKEY(info) : NULL;
 	PKCS8_PRIV_KEY_INFO_free(info);
-	return t->key && X509_check_private_key(t->leaf, t->key) == 1;
+	return key;
+}
+
+/* Shows `o` from now on, and takes it over. False, and nothing has changed: it has no key of its
+ * own. */
+static bool show(struct tip_tls_client *t, struct own *o)
+{
+	if (!o->key || X509_check_private_key(o->leaf, o->key) != 1)
+		return false;
+	forget_shown(t);
+	renew(t);
+	t->own = *o;
+	*o = (struct own){0};
+	return true;
 }
 
 int tip_tls_client_show(struct tip_tls_client *t, const uint8_t *chain, size_t chain_len,
 			const uint8_t *key, size_t key_len, struct tip_error *err)
 {
+	struct own next = {0};
+	bool shows;
+
 	if (t->shown_len == chain_len && !memcmp(t->shown, chain, chain_len))
 		return 0;
-	forget_shown(t);
-	renew(t);
-	if (!read_chain(t, chain, chain_len) || !read_key(t, key, key_len)) {
-		forget_shown(t);
+	if (read_chain(&next, chain, chain_len))
+		next.key = read_key(key, key_len);
+	shows = show(t, &next);
+	own_free(&next);
+	if (!shows)
 		return tip_error_set(err, "the daemon's SVID cannot be read");
-	}
 	t->shown = tip_alloc(chain_len);
 	memcpy(t->shown, chain, chain_len);
 	t->shown_len = chain_len;
 	return 1;
+}
+
+/* There is nobody to ask; OpenSSL would look for a terminal. */
+static int no_passphrase(char *buf, int size, int writing, void *ctx)
+{
+	return -1;
+}
+
+static bool read_chain_pem(struct own *o, const char *pem, size_t len)
+{
+	BIO *bio = len <= INT_MAX ? BIO_new_mem_buf(pem, (int)len) : NULL;
+	bool good = bio;
+	X509 *cert;
+
+	while (good && (cert = PEM_read_bio_X509(bio, NULL, no_passphrase, NULL)))
+		good = add_cert(o, cert);
+	BIO_free(bio);
+	/* The end, or something that is no certificate? */
+	return good && o->leaf && ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE;
+}
+
+static EVP_PKEY *read_key_pem(const char *pem)
+{
+	BIO *bio = BIO_new_mem_buf(pem, -1);
+	EVP_PKEY *key = bio ? PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL) : NULL;
+
+	BIO_free(bio);
+	return key;
+}
+
+int tip_tls_client_show_pem(struct tip_tls_client *t, const char *chain, size_t chain_len,
+			    const char *key, struct tip_error *err)
+{
+	struct own next = {0};
+	int ret = 0;
+
+	ERR_clear_error();
+	if (!read_chain_pem(&next, chain, chain_len))
+		ret = tip_error_set(err, "the certificates cannot be read, or are more than nine");
+	else if (!(next.key = read_key_pem(key)))
+		ret = tip_error_set(err, "the key cannot be read");
+	else if (!show(t, &next))
+		ret = tip_error_set(err, "the key is not that of the first certificate");
+	own_free(&next);
+	ERR_clear_error();
+	return ret;
 }
 
 /* ---- connections ------------------------------------------------------------------------------
@@ -234,9 +315,9 @@ static SSL_CTX *context(struct tip_tls_client *t)
 	else if (t->authorities)
 		SSL_CTX_set1_cert_store(ctx, t->authorities);
 	if (SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) != 1 ||
-	    (t->leaf &&
-	     (SSL_CTX_use_certificate(ctx, t->leaf) != 1 || SSL_CTX_set1_chain(ctx, t->rest) != 1 ||
-	      SSL_CTX_use_PrivateKey(ctx, t->key) != 1))) {
+	    (t->own.leaf && (SSL_CTX_use_certificate(ctx, t->own.leaf) != 1 ||
+			     SSL_CTX_set1_chain(ctx, t->own.rest) != 1 ||
+			     SSL_CTX_use_PrivateKey(ctx, t->own.key) != 1))) {
 		SSL_CTX_free(ctx);
 		return NULL;
 	}

@@ -36,6 +36,12 @@ int tip_tls_client_bundle(struct tip_tls_client *t, const uint8_t *der, size_t l
  */
 int tip_tls_client_show(struct tip_tls_client *t, const uint8_t *chain, size_t chain_len,
 			const uint8_t *key, size_t key_len, struct tip_error *err);
+/*
+ * The same from PEM: the chain (leaf first), and its key, without a passphrase. 0, or -1 with
+ * `err`, and what was shown before stays.
+ */
+int tip_tls_client_show_pem(struct tip_tls_client *t, const char *chain, size_t chain_len,
+			    const char *key, struct tip_error *err);
 
 /* A connection over `fd`, which stays the caller's; SSL_connect() is next. NULL with `err`. */
 SSL *tip_tls_client_begin(struct tip_tls_client *t, int fd, struct tip_error *err);

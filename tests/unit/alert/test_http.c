@@ -31,7 +31,7 @@ static void begin(uint16_t port)
 
 	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, sv), 0);
 	front = sv[1];
-	out = tip_out_http("127.0.0.1", port, "/bin/false");
+	out = tip_out_http("127.0.0.1", port, "/bin/false", 2);
 	out->ops->set_fd(out, sv[0]);
 }
 
@@ -114,6 +114,29 @@ static void a_server_that_wants_to_be_left_alone(void **state)
 	while (recv(front, &head, sizeof(head), 0) < 0)
 		assert_int_equal(deliver("one"), EAGAIN);
 	assert_true(tip_clock_monotonic() - start >= 1000 * MS);
+	finish();
+}
+
+/* Three times silent for one line, where two are allowed; other failures count as none. */
+static void a_server_that_is_silent_too_often(void **state)
+{
+	static const struct {
+		enum tip_posting_outcome outcome;
+		int error;
+	} all[] = {
+		{TIP_POSTING_TIMED_OUT, EAGAIN}, {TIP_POSTING_TIMED_OUT, EAGAIN},
+		{TIP_POSTING_LATER, EAGAIN},     {TIP_POSTING_TIMED_OUT, EAGAIN},
+		{TIP_POSTING_TIMED_OUT, EAGAIN}, {TIP_POSTING_TIMED_OUT, EBADMSG},
+	};
+	struct tip_posting_line head;
+
+	begin(9);
+	for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++) {
+		while (recv(front, &head, sizeof(head), 0) < 0)
+			deliver("one");
+		say(head.number, all[i].outcome, 0);
+		assert_int_equal(deliver("one"), all[i].error);
+	}
 	finish();
 }
 
@@ -242,6 +265,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_answer_to_a_line_that_comes_again),
 		cmocka_unit_test(a_server_that_wants_to_be_left_alone),
+		cmocka_unit_test(a_server_that_is_silent_too_often),
 		cmocka_unit_test(without_a_front),
 		cmocka_unit_test(what_is_too_long),
 		cmocka_unit_test(a_connection_when_it_is_asked_for),

@@ -61,6 +61,7 @@ static const struct tip_link_msg samples[] = {
 	 .data_len = 17},
 	{.type = TIP_LINK_HTTP_SVID, .name = "spiffe://example.org/tipstaff"},
 	{.type = TIP_LINK_HTTP_CA, .flag = 1, .data = "-----", .data_len = 5},
+	{.type = TIP_LINK_HTTP_CLIENT, .text = "-----key", .data = "-----", .data_len = 5},
 	{.type = TIP_LINK_HTTP_SINK},
 	{.type = TIP_LINK_READY},
 	{.type = TIP_LINK_RESOLVED, .exec_id = 8, .epoch = 1, .name = ""},

@@ -47,6 +47,8 @@ static void turn(void)
 		event_base_loop(w.base, EVLOOP_NONBLOCK);
 }
 
+static bool echo; /* of the posters that begin */
+
 static void begin(bool gzip, bool keep_alive)
 {
 	int sv[2];
@@ -58,6 +60,7 @@ static void begin(bool gzip, bool keep_alive)
 				  &(struct tip_poster_config){.head = "POST / HTTP/1.1\r\n",
 							      .gzip = gzip,
 							      .keep_alive = keep_alive,
+							      .echo = echo,
 							      .timeout_ms = 200},
 				  &(struct tip_poster_ops){prepare, on_ended, NULL});
 	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, sv), 0);
@@ -287,8 +290,8 @@ static void silence_ends(void **state)
 		const char *says;
 		enum tip_posting_outcome outcome;
 	} all[] = {
-		{"", TIP_POSTING_LATER},
-		{"HTTP/1.1 200 OK\r\nX: ", TIP_POSTING_LATER},
+		{"", TIP_POSTING_TIMED_OUT},
+		{"HTTP/1.1 200 OK\r\nX: ", TIP_POSTING_TIMED_OUT},
 		{"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nab", TIP_POSTING_TAKEN},
 	};
 
@@ -339,6 +342,63 @@ static void what_is_shown_changes(void **state)
 	w.ready = 1; /* somebody else from now on: on a connection of its own */
 	post_first("{}");
 	finish();
+}
+
+/* What goes to the log while `answers` answers of that body come. */
+static const char *logged(const char *body, int answers)
+{
+	static char log[65536];
+	char text[8192];
+	int pipes[2], err = dup(STDERR_FILENO);
+	ssize_t n;
+
+	assert_int_equal(pipe2(pipes, O_NONBLOCK), 0);
+	dup2(pipes[1], STDERR_FILENO);
+	snprintf(text, sizeof(text), "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n%s",
+		 strlen(body), body);
+	begin(false, true);
+	for (int i = 0; i < answers; i++) {
+		hand_over("{}");
+		if (w.server < 0) {
+			told(TIP_POSTING_DIAL);
+			dial(w.number);
+		}
+		heard();
+		answer(text);
+		told(TIP_POSTING_TAKEN);
+	}
+	finish();
+	dup2(err, STDERR_FILENO);
+	close(err);
+	n = read(pipes[0], log, sizeof(log) - 1);
+	log[n > 0 ? n : 0] = '\0';
+	close(pipes[0]);
+	close(pipes[1]);
+	return log;
+}
+
+static void answers_are_echoed(void **state)
+{
+	char body[2048];
+	const char *log;
+	size_t lines = 0;
+
+	assert_string_equal(logged("hello", 1), "");
+	echo = true;
+	assert_non_null(strstr(logged("taken:\x1b[2J\n \xe2\x80\xae 1", 1),
+			       " http: the server answers 200: taken:\\x1b[2J\\x0a "
+			       "\\xe2\\x80\\xae 1\n"));
+	assert_non_null(strstr(logged("", 1), " http: the server answers 200: \n"));
+	memset(body, 'a', sizeof(body));
+	body[sizeof(body) - 1] = '\0';
+	log = logged(body, 1);
+	assert_non_null(strstr(log, "aaa ...\n"));
+	assert_true(strlen(log) < 700);
+	/* However many there are: so many a second, and it may take two. */
+	for (log = logged("x", 200); (log = strchr(log, '\n')); log++)
+		lines++;
+	assert_in_range(lines, 20, 100);
+	echo = false;
 }
 
 static void the_keeper_leaves(void **state)
@@ -392,6 +452,7 @@ int main(void)
 		cmocka_unit_test(silence_ends),
 		cmocka_unit_test(a_line_that_was_given_up),
 		cmocka_unit_test(what_is_shown_changes),
+		cmocka_unit_test(answers_are_echoed),
 		cmocka_unit_test(the_keeper_leaves),
 		cmocka_unit_test(compressed),
 	};

@@ -27,6 +27,9 @@ static void defaults_are_what_the_manual_says(void **state)
 	assert_string_equal(c->state_dir, "/var/lib/tipstaff");
 	assert_string_equal(c->front_user, "");
 	assert_string_equal(c->alerts_file, "");
+	assert_string_equal(c->http_client_cert, "");
+	assert_false(c->http_echo);
+	assert_int_equal(c->http_max_timeouts, UINT32_MAX);
 	assert_true(c->alerts_stdout && c->alerts_json && c->enforcement);
 	assert_false(c->match_all);
 	assert_int_equal(c->x509_ttl, 3600);
@@ -174,6 +177,31 @@ static void every_key_arrives(void **state)
 	tip_config_free(c);
 }
 
+/* As Falco's own file has it: paths that are empty, or not used. */
+static void the_server_under_falcos_names(void **state)
+{
+	struct tip_error err;
+	static const char text[] = "trust_domain: a\n"
+				   "http_output: {enabled: true, url: 'https://a/',\n"
+				   "  ca_cert: '', ca_bundle: /ca, mtls: %s, client_cert: /c,\n"
+				   "  client_key: /k, echo: true, max_consecutive_timeouts: 5}\n";
+	char full[sizeof(text) + 8];
+
+	for (int mtls = 0; mtls < 2; mtls++) {
+		struct tip_config *c;
+
+		snprintf(full, sizeof(full), text, mtls ? "true" : "false");
+		c = parse(full, &err);
+		assert_non_null(c);
+		assert_string_equal(c->http_ca_cert, "/ca");
+		assert_string_equal(c->http_client_cert, mtls ? "/c" : "");
+		assert_string_equal(c->http_client_key, mtls ? "/k" : "");
+		assert_true(c->http_echo);
+		assert_int_equal(c->http_max_timeouts, 5);
+		tip_config_free(c);
+	}
+}
+
 static void mistakes_are_told_with_their_place(void **state)
 {
 	static const struct {
@@ -232,6 +260,22 @@ static void mistakes_are_told_with_their_place(void **state)
 		 9, "not be larger than held_connects"},
 		{"trust_domain: a\nlimits: {relays: 8, handshakes: 9}\n", 2, 9,
 		 "not be larger than relays"},
+		{"trust_domain: a\nalerts: {http: {enabled: true, url: 'https://a/', ca_cert: /c,\n"
+		 "  client_cert: /d}}\n",
+		 2, 16, "needs both client_cert and client_key"},
+		{"trust_domain: a\nalerts: {http: {enabled: true, url: 'https://a/', ca_cert: /c,\n"
+		 "  client_cert: /d, client_key: /e, svid: spiffe://a/x}}\n",
+		 2, 16, "or its own SVID"},
+		{"trust_domain: a\nalerts: {http: {enabled: true, url: 'http://a/',\n"
+		 "  client_cert: /d, client_key: /e}}\n",
+		 2, 16, "must begin with https://"},
+		{"trust_domain: a\nhttp_output: {enabled: true, url: 'https://a/', ca_cert: /c,\n"
+		 "  mtls: true}\n",
+		 2, 14, "needs both client_cert and client_key"},
+		{"trust_domain: a\nhttp_output: {max_consecutive_timeouts: 256}\n", 2, 41,
+		 "between 0 and 255"},
+		{"trust_domain: a\nhttp_output: {ca_cert: /a, ca_bundle: /b}\n", 2, 28,
+		 "is the same as http_output.ca_cert"},
 		{"trust_domain: a\ntrust_domain: b\n", 2, 1, ""},
 		{"trust_domain: [\n", 2, 1, ""},
 		{"trust_domain: a\n---\ntrust_domain: b\n", 1, 1, "one YAML document"},
@@ -256,6 +300,7 @@ int main(void)
 		cmocka_unit_test(defaults_are_what_the_manual_says),
 		cmocka_unit_test(traffic_defaults_follow_other_keys),
 		cmocka_unit_test(every_key_arrives),
+		cmocka_unit_test(the_server_under_falcos_names),
 		cmocka_unit_test(mistakes_are_told_with_their_place),
 	};
 

@@ -255,6 +255,65 @@ static void what_is_shown(void **state)
 	tip_tls_client_free(t);
 }
 
+/* `leaf`, `via` (NULL: none) and `key` as files would have them; what comes behind the chain. */
+static int show_pem(struct tip_tls_client *t, const struct pki *leaf, const struct pki *via,
+		    const struct pki *key, const char *more)
+{
+	BIO *chain = BIO_new(BIO_s_mem()), *secret = BIO_new(BIO_s_mem());
+	char *chain_text, *key_text;
+	struct tip_error err;
+	long len;
+	int ret;
+
+	PEM_write_bio_X509(chain, leaf->cert);
+	if (via)
+		PEM_write_bio_X509(chain, via->cert);
+	BIO_puts(chain, more);
+	PEM_write_bio_PrivateKey(secret, key->key, NULL, NULL, 0, NULL, NULL);
+	BIO_write(secret, "", 1);
+	len = BIO_get_mem_data(chain, &chain_text);
+	BIO_get_mem_data(secret, &key_text);
+	ret = tip_tls_client_show_pem(t, chain_text, (size_t)len, key_text, &err);
+	BIO_free(chain);
+	BIO_free(secret);
+	return ret;
+}
+
+static void what_is_shown_from_files(void **state)
+{
+	static const char locked[] = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMAA=\n"
+				     "-----END ENCRYPTED PRIVATE KEY-----\n";
+	struct tip_tls_client *t = tip_tls_client_new("localhost", SERVER_ID);
+	struct pki server = pki_leaf(&td, SERVER_ID), own = pki_leaf(&td, OWN_ID),
+		   next = pki_leaf(&td, OWN_ID);
+	struct tip_error err;
+	struct meeting m;
+	X509 *seen;
+
+	trust_by_id(t, &td);
+	assert_int_equal(show_pem(t, &own, &td, &own, "text between\n"), 0);
+	/* What cannot be read, or does not belong together, leaves it as it is. */
+	assert_int_equal(show_pem(t, &next, NULL, &own, ""), -1);
+	assert_int_equal(show_pem(t, &next, NULL, &next,
+				  "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n"),
+			 -1);
+	assert_int_equal(tip_tls_client_show_pem(t, "", 0, "", &err), -1);
+	assert_int_equal(tip_tls_client_show_pem(t, locked, sizeof(locked) - 1, locked, &err), -1);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(meet(&m, t, &server, 0), TIP_TCP_DONE);
+		seen = SSL_get1_peer_certificate(m.server);
+		assert_int_equal(X509_cmp(seen, i ? next.cert : own.cert), 0);
+		X509_free(seen);
+		assert_int_equal(sk_X509_num(SSL_get_peer_cert_chain(m.server)), i ? 0 : 1);
+		part(&m);
+		assert_int_equal(show_pem(t, &next, NULL, &next, ""), 0);
+	}
+	pki_free(&server);
+	pki_free(&own);
+	pki_free(&next);
+	tip_tls_client_free(t);
+}
+
 static void versions(void **state)
 {
 	static const struct {
@@ -341,6 +400,7 @@ int main(void)
 		cmocka_unit_test(nobody_is_trusted_without_an_authority),
 		cmocka_unit_test(a_server_is_known_by_its_spiffe_id),
 		cmocka_unit_test(what_is_shown),
+		cmocka_unit_test(what_is_shown_from_files),
 		cmocka_unit_test(versions),
 		cmocka_unit_test(bytes_and_the_end),
 		cmocka_unit_test(who_speaks_no_tls),
