@@ -14,9 +14,10 @@ import os
 import re
 
 ACCESS = {os.O_RDONLY: "O_RDONLY", os.O_WRONLY: "O_WRONLY", os.O_RDWR: "O_RDWR", 3: "O_RDWR"}
-FLAGS = [(os.O_CREAT, "O_CREAT"), (os.O_EXCL, "O_EXCL"), (os.O_TRUNC, "O_TRUNC"), (os.O_APPEND, "O_APPEND"),
-         (os.O_NONBLOCK, "O_NONBLOCK"), (os.O_SYNC, "O_SYNC"), (os.O_DIRECT, "O_DIRECT"), (os.O_DIRECTORY, "O_DIRECTORY"),
-         (os.O_CLOEXEC, "O_CLOEXEC"), (os.O_NOFOLLOW, "O_NOFOLLOW"), (os.O_TMPFILE, "O_TMPFILE"), (os.O_PATH, "O_PATH")]
+# Before the access, and behind it.
+FLAGS = [(os.O_DIRECTORY, "O_DIRECTORY"), (os.O_DIRECT, "O_DIRECT"), (os.O_TRUNC, "O_TRUNC"), (os.O_SYNC, "O_SYNC"),
+         (os.O_NONBLOCK, "O_NONBLOCK"), (os.O_EXCL, "O_EXCL"), (os.O_DSYNC, "O_DSYNC"), (os.O_APPEND, "O_APPEND"), (os.O_CREAT, "O_CREAT")]
+FLAGS_BEHIND = [(os.O_CLOEXEC, "O_CLOEXEC"), (os.O_TMPFILE, "O_TMPFILE"), (os.O_NOFOLLOW, "O_NOFOLLOW"), (os.O_PATH, "O_PATH")]
 LISTS = ("in", "intersects", "pmatch")
 NUMBERS = ("fd.num", "evt.rawres", "fd.sport", "fd.rport", "user.uid", "proc.tty")
 NETS = ("fd.snet", "fd.rnet")
@@ -40,8 +41,12 @@ def absolute(base, name):
     return normal(base, name) if name and not name.startswith("/") else name
 
 
+def names(flags, table):
+    return [text for bits, text in table if flags & bits == bits]
+
+
 def fields(act):
-    """What the language sees of an open: {call, base, name, flags, result, process}."""
+    """What the language sees of an open: {call, base, name, flags, result, made, process}."""
     name, flags, result = normal(act["base"], act["name"]), act["flags"], act["result"]
     access = flags & os.O_ACCMODE
     return {
@@ -51,7 +56,7 @@ def fields(act):
         "evt.failed": result < 0,
         "evt.is_open_read": access in (os.O_RDONLY, os.O_RDWR),
         "evt.is_open_write": access in (os.O_WRONLY, os.O_RDWR),
-        "evt.arg.flags": "|".join([ACCESS[access]] + [text for bits, text in FLAGS if flags & bits == bits]),
+        "evt.arg.flags": "|".join([*names(flags, FLAGS), ACCESS[access], *names(flags, FLAGS_BEHIND), *["O_F_CREATED"] * act["made"]]),
         "evt.arg.name": absolute(act["base"], act["name"]),
         "evt.rawarg.name": act["name"],
         "fd.num": max(result, -1),
@@ -196,7 +201,7 @@ class Maker:
                 ("check", "fd.num", r.choice((">=", "=", "<", "!=", "<=", ">")), [r.choice(("0", "-1", "3"))]),
                 ("check", "evt.rawres", r.choice((">=", "=", "<", "!=")), [r.choice(("0", "-2", "-13"))])))
         if kind < 8:
-            return ("check", "evt.arg.flags", "contains", [r.choice(("O_TRUNC", "O_CREAT", "O_RDONLY", "O_DIRECT", "O_RDWR|O_CREAT", "O_CLOEXEC"))])
+            return ("check", "evt.arg.flags", "contains", [r.choice(("O_TRUNC", "O_CREAT", "O_RDONLY", "O_DIRECT", "O_CREAT|O_RDWR", "O_CLOEXEC"))])
         if kind < 9:
             operator = r.choice(("=", "!=", "startswith", "in"))
             return ("check", "evt.res", operator, [r.choice(("SUCCESS", "ENOENT", "E", "EISDIR"))])

@@ -204,7 +204,7 @@ def test_events_with_a_record_of_their_own(done):
     f, pid = done["folder"], done["pid"]
     opened = named(args(done, "open", -1))
     assert list(opened) == "fd name flags mode dev ino".split()
-    assert opened["fd"].endswith(f"(<f>{f}/old)") and opened["name"] == f"sub/../old({f}/old)" and opened["flags"] == "514(O_RDWR|O_TRUNC)"
+    assert opened["fd"].endswith(f"(<f>{f}/old)") and opened["name"] == f"sub/../old({f}/old)" and opened["flags"] == "514(O_TRUNC|O_RDWR)"
     assert opened["mode"] == "0" and opened["ino"] == str(os.stat(f"{f}/old").st_ino)
     missing = [a for a in done["alerts"]("Calls") if a["evt.type"] == "openat" and "missing" in a["evt.args"]][0]["evt.args"]
     assert re.fullmatch(rf"fd=-2\(ENOENT\) dirfd=\d+\(<d>{f}\) name=missing\({f}/missing\) flags=0\(O_RDONLY\) mode=0 dev=\w+ ino=\d+", missing), missing
@@ -212,7 +212,7 @@ def test_events_with_a_record_of_their_own(done):
     assert list(how) == "fd dirfd name flags mode resolve dev ino".split() and how["resolve"] == "8(RESOLVE_BENEATH)"
     made = named(args(done, "creat"))
     assert list(made)[:5] == "fd name mode dev ino".split() and made["mode"] == "0640" and list(made)[5:] == ["creat_flags", "flags"]
-    assert made["flags"] == "577(O_WRONLY|O_CREAT|O_TRUNC)"
+    assert made["flags"] == "577(O_TRUNC|O_CREAT|O_WRONLY|O_F_CREATED)"
     assert args(done, "kill") == f"res=0 pid={pid}(calls) sig=23(SIGURG)"
     assert args(done, "tgkill") == f"res=0 pid={pid}(calls) tid={pid}(calls) sig=23(SIGURG)"
     assert args(done, "ptrace") == "res=-3(ESRCH) addr=0 data=0 request=17(PTRACE_DETACH) pid=99999999"

@@ -34,9 +34,10 @@ OPENER = textwrap.dedent("""
     class How(ctypes.Structure):
         _fields_ = [("flags", ctypes.c_uint64), ("mode", ctypes.c_uint64), ("resolve", ctypes.c_uint64)]
     def act(call, folder, name, flags):
-        name, at = name.encode(), -100
+        at, there = -100, os.path.exists(os.path.join(folder or ".", name))
         if folder is not None:
             at = folders[folder]
+        name = name.encode()
         if call == "open":
             args = (name, flags, 0o600)
         elif call == "creat":
@@ -48,9 +49,9 @@ OPENER = textwrap.dedent("""
             args = (at, name, ctypes.byref(how), ctypes.sizeof(how))
         fd = libc.syscall(NR[call], *args)
         if fd < 0:
-            return -ctypes.get_errno()
+            return -ctypes.get_errno(), False
         os.close(fd)
-        return fd
+        return fd, not there
     folders = {}
     print("ready", flush=True)
     for line in sys.stdin:
@@ -94,9 +95,9 @@ class Opener:
         folders = sorted({a[1] for a in acts if a[1]})
         self.process.send(json.dumps({"cwd": cwd, "folders": folders, "acts": acts}))
         results = json.loads(self.process.line(30.0))
-        return [{"call": call, "base": folder or cwd, "name": name, "result": result, "process": "python3",
+        return [{"call": call, "base": folder or cwd, "name": name, "result": result, "made": made, "process": "python3",
                  "flags": os.O_CREAT | os.O_WRONLY | os.O_TRUNC if call == "creat" else flags}
-                for (call, folder, name, flags), result in zip(acts, results)]
+                for (call, folder, name, flags), (result, made) in zip(acts, results)]
 
 
 def random_acts(r, tree, count):

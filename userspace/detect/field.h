@@ -131,6 +131,8 @@ struct tip_value *tip_value_items(struct tip_extract *x, struct tip_value *v, ui
 /* The n-th ancestor (0: the process itself), NULL when it is not known. */
 const struct tip_process *tip_extract_ancestor(struct tip_extract *x, int64_t n);
 void tip_extract_caps(struct tip_extract *x, uint64_t caps, struct tip_value *out);
+/* The executable's `path` as shown: a memfd (`flags`: TIP_PROC_*) has a name and no path. */
+const char *tip_extract_image(const char *path, uint32_t flags);
 /* argv[0], and the rest joined by blanks. */
 void tip_extract_args(struct tip_extract *x, const struct tip_process *p, struct tip_value *out);
 /* The environment at exec, blanks between; unset where it was not gathered. */
@@ -149,8 +151,12 @@ struct tip_flag {
 	uint64_t bits;
 	const char *name;
 };
-/* What evt.arg.flags of an open is made of: the name of the access, then those of flags. */
+/*
+ * What evt.arg.flags of an open is made of: the name of the access among those of flags, then what
+ * became of it (bits of TIP_FILE_*).
+ */
 const struct tip_flag *tip_open_flags(size_t *count);
+const struct tip_flag *tip_opened_flags(size_t *count);
 const char *tip_open_access(uint32_t oflags);
 void tip_extract_fd_name(struct tip_extract *x, struct tip_value *out);
 /* fd.typechar, '\0': there is no descriptor, or nothing is known of it. */

@@ -14,33 +14,68 @@
 
 /* Arguments of the events that have a record of their own: opens, sockets, processes. */
 
-static void flags_text(struct tip_extract *x, uint64_t value, const char *first,
-		       const struct tip_flag *flags, size_t count, struct tip_value *out)
-{
-	size_t size = strlen(first) + 1, n;
-	char *s;
+struct names {
+	const struct tip_flag *flags;
+	size_t count;
+};
 
-	for (size_t i = 0; i < count; i++)
-		size += strlen(flags[i].name) + 1;
-	s = tip_scratch_alloc(x->scratch, size);
-	n = (size_t)snprintf(s, size, "%s", first);
-	for (size_t i = 0; i < count; i++)
-		if ((value & flags[i].bits) == flags[i].bits)
-			n += (size_t)snprintf(s + n, size - n, "%s%s", n ? "|" : "", flags[i].name);
-	tip_value_strn(out, s, n);
+static size_t names_room(const struct names *n)
+{
+	size_t size = 0;
+
+	for (size_t i = 0; i < n->count; i++)
+		size += strlen(n->flags[i].name) + 1;
+	return size;
 }
 
+/* Adds the names of the bits in `value` to `to`, of `room` bytes. */
+static void names_add(char *to, size_t room, const struct names *n, uint64_t value)
+{
+	size_t at = strlen(to);
+
+	for (size_t i = 0; i < n->count; i++)
+		if ((value & n->flags[i].bits) == n->flags[i].bits)
+			at += (size_t)snprintf(to + at, room - at, "%s%s", at ? "|" : "",
+					       n->flags[i].name);
+}
+
+static void flags_text(struct tip_extract *x, uint64_t value, const struct tip_flag *flags,
+		       size_t count, struct tip_value *out)
+{
+	const struct names n = {flags, count};
+	const size_t room = names_room(&n) + 1;
+	char *s = tip_scratch_alloc(x->scratch, room);
+
+	*s = '\0';
+	names_add(s, room, &n, value);
+	tip_value_str(out, s);
+}
+
+/* The first OPEN_BEFORE stand before the access, the others behind it. */
+#define OPEN_BEFORE 9
 static const struct tip_flag open_names[] = {
-	{O_CREAT, "O_CREAT"},       {O_EXCL, "O_EXCL"},           {O_TRUNC, "O_TRUNC"},
-	{O_APPEND, "O_APPEND"},     {O_NONBLOCK, "O_NONBLOCK"},   {O_SYNC, "O_SYNC"},
-	{O_DIRECT, "O_DIRECT"},     {O_DIRECTORY, "O_DIRECTORY"}, {O_CLOEXEC, "O_CLOEXEC"},
-	{O_NOFOLLOW, "O_NOFOLLOW"}, {__O_TMPFILE, "O_TMPFILE"},   {O_PATH, "O_PATH"},
+	{O_DIRECTORY, "O_DIRECTORY"}, {O_DIRECT, "O_DIRECT"},     {O_TRUNC, "O_TRUNC"},
+	{O_SYNC, "O_SYNC"},           {O_NONBLOCK, "O_NONBLOCK"}, {O_EXCL, "O_EXCL"},
+	{O_DSYNC, "O_DSYNC"},         {O_APPEND, "O_APPEND"},     {O_CREAT, "O_CREAT"},
+	{O_CLOEXEC, "O_CLOEXEC"},     {__O_TMPFILE, "O_TMPFILE"}, {O_NOFOLLOW, "O_NOFOLLOW"},
+	{O_PATH, "O_PATH"},
+};
+static const struct tip_flag opened_names[] = {
+	{TIP_FILE_CREATED, "O_F_CREATED"},
+	{TIP_FILE_UPPER, "FD_UPPER_LAYER"},
+	{TIP_FILE_LOWER, "FD_LOWER_LAYER"},
 };
 
 const struct tip_flag *tip_open_flags(size_t *count)
 {
 	*count = TIP_ARRAY_SIZE(open_names);
 	return open_names;
+}
+
+const struct tip_flag *tip_opened_flags(size_t *count)
+{
+	*count = TIP_ARRAY_SIZE(opened_names);
+	return opened_names;
 }
 
 const char *tip_open_access(uint32_t oflags)
@@ -52,9 +87,24 @@ const char *tip_open_access(uint32_t oflags)
 
 static void open_flags(struct tip_extract *x, struct tip_value *out)
 {
-	const uint32_t f = x->in->ev->open.data->oflags;
+	static const struct names before = {open_names, OPEN_BEFORE},
+				  behind = {open_names + OPEN_BEFORE,
+					    TIP_ARRAY_SIZE(open_names) - OPEN_BEFORE},
+				  opened = {opened_names, TIP_ARRAY_SIZE(opened_names)};
+	const struct tip_ev_open *o = x->in->ev->open.data;
+	const struct tip_flag access = {0, tip_open_access(o->oflags)};
+	const struct names middle = {&access, 1};
+	const size_t room = names_room(&before) + names_room(&middle) + names_room(&behind) +
+			    names_room(&opened) + 1;
+	char *s = tip_scratch_alloc(x->scratch, room);
 
-	flags_text(x, f, tip_open_access(f), open_names, TIP_ARRAY_SIZE(open_names), out);
+	*s = '\0';
+	names_add(s, room, &before, o->oflags);
+	names_add(s, room, &middle, 0);
+	names_add(s, room, &behind, o->oflags);
+	if (x->in->ev->hdr->ret >= 0)
+		names_add(s, room, &opened, o->file_flags);
+	tip_value_str(out, s);
 }
 
 static void resolve_flags(struct tip_extract *x, struct tip_value *out)
@@ -68,7 +118,7 @@ static void resolve_flags(struct tip_extract *x, struct tip_value *out)
 		{RESOLVE_CACHED, "RESOLVE_CACHED"},
 	};
 
-	flags_text(x, x->in->ev->open.data->resolve, "", flags, TIP_ARRAY_SIZE(flags), out);
+	flags_text(x, x->in->ev->open.data->resolve, flags, TIP_ARRAY_SIZE(flags), out);
 }
 
 static void creat_flags(struct tip_extract *x, struct tip_value *out)
@@ -78,7 +128,7 @@ static void creat_flags(struct tip_extract *x, struct tip_value *out)
 		{TIP_FILE_LOWER, "FD_LOWER_LAYER_CREAT"},
 	};
 
-	flags_text(x, x->in->ev->open.data->file_flags, "", flags, TIP_ARRAY_SIZE(flags), out);
+	flags_text(x, x->in->ev->open.data->file_flags, flags, TIP_ARRAY_SIZE(flags), out);
 }
 
 #define EXE_FLAGS                                                                                  \
@@ -93,7 +143,7 @@ static void exec_flags(struct tip_extract *x, struct tip_value *out)
 		{TIP_PROC_EXE_LOWER, "EXE_LOWER_LAYER"},
 	};
 
-	flags_text(x, x->in->ev->exec.data->proc_flags, "", flags, TIP_ARRAY_SIZE(flags), out);
+	flags_text(x, x->in->ev->exec.data->proc_flags, flags, TIP_ARRAY_SIZE(flags), out);
 }
 
 static void address(struct tip_extract *x, struct tip_value *out)
@@ -290,7 +340,9 @@ static void exec_arg(struct tip_extract *x, enum what what, struct tip_told *t)
 	case A_EXE_INO: number(x, TIP_ARG_NUMBER, e->exe_ino, t); break;
 	case A_EXE_CTIME: date(x, e->exe_ctime_ns, t); break;
 	case A_EXE_MTIME: date(x, e->exe_mtime_ns, t); break;
-	case A_EXEPATH: tip_value_str(&t->raw, x->in->ev->exec.exe_path); break;
+	case A_EXEPATH:
+		tip_value_str(&t->raw, tip_extract_image(x->in->ev->exec.exe_path, e->proc_flags));
+		break;
 	case A_FILENAME: tip_value_str(&t->raw, x->in->ev->exec.filename); break;
 	default: break;
 	}

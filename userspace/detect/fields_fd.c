@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -258,12 +259,16 @@ static void fd_num(struct tip_extract *x, const struct tip_field_ref *ref, struc
 
 enum { TYPE_NAME, TYPE_CHAR, TYPE_FAMILY, TYPE_L4 };
 
+/* An open says what it asks for; a descriptor, what it is. */
 static const char *file_type(const struct tip_extract *x, bool name)
 {
-	uint32_t mode =
-		is_open(x) ? x->in->ev->open.data->file_mode : x->in->ev->call.data->file_mode;
+	uint32_t mode;
 
-	/* a failed open has no mode: what was asked for was a file */
+	if (is_open(x))
+		mode = (x->in->ev->open.data->oflags & __O_TMPFILE) == O_DIRECTORY ? S_IFDIR
+										   : S_IFREG;
+	else
+		mode = x->in->ev->call.data->file_mode;
 	if (S_ISDIR(mode))
 		return name ? "directory" : "d";
 	if (S_ISFIFO(mode))

@@ -167,6 +167,13 @@ static const struct tip_event *refused_image(const struct tip_extract *x,
 	return p == x->in->proc && x->in->ev->hdr->type == TIP_EV_DENIED_EXEC ? x->in->ev : NULL;
 }
 
+const char *tip_extract_image(const char *path, uint32_t flags)
+{
+	const bool memfd = (flags & TIP_PROC_EXE_MEMFD) && strncmp(path, "/memfd:", 7) == 0;
+
+	return path + memfd;
+}
+
 static void property(struct tip_extract *x, const struct tip_process *p, uint32_t what,
 		     struct tip_value *out)
 {
@@ -177,7 +184,10 @@ static void property(struct tip_extract *x, const struct tip_process *p, uint32_
 	switch (what) {
 	case P_NAME: tip_value_str(out, name_of(x, p)); break;
 	case P_EXE: tip_value_str(out, arguments(p, &rest, &len)); break;
-	case P_EXEPATH: tip_value_str(out, image ? image->exec.exe_path : p->exe_path); break;
+	case P_EXEPATH:
+		tip_value_str(out, image ? image->exec.exe_path
+					 : tip_extract_image(p->exe_path, p->flags));
+		break;
 	case P_ARGS: tip_extract_args(x, p, out); break;
 	case P_CMDLINE: joined(x, name_of(x, p), p, out); break;
 	case P_EXELINE: joined(x, arguments(p, &rest, &len), p, out); break;

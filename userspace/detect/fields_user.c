@@ -14,16 +14,23 @@ static void user_uid(struct tip_extract *x, const struct tip_field_ref *ref, str
 	tip_value_int(out, x->in->ev->hdr->uid);
 }
 
+/* Stands for the name of who is in no file; rules compare with it. */
+#define NOBODY "<NA>"
+
 enum { USER_NAME, USER_HOME, USER_SHELL };
 
 static void user_text(struct tip_extract *x, const struct tip_field_ref *ref, struct tip_value *out)
 {
-	const struct tip_user *u = tip_user_by_uid(x->users, x->in->ev->hdr->uid, x->in->time_ns);
+	static const struct tip_user root = {"root", "/root", NOBODY};
+	static const struct tip_user nobody = {NOBODY, NOBODY, NOBODY};
+	const uint32_t uid = x->in->ev->hdr->uid;
+	const struct tip_user *u = tip_user_by_uid(x->users, uid, x->in->time_ns);
 
-	if (u)
-		tip_value_str(out, ref->field->a == USER_NAME   ? u->name
-				   : ref->field->a == USER_HOME ? u->home
-								: u->shell);
+	if (!u)
+		u = uid ? &nobody : &root;
+	tip_value_str(out, ref->field->a == USER_NAME   ? u->name
+			   : ref->field->a == USER_HOME ? u->home
+							: u->shell);
 }
 
 static void loginuid(struct tip_extract *x, const struct tip_field_ref *ref, struct tip_value *out)
@@ -37,17 +44,14 @@ static void loginuid(struct tip_extract *x, const struct tip_field_ref *ref, str
 static void loginname(struct tip_extract *x, const struct tip_field_ref *ref, struct tip_value *out)
 {
 	const struct tip_user *u = NULL;
+	uint32_t uid;
 
 	if (!x->in->proc)
 		return;
-	/* the text stands for "nobody logged in"; rules test for it */
-	if (x->in->proc->loginuid == LOGINUID_UNSET) {
-		tip_value_str(out, "<NA>");
-		return;
-	}
-	u = tip_user_by_uid(x->users, x->in->proc->loginuid, x->in->time_ns);
-	if (u)
-		tip_value_str(out, u->name);
+	uid = x->in->proc->loginuid;
+	if (uid != LOGINUID_UNSET)
+		u = tip_user_by_uid(x->users, uid, x->in->time_ns);
+	tip_value_str(out, u ? u->name : uid ? NOBODY : "root");
 }
 
 static void group_gid(struct tip_extract *x, const struct tip_field_ref *ref, struct tip_value *out)
@@ -58,10 +62,10 @@ static void group_gid(struct tip_extract *x, const struct tip_field_ref *ref, st
 static void group_name(struct tip_extract *x, const struct tip_field_ref *ref,
 		       struct tip_value *out)
 {
-	const char *name = tip_group_by_gid(x->users, x->in->ev->hdr->gid, x->in->time_ns);
+	const uint32_t gid = x->in->ev->hdr->gid;
+	const char *name = tip_group_by_gid(x->users, gid, x->in->time_ns);
 
-	if (name)
-		tip_value_str(out, name);
+	tip_value_str(out, name ? name : gid ? NOBODY : "root");
 }
 
 enum { SPIFFE_ID, SPIFFE_ORIGIN, SPIFFE_DOMAIN, SPIFFE_PATH, SPIFFE_PARENT };

@@ -254,13 +254,17 @@ static struct tip_dnf check_name(struct tip_necessary *e, const struct tip_ast *
 	return other && !exact ? tip_dnf_true(e) : tip_dnf_names(e, names, n->nvalues, other);
 }
 
-/* proc.exepath. Ends of names are not looked for. */
+/* proc.exepath. Ends of names are not looked for, nor names of memfds: the kernel has them with
+ * '/'. */
 static struct tip_dnf check_path(struct tip_necessary *e, const struct tip_ast *n,
 				 const struct tip_field_ref *ref, bool negated)
 {
 	const struct tip_dnf d = tip_necessary_name(e, n, TIP_NAME_WHOLE, negated);
 	const struct tip_filter_slot *slot = &d.clauses[0].slots[0];
 
+	for (size_t i = 0; i < n->nvalues; i++)
+		if (*n->values[i].s != '/')
+			return tip_dnf_true(e);
 	for (size_t i = 0; d.clauses[0].nslots && i < slot->count; i++)
 		if (slot->names[i].how == TIP_FILTER_END)
 			return tip_dnf_true(e);

@@ -182,11 +182,16 @@ static struct tip_dnf check_flags(struct tip_necessary *e, const struct tip_ast 
 	unsigned int accesses = 0;
 	bool found = false;
 	size_t count;
-	const struct tip_flag *flags = tip_open_flags(&count);
+	const struct tip_flag *flags = tip_opened_flags(&count);
 	struct tip_dnf d;
 
 	if (n->op != TIP_OP_CONTAINS || n->modifier != TIP_MOD_ANY || !*want || strchr(want, '|'))
 		return tip_dnf_true(e);
+	/* What becomes of it is known when it is told. */
+	for (size_t i = 0; i < count; i++)
+		if (strstr(flags[i].name, want))
+			return tip_dnf_true(e);
+	flags = tip_open_flags(&count);
 	for (unsigned int a = 0; a < 4; a++)
 		if (strstr(tip_open_access(a), want))
 			accesses |= 1u << a;

@@ -61,6 +61,17 @@ static void process_fields(void **state)
 		{"container.id", "host", "\"host\""},
 		{"container.full_id", "<NA>", "null"},
 	};
+	/* rules compare with the text, so it is one */
+	static const struct row stranger[] = {
+		{"user.uid", "4000000", "4000000"},     {"user.name", "<NA>", "\"<NA>\""},
+		{"user.homedir", "<NA>", "\"<NA>\""},   {"user.shell", "<NA>", "\"<NA>\""},
+		{"user.loginname", "<NA>", "\"<NA>\""}, {"group.name", "<NA>", "\"<NA>\""},
+	};
+	static const struct row memfd[] = {
+		{"proc.exepath", "memfd:ghost", "\"memfd:ghost\""},
+		{"evt.arg.trusted_exepath", "memfd:ghost", "\"memfd:ghost\""},
+	};
+	static const struct row file[] = {{"proc.exepath", "/memfd:ghost", "\"/memfd:ghost\""}};
 	struct world w;
 
 	world_init(&w);
@@ -73,6 +84,12 @@ static void process_fields(void **state)
 	w.in.proc->origin_id = NULL;
 	w.in.proc->spiffe_id = "spiffe://td/a";
 	RUN(bound, &w);
+	w.in.proc->loginuid = w.hdr.uid = w.hdr.gid = 4000000;
+	RUN(stranger, &w);
+	w.in.proc->exe_path = w.ev.exec.exe_path = "/memfd:ghost";
+	RUN(memfd, &w);
+	w.in.proc->flags = 0;
+	RUN(file, &w);
 }
 
 static void paths(void **state)
@@ -139,8 +156,8 @@ static void open_fields(void **state)
 		{"fd.ino", "42", "42"},
 		{"fd.dev.major", "8", "8"},
 		{"fd.dev.minor", "1", "1"},
-		{"evt.arg.flags", "O_WRONLY|O_CREAT|O_EXCL|O_CLOEXEC",
-		 "\"O_WRONLY|O_CREAT|O_EXCL|O_CLOEXEC\""},
+		{"evt.arg.flags", "O_EXCL|O_CREAT|O_WRONLY|O_CLOEXEC|O_F_CREATED",
+		 "\"O_EXCL|O_CREAT|O_WRONLY|O_CLOEXEC|O_F_CREATED\""},
 		{"evt.arg.mode", "0755", "\"0755\""},
 		{"evt.arg.name", "/srv/x", "\"/srv/x\""},
 		{"evt.rawarg.name", "x", "\"x\""},
@@ -160,11 +177,28 @@ static void open_fields(void **state)
 		{"proc.exepath", "<NA>", "null"}, {"spiffe.id", "<NA>", "null"},
 		{"container.id", "<NA>", "null"}, {"proc.aname[1]", "<NA>", "null"},
 	};
+	/* a folder that was not asked for as one is opened as a file */
+	static const struct row folder[] = {{"fd.typechar", "f", "\"f\""}};
+	static const struct row asked[] = {
+		{"fd.typechar", "d", "\"d\""},
+		{"fd.type", "directory", "\"directory\""},
+		{"evt.arg.flags", "O_DIRECTORY|O_RDONLY|FD_LOWER_LAYER",
+		 "\"O_DIRECTORY|O_RDONLY|FD_LOWER_LAYER\""},
+	};
+	static const struct row unnamed[] = {{"fd.typechar", "f", "\"f\""}};
 	struct world w;
 
 	world_init(&w);
 	world_open(&w, TIP_OPEN_OPENAT2, "", "/etc/shadow", O_RDONLY, -EACCES);
 	RUN(failed, &w);
+	world_open(&w, TIP_OPEN_OPENAT, "", "/srv", O_RDONLY, 3);
+	w.open.file_mode = S_IFDIR | 0755;
+	RUN(folder, &w);
+	world_open(&w, TIP_OPEN_OPENAT, "", "/srv", O_RDONLY | O_DIRECTORY, 3);
+	w.open.file_flags = TIP_FILE_LOWER;
+	RUN(asked, &w);
+	world_open(&w, TIP_OPEN_OPENAT, "", "/srv", O_RDWR | __O_TMPFILE, 3);
+	RUN(unnamed, &w);
 	world_open(&w, TIP_OPEN_OPENAT, "/srv", "x", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 3);
 	RUN(made, &w);
 	w.in.proc = NULL;

@@ -99,6 +99,9 @@ static void what_is_dropped(void **state)
 		 O_RDONLY | O_DIRECTORY, 3, true},
 		{"evt.type = openat and evt.arg.flags contains O_TMPFILE", "/a",
 		 O_RDONLY | O_DIRECTORY, 3, false},
+		{"evt.type = openat and evt.arg.flags contains O_F_CREATED", "/a", O_RDONLY, 3,
+		 true},
+		{"evt.type = openat and evt.arg.flags contains LAYER", "/a", O_RDONLY, 3, true},
 		{"evt.type = openat and evt.is_open_exec=true", "/a", O_RDONLY, 3, false},
 		{"evt.type = openat and evt.is_open_exec=true", "/a", O_WRONLY | O_CREAT, 3, true},
 		/* names */
@@ -247,7 +250,7 @@ static void random_check(struct tip_buf *b)
 		"evt.arg.flags contains O_DIR",
 		"evt.arg.flags contains O_RD",
 		"evt.arg.flags contains O_SYNC",
-		"evt.arg.flags contains 'O_RDWR|O_CREAT'",
+		"evt.arg.flags contains 'O_CREAT|O_RDWR'",
 		"evt.arg.flags = O_RDONLY",
 		"evt.arg.flags endswith O_CLOEXEC",
 		"evt.type = openat",

@@ -145,6 +145,7 @@ static void what_no_rule_is_about(void **state)
 		{EXEC "proc.exepath pmatch (/tmp, /usr/bi)", false},
 		{EXEC "not proc.exepath startswith /usr/", false},
 		{EXEC "proc.exepath endswith wget", true},
+		{EXEC "proc.exepath = memfd:ghost", true},
 		{EXEC "proc.exepath in (/usr/bin/nc, /usr/bin/wget) and proc.name = curl", false},
 		{EXEC "proc.name = curl and proc.exepath startswith /usr/", true},
 		{EXEC "proc.name = nc and proc.exepath startswith /usr/", false},
