@@ -112,7 +112,7 @@ static int sync_parent(const char *path)
 	return ret;
 }
 
-int tip_file_write(const char *path, const void *data, size_t len, mode_t mode,
+int tip_file_stage(const char *path, const void *data, size_t len, mode_t mode,
 		   struct tip_error *err)
 {
 	char *tmp = tip_sprintf("%s.tmp", path);
@@ -135,15 +135,38 @@ int tip_file_write(const char *path, const void *data, size_t len, mode_t mode,
 		goto out;
 	}
 	close(fd);
-	if (rename(tmp, path) < 0 || sync_parent(path) < 0) {
-		tip_error_at(err, path, 0, 0, "%s", strerror(errno));
-		unlink(tmp);
-		goto out;
-	}
 	ret = 0;
 out:
 	free(tmp);
 	return ret;
+}
+
+int tip_file_commit(const char *path, struct tip_error *err)
+{
+	char *tmp = tip_sprintf("%s.tmp", path);
+	int ret = 0;
+
+	if (rename(tmp, path) < 0 || sync_parent(path) < 0) {
+		ret = tip_error_at(err, path, 0, 0, "%s", strerror(errno));
+		unlink(tmp);
+	}
+	free(tmp);
+	return ret;
+}
+
+bool tip_file_discard(const char *path)
+{
+	char *tmp = tip_sprintf("%s.tmp", path);
+	const bool had = unlink(tmp) == 0;
+
+	free(tmp);
+	return had;
+}
+
+int tip_file_write(const char *path, const void *data, size_t len, mode_t mode,
+		   struct tip_error *err)
+{
+	return tip_file_stage(path, data, len, mode, err) < 0 ? -1 : tip_file_commit(path, err);
 }
 
 int tip_mkdir_p(const char *path, mode_t mode, struct tip_error *err)

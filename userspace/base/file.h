@@ -2,6 +2,7 @@
 #ifndef TIP_BASE_FILE_H
 #define TIP_BASE_FILE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -15,9 +16,16 @@ int tip_file_read(const char *path, size_t max, struct tip_buf *out, struct tip_
 int tip_file_read_secret(const char *path, size_t max, struct tip_buf *out, struct tip_error *err);
 
 /*
- * Replaces a file atomically: writes `path`.tmp with `mode`, fsyncs, renames, fsyncs the
- * directory. 0, or -1 with `err`.
+ * Replaces a file in two steps, with something between them that may fail: what is to be in it is
+ * on disk as `path`.tmp, with `mode`; then that takes its place. 0, or -1 with `err` and no
+ * `path`.tmp. What a crash between the two leaves is of no effect.
  */
+int tip_file_stage(const char *path, const void *data, size_t len, mode_t mode,
+		   struct tip_error *err);
+int tip_file_commit(const char *path, struct tip_error *err);
+/* Takes `path`.tmp away. Was there one? */
+bool tip_file_discard(const char *path);
+/* Both at once: replaces a file atomically. 0, or -1 with `err`. */
 int tip_file_write(const char *path, const void *data, size_t len, mode_t mode,
 		   struct tip_error *err);
 

@@ -400,6 +400,8 @@ static int load_policy(struct tip_keeper *k, struct tip_error *err)
 	struct tip_buf notes = {0};
 	int ret = -1;
 
+	tip_rules_clean(k);
+	tip_traffic_clean(k);
 	if (tip_entries_reload(k, err) < 0 || tip_rules_restore_sets(k, err) < 0 ||
 	    tip_rules_install(k, NULL, NULL, &notes, err) < 0 ||
 	    tip_traffic_restore_sets(k, err) < 0 || tip_traffic_load(k, NULL, NULL, err) < 0)

@@ -288,6 +288,8 @@ json_t *tip_accounts_json(struct tip_keeper *k); /* for `status` */
  */
 int tip_rules_install(struct tip_keeper *k, const struct tip_set *set, const char *without,
 		      struct tip_buf *notes, struct tip_error *err);
+/* Takes away what of a change is on disk that was not in force yet. At the start. */
+void tip_rules_clean(const struct tip_keeper *k);
 /* The sets of state_dir/rules.d, and what was switched on and off. Before the first load. */
 int tip_rules_restore_sets(struct tip_keeper *k, struct tip_error *err);
 /* Turns rules on or off; as tip_rules_install(). */
@@ -307,6 +309,7 @@ int tip_rules_watch_begin(struct tip_keeper *k, struct tip_error *err); /* with 
 void tip_rules_watch_end(struct tip_keeper *k);
 
 /* traffic_files.c */
+void tip_traffic_clean(const struct tip_keeper *k); /* as tip_rules_clean() */
 /* The sets of state_dir/traffic.d. Before the first load. */
 int tip_traffic_restore_sets(struct tip_keeper *k, struct tip_error *err);
 /*

@@ -125,6 +125,7 @@ TIP_METHOD(tip_method_rules_add)
 	const char *name, *text;
 	int ephemeral = 0, replace = 0;
 	json_t *result;
+	bool there;
 
 	if (json_unpack(params, "{s:s, s:s, s?b, s?b}", "name", &name, "text", &text, "ephemeral",
 			&ephemeral, "replace", &replace) < 0) {
@@ -136,7 +137,8 @@ TIP_METHOD(tip_method_rules_add)
 		tip_error_set(err, "\"%s\" cannot name a rule set", name);
 		return NULL;
 	}
-	if (replace && !tip_sets_find(&k->rules.sets, name)) {
+	there = tip_sets_find(&k->rules.sets, name) != NULL;
+	if (replace && !there) {
 		*hint = "`tipstaff rules list` shows the sets; `rules add` makes a new one";
 		tip_error_set(err, "there is no rule set \"%s\" to replace", name);
 		return NULL;
@@ -149,7 +151,7 @@ TIP_METHOD(tip_method_rules_add)
 		tip_buf_free(&notes);
 		return NULL;
 	}
-	tip_rules_say_reloaded(k, tip_control_peer(client), "added", name);
+	tip_rules_say_reloaded(k, tip_control_peer(client), there ? "replaced" : "added", name);
 	result = json_pack("{s:s, s:o, s:o, s:o}", "set", name, "rules",
 			   tip_set_members(&rules, k, name), "warnings", warnings(k, name), "notes",
 			   tip_json_lines(&notes));

@@ -195,6 +195,7 @@ int tip_rules_install(struct tip_keeper *k, const struct tip_set *set, const cha
 	char *folder = sets_folder(k);
 	struct tip_error shrink = {0};
 	struct sources s = {0};
+	char text[1200];
 	int ret = -1;
 
 	options.switches = switches;
@@ -214,17 +215,20 @@ int tip_rules_install(struct tip_keeper *k, const struct tip_set *set, const cha
 	if (k->sensor && change_over(k, fresh, err) < 0)
 		goto out;
 	/*
-	 * Disk first: if it fails, nothing has changed. Then the rules that the kernel enforces,
-	 * then matching: between the two a killed act is still reported, by the old rules' words.
+	 * Disk first: if it fails, nothing has changed. But what the kernel refuses the next start
+	 * shall not find there, so the file gets its name when the kernel enforces the rules. Then
+	 * matching: between the two a killed act is still reported, by the old rules' words.
 	 */
-	if (changed && tip_set_keep(folder, changed, set, err) < 0)
+	if (changed && tip_set_stage(folder, changed, set, err) < 0)
 		goto out;
 	if (k->guard && tip_guard_apply_rules(k->guard, fresh, notes, err) < 0) {
-		/* or the next start would take it up, or fail by it */
 		if (changed)
-			tip_set_put_back(&k->rules.sets, folder, changed, "rules");
+			tip_set_discard(folder, changed);
 		goto out;
 	}
+	if (changed && tip_set_commit(folder, changed, set, &shrink) < 0)
+		tip_err("rules", "a restart will not know that set %s was changed: %s", changed,
+			tip_error_str(&shrink, text, sizeof(text)));
 	k->rules.rates = tip_rates_carry(fresh, k->rules.active, k->rules.rates);
 	tip_rules_free(k->rules.active);
 	k->rules.active = fresh;
@@ -271,25 +275,29 @@ int tip_rules_switch(struct tip_keeper *k, const struct tip_rule_switch *is, boo
 {
 	struct tip_switches before = k->rules.switches, after;
 	char *path = switches_file(k);
-	struct tip_error ignored;
+	struct tip_error late;
+	char text[1200];
 	int ret = -1;
 
 	if (tip_switches_with(&before, is, ephemeral, &after, err) < 0)
 		goto out;
-	if (tip_switches_keep(&after, path, err) < 0) {
+	/* As a set: the disk shall not ask for what was refused. */
+	if (tip_switches_stage(&after, path, err) < 0) {
 		tip_switches_free(&after);
 		goto out;
 	}
 	k->rules.switches = after;
 	ret = tip_rules_install(k, NULL, NULL, notes, err);
 	if (ret < 0) {
-		/* the disk shall not ask for what was refused */
-		tip_switches_keep(&before, path, &ignored);
+		tip_file_discard(path);
 		k->rules.switches = before;
 		tip_switches_free(&after);
-	} else {
-		tip_switches_free(&before);
+		goto out;
 	}
+	tip_switches_free(&before);
+	if (tip_file_commit(path, &late) < 0)
+		tip_err("rules", "a restart will not know what was switched: %s",
+			tip_error_str(&late, text, sizeof(text)));
 out:
 	free(path);
 	return ret;
@@ -305,6 +313,20 @@ int tip_rules_restore_sets(struct tip_keeper *k, struct tip_error *err)
 	free(file);
 	free(folder);
 	return ret;
+}
+
+void tip_rules_clean(const struct tip_keeper *k)
+{
+	char *folder = sets_folder(k), *file = switches_file(k);
+
+	tip_sets_clean(folder, "rules");
+	if (tip_file_discard(file))
+		tip_warn("rules",
+			 "%s.tmp is removed: a change that was not in force yet when the daemon "
+			 "died",
+			 file);
+	free(file);
+	free(folder);
 }
 
 void tip_rules_files_free(struct tip_keeper *k)

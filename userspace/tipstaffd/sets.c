@@ -255,29 +255,65 @@ int tip_sets_restore(struct tip_sets *s, const char *folder, size_t max, struct 
 	return ret;
 }
 
-int tip_set_keep(const char *folder, const char *name, const struct tip_set *set,
-		 struct tip_error *err)
+static char *file_of(const char *folder, const char *name)
 {
-	char *path = tip_sprintf("%s/%s.yaml", folder, name);
+	return tip_sprintf("%s/%s.yaml", folder, name);
+}
+
+int tip_set_stage(const char *folder, const char *name, const struct tip_set *set,
+		  struct tip_error *err)
+{
+	char *path = file_of(folder, name);
 	int ret = 0;
 
 	if (set && !set->ephemeral)
 		ret = tip_mkdir_p(folder, 0700, err) < 0
 			      ? -1
-			      : tip_file_write(path, set->text, strlen(set->text), 0600, err);
+			      : tip_file_stage(path, set->text, strlen(set->text), 0600, err);
+	else if (access(path, F_OK) == 0 && access(folder, W_OK) < 0)
+		ret = tip_error_at(err, path, 0, 0, "%s", strerror(errno));
+	free(path);
+	return ret;
+}
+
+int tip_set_commit(const char *folder, const char *name, const struct tip_set *set,
+		   struct tip_error *err)
+{
+	char *path = file_of(folder, name);
+	int ret = 0;
+
+	if (set && !set->ephemeral)
+		ret = tip_file_commit(path, err);
 	else if (unlink(path) < 0 && errno != ENOENT)
 		ret = tip_error_at(err, path, 0, 0, "%s", strerror(errno));
 	free(path);
 	return ret;
 }
 
-void tip_set_put_back(const struct tip_sets *s, const char *folder, const char *name,
-		      const char *room)
+void tip_set_discard(const char *folder, const char *name)
 {
-	struct tip_error err;
-	char text[1200];
+	char *path = file_of(folder, name);
 
-	if (tip_set_keep(folder, name, find(s, name), &err) < 0)
-		tip_err(room, "set %s on disk is not the one in force: %s", name,
-			tip_error_str(&err, text, sizeof(text)));
+	tip_file_discard(path);
+	free(path);
+}
+
+void tip_sets_clean(const char *folder, const char *room)
+{
+	static const char *const endings[] = {".tmp", NULL};
+	struct tip_error err;
+	char **list;
+	int n;
+
+	if (access(folder, F_OK) < 0)
+		return;
+	n = tip_file_list(folder, endings, &list, &err);
+	for (int i = 0; i < n; i++)
+		if (unlink(list[i]) == 0)
+			tip_warn(room,
+				 "%s is removed: a change that was not in force yet when the "
+				 "daemon died",
+				 list[i]);
+	if (n >= 0)
+		tip_strings_free(list, (size_t)n);
 }

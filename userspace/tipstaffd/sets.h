@@ -83,17 +83,17 @@ const char *tip_set_meant(const struct tip_set_kind *kind, const void *ctx,
  */
 int tip_sets_restore(struct tip_sets *s, const char *folder, size_t max, struct tip_error *err);
 /*
- * Makes the file of `name` in `folder` (made if need be) say what `set` says: written, or removed
- * where it is NULL or ephemeral. 0, or -1 with `err`.
+ * The file of `name` in `folder` (made if need be) is to say what `set` says, and to be gone where
+ * that is NULL or ephemeral. In two steps, between which the set comes into force: a crash leaves
+ * either what was, or what is to be, and never what was refused. 0, or -1 with `err`.
  */
-int tip_set_keep(const char *folder, const char *name, const struct tip_set *set,
-		 struct tip_error *err);
-/*
- * After a change that came to nothing: makes the file of `name` say what `s` says of it again. If
- * that fails too, the log of `room` has it.
- */
-void tip_set_put_back(const struct tip_sets *s, const char *folder, const char *name,
-		      const char *room);
+int tip_set_stage(const char *folder, const char *name, const struct tip_set *set,
+		  struct tip_error *err);
+int tip_set_commit(const char *folder, const char *name, const struct tip_set *set,
+		   struct tip_error *err);
+void tip_set_discard(const char *folder, const char *name); /* it was refused */
+/* Takes away what a crash between the two has left in `folder`; the log of `room` has it. */
+void tip_sets_clean(const char *folder, const char *room);
 /* Writes down in which order they came: a later one may lean on an earlier. 0, or -1 with `err`. */
 int tip_sets_keep_order(const struct tip_sets *s, const char *folder, struct tip_error *err);
 

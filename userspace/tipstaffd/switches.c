@@ -104,7 +104,7 @@ void tip_switches_free(struct tip_switches *s)
 	*s = (struct tip_switches){0};
 }
 
-int tip_switches_keep(const struct tip_switches *s, const char *path, struct tip_error *err)
+int tip_switches_stage(const struct tip_switches *s, const char *path, struct tip_error *err)
 {
 	struct tip_buf b = {0};
 	int ret;
@@ -122,7 +122,7 @@ int tip_switches_keep(const struct tip_switches *s, const char *path, struct tip
 		tip_buf_add_json_string(&b, text, strlen(text));
 		tip_buf_adds(&b, "}\n");
 	}
-	ret = tip_file_write(path, b.data, b.len, 0600, err);
+	ret = tip_file_stage(path, b.data, b.len, 0600, err);
 	tip_buf_free(&b);
 	return ret;
 }

@@ -33,8 +33,9 @@ int tip_switches_with(const struct tip_switches *from, const struct tip_rule_swi
 		      bool ephemeral, struct tip_switches *out, struct tip_error *err);
 void tip_switches_free(struct tip_switches *s);
 
-/* Those that are not ephemeral, as a file. 0, or -1 with `err`. */
-int tip_switches_keep(const struct tip_switches *s, const char *path, struct tip_error *err);
+/* Those that are not ephemeral, as a file that tip_file_commit() puts in its place. 0, or -1 with
+ * `err`. */
+int tip_switches_stage(const struct tip_switches *s, const char *path, struct tip_error *err);
 /* What such a file has; none if it is not there. 0, or -1 with `err`. */
 int tip_switches_restore(struct tip_switches *s, const char *path, struct tip_error *err);
 

@@ -127,6 +127,8 @@ int tip_traffic_load(struct tip_keeper *k, const struct tip_set *set, const char
 	struct tip_traffic_policies *all = NULL;
 	struct tip_traffic_set *fresh = NULL;
 	char *folder = sets_folder(k);
+	struct tip_error late;
+	char text[1200];
 	size_t nfiles;
 	int ret = -1;
 
@@ -135,15 +137,18 @@ int tip_traffic_load(struct tip_keeper *k, const struct tip_set *set, const char
 		goto out;
 	fresh = tip_traffic_set_new(all, ++k->traffic.generation);
 	all = NULL;
-	/* Disk first: what is in force must be there after a restart, and what was removed not. */
-	if (changed && tip_set_keep(folder, changed, set, err) < 0)
+	/* On disk before it is in force, and under its name only if it is: as rules are. */
+	if (changed && tip_set_stage(folder, changed, set, err) < 0)
 		goto out;
 	if (switch_to(k, fresh, err) < 0) {
 		if (changed)
-			tip_set_put_back(&k->traffic.sets, folder, changed, "traffic");
+			tip_set_discard(folder, changed);
 		goto out;
 	}
 	fresh = NULL;
+	if (changed && tip_set_commit(folder, changed, set, &late) < 0)
+		tip_err("traffic", "a restart will not know that set %s was changed: %s", changed,
+			tip_error_str(&late, text, sizeof(text)));
 	k->traffic.nfiles = nfiles;
 	if (set)
 		tip_sets_put(&k->traffic.sets, set);
@@ -169,6 +174,14 @@ int tip_traffic_restore_sets(struct tip_keeper *k, struct tip_error *err)
 
 	free(folder);
 	return ret;
+}
+
+void tip_traffic_clean(const struct tip_keeper *k)
+{
+	char *folder = sets_folder(k);
+
+	tip_sets_clean(folder, "traffic");
+	free(folder);
 }
 
 void tip_traffic_files_free(struct tip_keeper *k)

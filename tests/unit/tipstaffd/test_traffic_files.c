@@ -18,6 +18,9 @@ static struct {
 	size_t switches;
 	size_t policies; /* of the last set */
 	bool fails;
+	const char *set_file; /* of the set that is to come into force ... */
+	bool named;           /* ... was it there when the kernel was asked ... */
+	bool staged;          /* ... and what was to become it? */
 } force;
 
 int tip_traffic_in_force(struct tip_keeper *k, const struct tip_traffic_policies *policies,
@@ -25,6 +28,13 @@ int tip_traffic_in_force(struct tip_keeper *k, const struct tip_traffic_policies
 {
 	/* Whoever is told finds the new set already. */
 	assert_ptr_equal(tip_traffic_set_policies(k->traffic.set), policies);
+	if (force.set_file) {
+		char *tmp = tip_sprintf("%s.tmp", force.set_file);
+
+		force.named = access(force.set_file, F_OK) == 0;
+		force.staged = access(tmp, F_OK) == 0;
+		free(tmp);
+	}
 	if (force.fails)
 		return tip_error_set(err, "the kernel is against it");
 	force.switches++;
@@ -202,6 +212,38 @@ static void what_the_kernel_refuses_leaves_the_disk_as_it_was(void **state)
 	tip_buf_free(&text);
 }
 
+/* Whoever dies while the kernel is asked leaves nothing that the next one would take up. */
+static void a_crash_leaves_no_set_that_was_not_in_force(void **state)
+{
+	struct world *w = *state;
+	char *folder = tip_sprintf("%s/traffic.d", w->dir),
+	     *tmp = tip_sprintf("%s.tmp", w->set_file);
+
+	force.set_file = w->set_file;
+	assert_int_equal(add(w, b, false), 0);
+	assert_true(force.staged && !force.named);
+	assert_int_equal(access(w->set_file, F_OK), 0);
+	assert_int_not_equal(access(tmp, F_OK), 0);
+	force.fails = true;
+	assert_int_equal(add(w, "[]", false), -1);
+	assert_true(force.staged && force.named);
+	assert_int_not_equal(access(tmp, F_OK), 0);
+	/* What was removed is there until the kernel has taken it. */
+	assert_int_equal(tip_traffic_load(&w->k, NULL, "mine", &w->err), -1);
+	assert_true(force.named);
+
+	write_text(tmp, wrong); /* as a crash leaves it */
+	tip_traffic_files_free(&w->k);
+	tip_traffic_clean(&w->k);
+	assert_int_not_equal(access(tmp, F_OK), 0);
+	force.fails = false;
+	assert_int_equal(tip_traffic_restore_sets(&w->k, &w->err), 0);
+	assert_int_equal(tip_traffic_reload(&w->k, &w->err), 0);
+	assert_string_equal(holds(w), "a b b2");
+	free(folder);
+	free(tmp);
+}
+
 static void what_the_disk_refuses_is_not_in_force(void **state)
 {
 	struct world *w = *state;
@@ -297,6 +339,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(what_is_wrong_changes_nothing, begin, end),
 		cmocka_unit_test_setup_teardown(what_the_kernel_refuses_leaves_the_disk_as_it_was,
 						begin, end),
+		cmocka_unit_test_setup_teardown(a_crash_leaves_no_set_that_was_not_in_force, begin,
+						end),
 		cmocka_unit_test_setup_teardown(what_the_disk_refuses_is_not_in_force, begin, end),
 		cmocka_unit_test_setup_teardown(more_than_the_kernel_holds_is_refused, begin, end),
 		cmocka_unit_test_setup_teardown(without_interception_there_may_be_no_policy, begin,
