@@ -182,6 +182,42 @@ def test_reloads_lose_nothing_that_waits(world, docker, daemon):
     daemon.cli("rules", "remove", "held")
 
 
+def test_rules_that_change_more_often_than_is_kept(world, docker, daemon):
+    """Sixteen former sets are kept for what waits; what came under the seventeenth is told with what is known, and counted."""
+    path = world.file("many.yaml", mode=0o644, text="""
+- rule: Many
+  desc: what waits
+  condition: evt.type in (execve, execveat) and proc.name = uname
+  output: many id=%container.id name=%container.name
+  priority: Notice
+""")
+    daemon.cli("rules", "add", path, "--name", "many")
+    mark, before = daemon.alerts_mark(), daemon.status()["rules"]
+    started = []
+
+    def told():
+        return {a["output_fields"]["container.id"]: a["output_fields"]["container.name"] for a in daemon.alerts(mark) if a["rule"] == "Many"}
+
+    docker.delay = 9  # a second less than is waited
+    try:
+        for i in range(17):
+            cid = new_id()
+            docker.know(cid)
+            assert world.spawn(["/bin/uname"], cgroup=f"docker-{cid}.scope").wait() == 0
+            started.append(cid[:12])
+            until("it to wait", lambda: daemon.status()["rules"]["waiting"] == len(started))
+            daemon.cli("rules", "add", path, "--name", "many")
+        until("the first to be told", lambda: told() == {started[0]: None})
+        now = daemon.status()["rules"]
+        assert (now["hurried"] - before["hurried"], now["not_held"] - before["not_held"], now["waiting"]) == (1, 0, 16)
+        assert "1 events did not wait any longer" in daemon.log()
+        assert now["loaded"] > before["loaded"]
+        until("the others to be told", lambda: set(told()) == set(started), 60)
+    finally:
+        docker.delay = 0
+        daemon.cli("rules", "remove", "many")
+
+
 def test_a_health_check_is_known_as_one(start, docker):
     cid = new_id()
     docker.know(cid)

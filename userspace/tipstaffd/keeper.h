@@ -45,6 +45,8 @@ struct tip_keeper_rules {
 	bool uses_container; /* some rule reads what only a runtime knows: events wait for it */
 	struct tip_rules_watch *watch; /* NULL: files are not watched */
 	struct tip_load_result last;   /* warnings of the last successful load */
+	uint64_t loaded_ns;            /* when that was, since the epoch */
+	uint64_t hurried; /* events that did not wait to the end, for too many former sets */
 };
 
 /* hosts.c: who resolves the names that rules compare addresses with */
@@ -252,6 +254,9 @@ void tip_pipeline_resolved(struct tip_keeper *k, uint64_t exec_id);
 void tip_pipeline_inspected(struct tip_keeper *k, const char *container_id);
 /* Other rules are active. Events that wait are still for those under which they came. */
 void tip_pipeline_rules_changed(struct tip_keeper *k);
+size_t tip_pipeline_waiting(const struct tip_keeper *k); /* events that wait for an answer */
+/* Events that found too many waiting already, and went with what was known. */
+uint64_t tip_pipeline_not_held(const struct tip_keeper *k);
 /* Our own alert about a process; `extra` fields beside those of the process. */
 void tip_keeper_alert(struct tip_keeper *k, const char *rule, enum tip_priority prio,
 		      const struct tip_process *p, const struct tip_alert_field *extra,

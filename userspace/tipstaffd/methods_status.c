@@ -153,14 +153,19 @@ static json_t *rule_counts(const struct tip_keeper *k)
 {
 	size_t count = tip_rules_count(k->rules.active), enabled = 0;
 	uint64_t suppressed = 0;
+	char loaded[40];
 
+	tip_clock_iso8601(k->rules.loaded_ns, loaded, sizeof(loaded));
 	for (size_t i = 0; i < count; i++) {
 		enabled += tip_rule_info(tip_rules_get(k->rules.active, i))->enabled;
 		suppressed += k->rules.rates[i].suppressed;
 	}
-	return json_pack("{s:I, s:I, s:I, s:I, s:I}", "suppressed", (json_int_t)suppressed, "files",
-			 (json_int_t)k->rules.nfiles, "sets", (json_int_t)k->rules.sets.count,
-			 "count", (json_int_t)count, "enabled", (json_int_t)enabled);
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s}", "suppressed",
+			 (json_int_t)suppressed, "files", (json_int_t)k->rules.nfiles, "sets",
+			 (json_int_t)k->rules.sets.count, "count", (json_int_t)count, "enabled",
+			 (json_int_t)enabled, "waiting", (json_int_t)tip_pipeline_waiting(k),
+			 "not_held", (json_int_t)tip_pipeline_not_held(k), "hurried",
+			 (json_int_t)k->rules.hurried, "loaded", loaded);
 }
 
 static json_t *identity_counts(const struct tip_keeper *k)

@@ -446,6 +446,24 @@ static size_t former_sets(const struct tip_keeper *k, const struct tip_keeper_he
 	return count;
 }
 
+size_t tip_pipeline_waiting(const struct tip_keeper *k)
+{
+	size_t n = 0;
+
+	for (int i = 0; i < TIP_HOLD_KINDS; i++)
+		n += k->held[i].count;
+	return n;
+}
+
+uint64_t tip_pipeline_not_held(const struct tip_keeper *k)
+{
+	uint64_t n = 0;
+
+	for (int i = 0; i < TIP_HOLD_KINDS; i++)
+		n += k->held[i].overflow;
+	return n;
+}
+
 static bool is_of_rules(struct tip_keeper *k, const struct tip_held *h, const void *rules)
 {
 	return h->rules == rules;
@@ -454,9 +472,10 @@ static bool is_of_rules(struct tip_keeper *k, const struct tip_held *h, const vo
 void tip_pipeline_rules_changed(struct tip_keeper *k)
 {
 	const struct tip_rules *sets[HELD_SETS + 1];
-	size_t count = 0;
+	size_t count = 0, waiting = tip_pipeline_waiting(k);
 
-	for (int i = 0; i < TIP_HOLD_KINDS; i++)
+	/* Who waits for a container waits for longer: the oldest set is there, if anything is. */
+	for (int i = TIP_HOLD_KINDS - 1; i >= 0; i--)
 		count = former_sets(k, &k->held[i], sets, count);
 	if (count <= HELD_SETS)
 		return;
@@ -465,6 +484,12 @@ void tip_pipeline_rules_changed(struct tip_keeper *k)
 	for (int i = 0; i < TIP_HOLD_KINDS; i++)
 		release_ready(k, (enum tip_hold)i, is_of_rules, sets[0]);
 	k->holds_nothing = false;
+	waiting -= tip_pipeline_waiting(k);
+	k->rules.hurried += waiting;
+	tip_warn("detect",
+		 "%zu events did not wait any longer for what was asked about who acted: rules "
+		 "have changed more than %d times meanwhile",
+		 waiting, HELD_SETS);
 }
 
 static bool is_in_container(struct tip_keeper *k, const struct tip_held *h, const void *id)

@@ -7,6 +7,7 @@
 
 #include <openssl/evp.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -236,6 +237,7 @@ int tip_rules_install(struct tip_keeper *k, const struct tip_set *set, const cha
 	keep_digests(k, &s);
 	k->rules.uses_spiffe = tip_rules_use_field(fresh, "spiffe.");
 	k->rules.uses_container = tip_rules_use_container(fresh);
+	k->rules.loaded_ns = tip_clock_real();
 	tip_load_result_free(&k->rules.last);
 	k->rules.last = result;
 	result = (struct tip_load_result){0};
