@@ -255,8 +255,8 @@ class CallMaker(Maker):
             ("check", f"fd.{end}ip", "in", r.sample(self.addresses, r.randint(1, 2))),
             ("check", f"fd.{end}net", "in", r.sample(self.nets, r.randint(1, 3))),
             ("check", "fd.l4proto", r.choice(("=", "!=")), [r.choice(("tcp", "udp"))]),
-            ("check", "fd.typechar", "in", r.sample(("4", "6", "f", "d", "p"), 2)),
-            ("check", "fd.type", r.choice(("=", "!=")), [r.choice(("ipv4", "file", "directory"))]),
+            ("check", "fd.typechar", "in", r.sample(("4", "6", "f", "d", "p", "e", "m", "P"), 2)),
+            ("check", "fd.type", r.choice(("=", "!=")), [r.choice(("ipv4", "file", "directory", "event", "memfd", "pidfd"))]),
             ("check", "fd.connected", r.choice(("=", "!=")), [r.choice(("true", "false"))])))
 
     def check(self):

@@ -33,6 +33,8 @@
 #define FMODE_EXEC            0x20u
 #define FMODE_CREATED         0x100000u /* this open made the file */
 #define OVERLAYFS_SUPER_MAGIC 0x794c7630
+#define ANON_INODE_FS_MAGIC   0x09041934
+#define PID_FS_MAGIC          0x50494446 /* since 6.9; before, a pidfd is anonymous */
 #define O_ACCMODE             3
 #define O_TRUNC               01000
 #define AT_FDCWD              (-100)

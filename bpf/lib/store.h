@@ -234,6 +234,8 @@ static __always_inline __u16 text_more(struct tip_scratch *s, const void *from, 
 
 /* See text.bpf.c. */
 int tip_text_path(struct tip_scratch *s, __u64 mnt, __u64 dentry);
+/* See kind.bpf.c. `file`: a struct file. */
+int tip_file_kind(__u64 file);
 
 static __always_inline __u16 text_path(struct tip_scratch *s, struct vfsmount *mnt,
 				       struct dentry *dentry)

@@ -155,6 +155,7 @@ static __always_inline void called_tell(struct tip_scratch *s, const struct tip_
 		rec->ev.ino = BPF_CORE_READ(inode, i_ino);
 		rec->ev.dev = inode_dev(inode);
 		rec->ev.file_mode = BPF_CORE_READ(inode, i_mode);
+		rec->ev.file_kind = tip_file_kind((unsigned long)file);
 	}
 	rec->ev.text_len[0] = called_text(s, d, 0);
 	rec->ev.text_len[1] = d->file ? text_file(s, (void *)d->file) : called_text(s, d, 1);

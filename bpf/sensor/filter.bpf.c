@@ -358,11 +358,10 @@ static __always_inline bool call_is_server(const struct tip_ev_sock *ev, __u8 fl
 	return ev->sock_type == SOCK_STREAM ? ev->lport < ev->rport : flags & TIP_SHAPE_IN;
 }
 
-static __always_inline __u32 file_kind(__u32 mode)
+static __always_inline __u32 file_kind(const struct tip_ev_call *ev)
 {
-	return (mode & S_IFMT) == S_IFDIR   ? TIP_FILTER_IS_FOLDER
-	       : (mode & S_IFMT) == S_IFIFO ? TIP_FILTER_IS_PIPE
-					    : TIP_FILTER_IS_FILE;
+	return (ev->file_mode & S_IFMT) == S_IFDIR ? TIP_FILTER_IS_FOLDER
+						   : TIP_FILTER_OF_KIND(ev->file_kind);
 }
 
 __noinline int tip_filter_call(__u32 set, __u32 generation)
@@ -386,7 +385,7 @@ __noinline int tip_filter_call(__u32 set, __u32 generation)
 	if (sock->sock_ino)
 		kind = sock_kind(sock) | (sock->rport ? TIP_FILTER_CONNECTED : 0);
 	else if (ev->ino)
-		kind = file_kind(ev->file_mode);
+		kind = file_kind(ev);
 	bits = call_numbers(s, f, flags) & allowed(f, TIP_FILTER_KIND, kind);
 	server = call_is_server(sock, flags);
 	if (inet && !TIP_SHAPE_MODE_OF(flags))

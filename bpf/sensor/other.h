@@ -129,8 +129,10 @@ static __always_inline __u16 other_file(struct tip_scratch *s, struct file *file
 	rec->ev.ino = BPF_CORE_READ(inode, i_ino);
 	rec->ev.dev = inode_dev(inode);
 	rec->ev.file_mode = BPF_CORE_READ(inode, i_mode);
-	if (!sock)
+	if (!sock) {
+		rec->ev.file_kind = tip_file_kind((unsigned long)file);
 		return text_file(s, file);
+	}
 	sk = BPF_CORE_READ(sock, sk);
 	sock_fill(&rec->ev.sock, sk);
 	rec->ev.sock.fd = rec->ev.fd;

@@ -527,6 +527,24 @@ struct tip_ev_sock {    /* connect, accept, bind, listen, denied connect; header
 #define TIP_CALL_SYSCALL       13 /* `nr` says which, see TIP_TEXT_* */
 #define TIP_CALL_MAX           14
 
+/* What a file is that has no place in a file system, or that only looks as if it had one. */
+enum tip_file_kind {
+	TIP_KIND_FILE, /* or a folder */
+	TIP_KIND_EVENTFD,
+	TIP_KIND_EPOLL,
+	TIP_KIND_SIGNALFD,
+	TIP_KIND_TIMERFD,
+	TIP_KIND_INOTIFY,
+	TIP_KIND_IO_URING,
+	TIP_KIND_USERFAULTFD,
+	TIP_KIND_PIPE,
+	TIP_KIND_BPF,
+	TIP_KIND_MEMFD,
+	TIP_KIND_PIDFD,
+	TIP_KIND_UNKNOWN, /* some other of the kernel's own: perf events, fanotify, ... */
+	TIP_KIND_MAX
+};
+
 struct tip_ev_call { /* signal, ptrace, mount, module, mmap, call; header.ret: the result */
 	__u64 args[6];
 	__u64 ino; /* of the file, 0: none */
@@ -537,7 +555,7 @@ struct tip_ev_call { /* signal, ptrace, mount, module, mmap, call; header.ret: t
 	__u16 nr;                /* TIP_CALL_SYSCALL: in the 64-bit table */
 	__u16 call;              /* TIP_CALL_* */
 	__u16 text_len[TIP_CALL_TEXTS];
-	__u32 zero;
+	__u32 file_kind; /* of the file: enum tip_file_kind */
 };
 
 /* Why the connect hook said EPERM. */

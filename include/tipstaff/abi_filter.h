@@ -64,12 +64,15 @@ enum tip_filter_group {
 #define TIP_FILTER_IS_INET    5
 #define TIP_FILTER_IS_INET6   6
 #define TIP_FILTER_IS_NETLINK 7
-#define TIP_FILTER_L4         3 /* bits from there on, of inet: TIP_FILTER_L4_* */
-#define TIP_FILTER_L4_TCP     0
-#define TIP_FILTER_L4_UDP     1
-#define TIP_FILTER_L4_ICMP    2
-#define TIP_FILTER_L4_OTHER   3
-#define TIP_FILTER_CONNECTED  (1u << 5)
+/* Of TIP_KIND_*: a file with the lower three bits of it from TIP_FILTER_L4 on, from 8 on a pipe. */
+#define TIP_FILTER_OF_KIND(kind)                                                                   \
+	(((kind) & 8 ? TIP_FILTER_IS_PIPE : TIP_FILTER_IS_FILE) | ((kind) & 7) << TIP_FILTER_L4)
+#define TIP_FILTER_L4        3 /* bits from there on, of inet: TIP_FILTER_L4_* */
+#define TIP_FILTER_L4_TCP    0
+#define TIP_FILTER_L4_UDP    1
+#define TIP_FILTER_L4_ICMP   2
+#define TIP_FILTER_L4_OTHER  3
+#define TIP_FILTER_CONNECTED (1u << 5)
 
 /*
  * The digits of an exec. Its names are the path of the executable, and its comm, which has a table

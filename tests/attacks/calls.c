@@ -8,19 +8,26 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/bpf.h>
+#include <linux/io_uring.h>
 #include <linux/openat2.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/fanotify.h>
+#include <sys/inotify.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/timerfd.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -161,7 +168,32 @@ static void others(void)
 	CALL(memfd_create, "sensor-memory", MFD_CLOEXEC);
 	CALL(prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	CALL(pipe2, fds, O_CLOEXEC);
-	CALL(getpriority, 0, 0);
+}
+
+/* One descriptor of each kind, and each is duplicated. */
+static void kinds(void)
+{
+	union bpf_attr map = {.map_type = BPF_MAP_TYPE_ARRAY, .key_size = 4, .value_size = 8};
+	struct io_uring_params ring = {0};
+	sigset_t none;
+	int fds[2];
+
+	sigemptyset(&none);
+	map.max_entries = 1;
+	if (pipe(fds))
+		die("pipe: %m");
+	CALL(dup, fds[0]);
+	CALL(dup, eventfd(7, EFD_CLOEXEC));
+	CALL(dup, epoll_create1(EPOLL_CLOEXEC));
+	CALL(dup, signalfd(-1, &none, 0));
+	CALL(dup, timerfd_create(CLOCK_MONOTONIC, 0));
+	CALL(dup, inotify_init1(IN_CLOEXEC));
+	CALL(dup, syscall(SYS_io_uring_setup, 1, &ring));
+	CALL(dup, syscall(SYS_userfaultfd, O_CLOEXEC));
+	CALL(dup, syscall(SYS_bpf, BPF_MAP_CREATE, &map, sizeof(map)));
+	CALL(dup, memfd_create("memory", 0));
+	CALL(dup, syscall(SYS_pidfd_open, getpid(), 0));
+	CALL(dup, fanotify_init(FAN_CLASS_NOTIF, O_RDONLY));
 }
 
 int main(int argc, char **argv)
@@ -180,5 +212,7 @@ int main(int argc, char **argv)
 	streams();
 	records(dir);
 	others();
+	kinds();
+	CALL(getpriority, 0, 0);
 	return 0;
 }

@@ -17,7 +17,7 @@ CALLS = """link linkat symlink symlinkat rename renameat renameat2 unlink unlink
 # Told although no rule names them.
 ALWAYS = "open openat openat2 creat kill tgkill ptrace mount umount2 mprotect bind listen connect accept".split()
 NAMED = set(CALLS) - set(ALWAYS)
-FIELDS = """evt.type evt.res evt.rawres evt.args evt.buffer evt.is_io fd.num fd.name fd.typechar fd.l4proto fd.sip fd.sport fd.cip
+FIELDS = """evt.type evt.res evt.rawres evt.args evt.buffer evt.is_io fd.num fd.name fd.type fd.typechar fd.l4proto fd.sip fd.sport fd.cip
     fd.is_server fd.name_changed evt.category fs.path.name fs.path.nameraw fs.path.source fs.path.sourceraw fs.path.target
     fs.path.targetraw evt.abspath evt.abspath.src evt.abspath.dst evt.arg[1] evt.rawarg[1] proc.pid""".split()
 RULES = f"""
@@ -152,7 +152,7 @@ def test_path_fields(done):
 
 
 def test_categories(done):
-    seen = {a["evt.type"]: a["evt.category"] for a in done["alerts"]("Calls")}
+    seen = {a["evt.type"]: a["evt.category"] for a in reversed(done["alerts"]("Calls"))}
     for category, names in {"file": "link rename unlinkat chmod fchdir userfaultfd pread", "net": "socket sendto recvmsg dup",
                             "IPC": "pipe2", "memory": "memfd_create", "process": "setns prctl setsid", "other": "bpf getpriority"}.items():
         assert {seen[name] for name in names.split()} == {category}, (category, seen)
@@ -182,6 +182,12 @@ def test_sockets(done):
         assert again["fd.num"] == again["evt.rawres"] and again["fd.sport"] == port and again["fd.typechar"] == "4"
     assert one["dup2"][0]["evt.args"].startswith(f"res=200(<4u>127.0.0.1:")
     assert one["dup2"][1]["evt.args"] == "res=-9(EBADF) oldfd=900 newfd=201"
+
+
+def test_kinds_of_descriptors(done):
+    kinds = [(a["fd.typechar"], a["fd.type"]) for a in done["alerts"]("Calls") if a["evt.type"] == "dup"][1:]
+    assert kinds == [("p", "pipe"), ("e", "event"), ("l", "eventpoll"), ("s", "signalfd"), ("t", "timerfd"), ("i", "inotify"), ("r", "io_uring"),
+                     ("u", "userfaultfd"), ("b", "bpf"), ("m", "memfd"), ("P", "pidfd"), ("o", "unknown")]
 
 
 def test_others(done):

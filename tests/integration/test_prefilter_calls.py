@@ -73,7 +73,8 @@ ACTOR = textwrap.dedent("""
         return number(call, *made)
     r, w = os.pipe()
     files = {"pipe": r, "udp": socket.socket(socket.AF_INET, socket.SOCK_DGRAM).detach(), "file": os.open("/proc/self/exe", os.O_RDONLY),
-             "directory": os.open("/proc/self", os.O_RDONLY)}
+             "directory": os.open("/proc/self", os.O_RDONLY), "event": os.eventfd(0), "memfd": os.memfd_create("x"),
+             "pidfd": os.pidfd_open(os.getpid())}
     print("ready", flush=True)
     for line in sys.stdin:
         todo = json.loads(line)
@@ -93,6 +94,9 @@ ENDS = {
     "file": {"fd.typechar": "f", "fd.type": "file"},
     "directory": {"fd.typechar": "d", "fd.type": "directory"},
     "pipe": {"fd.typechar": "p", "fd.type": "pipe"},
+    "event": {"fd.typechar": "e", "fd.type": "event"},
+    "memfd": {"fd.typechar": "m", "fd.type": "memfd"},
+    "pidfd": {"fd.typechar": "P", "fd.type": "pidfd"},
 }
 
 

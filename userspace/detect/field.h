@@ -159,6 +159,8 @@ const struct tip_flag *tip_open_flags(size_t *count);
 const struct tip_flag *tip_opened_flags(size_t *count);
 const char *tip_open_access(uint32_t oflags);
 void tip_extract_fd_name(struct tip_extract *x, struct tip_value *out);
+/* fd.type, or fd.typechar, of one of TIP_KIND_*; NULL: there is no such kind. */
+const char *tip_file_kind_text(uint32_t kind, bool name);
 /* fd.typechar, '\0': there is no descriptor, or nothing is known of it. */
 char tip_extract_fd_kind(struct tip_extract *x);
 /* "<f>/etc/passwd", "<4t>10.0.0.1:80->...": kind and name. */

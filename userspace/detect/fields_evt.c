@@ -111,6 +111,9 @@ static const char *category_of_fd(struct tip_extract *x)
 	case '4':
 	case '6': return "net";
 	case 'p':
+	case 'e':
+	case 's':
+	case 'i':
 	case 'u': return "ipc";
 	default: return "unknown";
 	}

@@ -259,21 +259,37 @@ static void fd_num(struct tip_extract *x, const struct tip_field_ref *ref, struc
 
 enum { TYPE_NAME, TYPE_CHAR, TYPE_FAMILY, TYPE_L4 };
 
+const char *tip_file_kind_text(uint32_t kind, bool name)
+{
+	static const char *const texts[TIP_KIND_MAX][2] = {
+		[TIP_KIND_FILE] = {"f", "file"},
+		[TIP_KIND_EVENTFD] = {"e", "event"},
+		[TIP_KIND_EPOLL] = {"l", "eventpoll"},
+		[TIP_KIND_SIGNALFD] = {"s", "signalfd"},
+		[TIP_KIND_TIMERFD] = {"t", "timerfd"},
+		[TIP_KIND_INOTIFY] = {"i", "inotify"},
+		[TIP_KIND_IO_URING] = {"r", "io_uring"},
+		[TIP_KIND_USERFAULTFD] = {"u", "userfaultfd"},
+		[TIP_KIND_PIPE] = {"p", "pipe"},
+		[TIP_KIND_BPF] = {"b", "bpf"},
+		[TIP_KIND_MEMFD] = {"m", "memfd"},
+		[TIP_KIND_PIDFD] = {"P", "pidfd"},
+		[TIP_KIND_UNKNOWN] = {"o", "unknown"},
+	};
+
+	return kind < TIP_KIND_MAX ? texts[kind][name] : NULL;
+}
+
 /* An open says what it asks for; a descriptor, what it is. */
 static const char *file_type(const struct tip_extract *x, bool name)
 {
-	uint32_t mode;
+	const struct tip_event *ev = x->in->ev;
+	const uint32_t mode = is_open(x) ? 0 : ev->call.data->file_mode;
+	const uint32_t asked = is_open(x) ? ev->open.data->oflags & __O_TMPFILE : 0;
 
-	if (is_open(x))
-		mode = (x->in->ev->open.data->oflags & __O_TMPFILE) == O_DIRECTORY ? S_IFDIR
-										   : S_IFREG;
-	else
-		mode = x->in->ev->call.data->file_mode;
-	if (S_ISDIR(mode))
+	if (S_ISDIR(mode) || asked == O_DIRECTORY)
 		return name ? "directory" : "d";
-	if (S_ISFIFO(mode))
-		return name ? "pipe" : "p";
-	return name ? "file" : "f";
+	return tip_file_kind_text(is_open(x) ? TIP_KIND_FILE : ev->call.data->file_kind, name);
 }
 
 static const char *l4proto(const struct tip_ev_sock *s)
@@ -542,9 +558,12 @@ static const struct tip_field fields[] = {
 		"path where the system itself has the file that was opened, whatever was bound to "
 		"which place since"),
 	TIP_FIELD("fd.type", TIP_T_STRING, 0, FD, fd_type, TYPE_NAME, 0,
-		  "file, directory, ipv4, ipv6, unix"),
-	TIP_FIELD("fd.typechar", TIP_T_STRING, 0, FD, fd_type, TYPE_CHAR, 0,
-		  "f, d, p, 4, 6, u or n"),
+		  "file, directory, pipe, ipv4, ipv6, unix, netlink, event, eventpoll, signalfd, "
+		  "timerfd, inotify, io_uring, userfaultfd, bpf, memfd, pidfd or unknown"),
+	TIP_FIELD(
+		"fd.typechar", TIP_T_STRING, 0, FD, fd_type, TYPE_CHAR, 0,
+		"the same as a letter: f, d, p, 4, 6, u, n, e, l, s, t, i, r, u (userfaultfd), b, "
+		"m, P, o"),
 	TIP_FIELD("fd.sockfamily", TIP_T_STRING, 0, SOCK | DESC, fd_type, TYPE_FAMILY, 0,
 		  "ip or unix"),
 	TIP_FIELD("fd.l4proto", TIP_T_STRING, 0, SOCK | DESC, fd_type, TYPE_L4, 0,

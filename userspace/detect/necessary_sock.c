@@ -142,15 +142,22 @@ enum kind_field { TYPE, TYPECHAR, FAMILY, L4, CONNECTED };
 /* What the field may be; NULL: not set. How many. */
 static size_t kind_texts(enum kind_field field, unsigned int digit, const char *texts[TEXTS])
 {
-	static const char *const types[] = {NULL,   "file", "directory", "pipe",
+	static const char *const types[] = {NULL,   NULL,   "directory", NULL,
 					    "unix", "ipv4", "ipv6",      "netlink"};
-	static const char *const chars[] = {NULL, "f", "d", "p", "u", "4", "6", "n"};
+	static const char *const chars[] = {NULL, NULL, "d", NULL, "u", "4", "6", "n"};
 	static const char *const families[] = {NULL, NULL, NULL, NULL, "unix", "ip", "ip", NULL};
 	static const char *const l4[] = {"tcp", "udp", "icmp", "raw"};
 	const unsigned int kind = digit % 8, proto = digit >> TIP_FILTER_L4 & 3;
 	const bool inet = kind == TIP_FILTER_IS_INET || kind == TIP_FILTER_IS_INET6;
 
 	texts[1] = "<NA>";
+	if ((field == TYPE || field == TYPECHAR) &&
+	    (kind == TIP_FILTER_IS_FILE || kind == TIP_FILTER_IS_PIPE)) {
+		texts[0] = tip_file_kind_text((kind == TIP_FILTER_IS_PIPE ? 8 : 0) +
+						      (digit >> TIP_FILTER_L4),
+					      field == TYPE);
+		return 1;
+	}
 	switch (field) {
 	case TYPE: texts[0] = types[kind]; return 1;
 	case TYPECHAR: texts[0] = chars[kind]; return 1;

@@ -282,6 +282,11 @@ static void call_fields(void **state)
 		{"fd.ino", "42", "42"},
 		{"fd.dev.major", "8", "8"},
 	};
+	static const struct row memfd_row[] = {
+		{"evt.arg.fd", "<m>/memfd:code", "\"<m>/memfd:code\""},
+		{"fd.type", "memfd", "\"memfd\""},
+		{"fd.typechar", "m", "\"m\""},
+	};
 	static const struct row anonymous_row[] = {
 		{"evt.arg.fd", "-1", "\"-1\""},
 		{"fd.name", "<NA>", "null"},
@@ -318,6 +323,9 @@ static void call_fields(void **state)
 	RUN(old_mount_row, &w);
 	world_call(&w, TIP_EV_MMAP, TIP_CALL_MMAP, mapping, "", "/usr/lib/x.so", 0x7f0000000000);
 	RUN(mmap_row, &w);
+	world_call(&w, TIP_EV_MMAP, TIP_CALL_MMAP, mapping, "", "/memfd:code", 0x7f0000000000);
+	w.call.file_kind = TIP_KIND_MEMFD;
+	RUN(memfd_row, &w);
 	world_call(&w, TIP_EV_MMAP, TIP_CALL_MMAP, none, "", NULL, 0x7f0000000000);
 	RUN(anonymous_row, &w);
 	world_call(&w, TIP_EV_MODULE, TIP_CALL_FINIT_MODULE, loading, "a=1", "/tmp/x.ko", 0);

@@ -194,19 +194,22 @@ static void categories(void **state)
 		uint16_t nr;
 		mode_t mode;
 		const char *file, *category, *syslog, *file_error;
+		enum tip_file_kind kind;
 	} rows[] = {
-		{__NR_chmod, 0, "", "file", "false", "<NA>"},
-		{__NR_mknod, 0, "", "other", "false", "<NA>"},
-		{__NR_socketpair, 0, "", "IPC", "false", "<NA>"},
-		{__NR_shutdown, 0, "", "net", "false", "<NA>"},
-		{__NR_setns, 0, "", "process", "false", "<NA>"},
-		{__NR_memfd_create, 0, "", "memory", "false", "<NA>"},
-		{__NR_getpid, 0, "", "other", "false", "<NA>"},
-		{__NR_write, S_IFREG, "/tmp/x", "file", "false", "1"},
-		{__NR_write, S_IFREG, "/dev/log", "file", "true", "1"},
-		{__NR_read, S_IFREG, "/dev/log", "file", "false", "1"},
-		{__NR_read, S_IFIFO, "pipe:[1]", "ipc", "false", "<NA>"},
-		{__NR_read, 0, "", "unknown", "false", "<NA>"},
+		{__NR_chmod, 0, "", "file", "false", "<NA>", TIP_KIND_FILE},
+		{__NR_mknod, 0, "", "other", "false", "<NA>", TIP_KIND_FILE},
+		{__NR_socketpair, 0, "", "IPC", "false", "<NA>", TIP_KIND_FILE},
+		{__NR_shutdown, 0, "", "net", "false", "<NA>", TIP_KIND_FILE},
+		{__NR_setns, 0, "", "process", "false", "<NA>", TIP_KIND_FILE},
+		{__NR_memfd_create, 0, "", "memory", "false", "<NA>", TIP_KIND_FILE},
+		{__NR_getpid, 0, "", "other", "false", "<NA>", TIP_KIND_FILE},
+		{__NR_write, S_IFREG, "/tmp/x", "file", "false", "1", TIP_KIND_FILE},
+		{__NR_write, S_IFREG, "/dev/log", "file", "true", "1", TIP_KIND_FILE},
+		{__NR_read, S_IFREG, "/dev/log", "file", "false", "1", TIP_KIND_FILE},
+		{__NR_read, S_IFIFO, "pipe:[1]", "ipc", "false", "<NA>", TIP_KIND_PIPE},
+		{__NR_read, S_IFREG, "[eventfd]", "ipc", "false", "<NA>", TIP_KIND_EVENTFD},
+		{__NR_read, S_IFREG, "[timerfd]", "unknown", "false", "<NA>", TIP_KIND_TIMERFD},
+		{__NR_read, 0, "", "unknown", "false", "<NA>", TIP_KIND_FILE},
 	};
 	static const uint64_t none[6] = {0};
 	struct world w;
@@ -218,6 +221,7 @@ static void categories(void **state)
 
 		world_syscall(&w, rows[i].nr, none, -EBADF);
 		w.call.file_mode = rows[i].mode;
+		w.call.file_kind = rows[i].kind;
 		w.call.ino = rows[i].mode ? 42 : 0;
 		w.ev.call.text[TIP_TEXT_FILE] = rows[i].file;
 		snprintf(json, sizeof(json), "\"%s\"", rows[i].category);

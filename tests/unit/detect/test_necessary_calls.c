@@ -106,9 +106,9 @@ static void see_call(struct seen *s, const struct world *w)
 		s->digits[TIP_FILTER_KIND] =
 			kind_of(sock) | (sock->rport ? TIP_FILTER_CONNECTED : 0);
 	else if (c->ino)
-		s->digits[TIP_FILTER_KIND] = S_ISDIR(c->file_mode)    ? TIP_FILTER_IS_FOLDER
-					     : S_ISFIFO(c->file_mode) ? TIP_FILTER_IS_PIPE
-								      : TIP_FILTER_IS_FILE;
+		s->digits[TIP_FILTER_KIND] = S_ISDIR(c->file_mode)
+						     ? TIP_FILTER_IS_FOLDER
+						     : TIP_FILTER_OF_KIND(c->file_kind);
 	snprintf(s->name, sizeof(s->name), "%s", w->ev.call.text[TIP_TEXT_PATH]);
 	if (sock->sock_ino && is_ip(sock))
 		see_end(s, server ? sock->laddr : sock->raddr, sock->family == AF_INET6,
@@ -340,6 +340,14 @@ static void descriptors(void **state)
 	assert_false(told("evt.type = sendto and fd.sport = 123", &w));
 	assert_false(told("evt.type in (sendto, connect) and not fd.snet = 10.0.0.0/8", &w));
 	assert_false(told("evt.type = sendto and fd.connected = false", &w));
+	act_desc(&w, __NR_read, 4, S_IFREG, 8);
+	w.call.file_kind = TIP_KIND_EVENTFD;
+	assert_true(told("evt.type = read and fd.type = event", &w));
+	assert_true(told("evt.type = read and not fd.typechar = f", &w));
+	assert_false(told("evt.type = read and fd.typechar in (f, d, p, b)", &w));
+	w.call.file_kind = TIP_KIND_BPF;
+	assert_true(told("evt.type = read and fd.typechar in (f, d, p, b)", &w));
+	assert_false(told("evt.type = read and fd.type in (event, pipe)", &w));
 	/* calls without a code of their own */
 	act_desc(&w, __NR_lseek, 4, S_IFREG, 0);
 	assert_true(told("evt.type = lseek", &w));
@@ -390,6 +398,11 @@ static void random_check(struct tip_buf *b)
 		"fd.typechar = 4",
 		"fd.typechar in (4, 6)",
 		"fd.type = directory",
+		"fd.type = pipe",
+		"fd.type in (event, bpf, io_uring)",
+		"fd.type != timerfd",
+		"fd.typechar in (m, P, o)",
+		"fd.typechar = u",
 		"fd.sockfamily = ip",
 		"fd.l4proto = tcp",
 		"fd.l4proto != tcp",
@@ -479,6 +492,7 @@ static void random_act(struct world *w)
 		return;
 	default:
 		act_desc(w, PICK(with_fd), PICK(args), PICK(modes), PICK(rets));
+		w->call.file_kind = pick(TIP_KIND_MAX);
 		if (pick(2)) {
 			give_sock(w, family, local, PICK(ports), remote, PICK(ports));
 			random_end(&w->call.sock);
