@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/bpf.h>
+#include <linux/futex.h>
 #include <linux/io_uring.h>
 #include <linux/openat2.h>
 #include <sched.h>
@@ -18,11 +19,13 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/fanotify.h>
+#include <sys/file.h>
 #include <sys/inotify.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -170,6 +173,34 @@ static void others(void)
 	CALL(pipe2, fds, O_CLOEXEC);
 }
 
+/* Those that no code of their own tells of, but have arguments in the language. */
+static void named(int dir)
+{
+	int fd = open("old", O_RDWR), word = 1, s = socket(AF_INET, SOCK_STREAM, 0);
+	char message[] = "a message";
+	struct iovec own = {message, 9}, same = {low, 9};
+	struct rlimit files;
+	struct stat st;
+
+	CALL(lseek, fd, 2, SEEK_END);
+	CALL(stat, "sub/../old", &st);
+	CALL(newfstatat, dir, "missing", &st, AT_SYMLINK_NOFOLLOW);
+	CALL(access, "old", R_OK | W_OK);
+	CALL(flock, fd, LOCK_SH | LOCK_NB);
+	CALL(getcwd, low, sizeof(low));
+	CALL(eventfd2, 3, EFD_CLOEXEC);
+	CALL(epoll_create1, EPOLL_CLOEXEC);
+	CALL(pidfd_open, getpid(), 0);
+	CALL(futex, &word, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, 1, NULL, NULL, 0);
+	CALL(setsockopt, s, SOL_SOCKET, SO_REUSEADDR, &word, sizeof(word));
+	CALL(munlock, low, sizeof(low));
+	CALL(getrlimit, RLIMIT_NOFILE, &files);
+	CALL(keyctl, 0, -3, 0, 0, 0);
+	CALL(close_range, 5000, 5001, 0);
+	CALL(getuid, 0);
+	CALL(process_vm_writev, getpid(), &own, 1, &same, 1, 0);
+}
+
 /* One descriptor of each kind, and each is duplicated. */
 static void kinds(void)
 {
@@ -212,6 +243,7 @@ int main(int argc, char **argv)
 	streams();
 	records(dir);
 	others();
+	named(dir);
 	kinds();
 	CALL(getpriority, 0, 0);
 	return 0;

@@ -13,7 +13,8 @@ pytestmark = pytest.mark.kernel(each=True)
 CALLS = """link linkat symlink symlinkat rename renameat renameat2 unlink unlinkat mkdir mkdirat rmdir chmod fchmod fchmodat chown
     fchownat chdir fchdir write pread close socket sendto sendmsg recvfrom recvmsg dup dup2 dup3 setns unshare setsid bpf
     userfaultfd memfd_create prctl pipe2 open openat openat2 creat mknod fcntl kill tgkill ptrace mount umount2 mprotect bind listen connect accept
-    getpriority""".split()
+    lseek stat newfstatat access flock getcwd eventfd2 epoll_create1 pidfd_open futex setsockopt munlock getrlimit keyctl close_range getuid
+    process_vm_writev getpriority""".split()
 # Told although no rule names them.
 ALWAYS = "open openat openat2 creat kill tgkill ptrace mount umount2 mprotect bind listen connect accept".split()
 NAMED = set(CALLS) - set(ALWAYS)
@@ -182,6 +183,29 @@ def test_sockets(done):
         assert again["fd.num"] == again["evt.rawres"] and again["fd.sport"] == port and again["fd.typechar"] == "4"
     assert one["dup2"][0]["evt.args"].startswith(f"res=200(<4u>127.0.0.1:")
     assert one["dup2"][1]["evt.args"] == "res=-9(EBADF) oldfd=900 newfd=201"
+
+
+def test_calls_without_a_code_of_their_own(done):
+    f, pid = done["folder"], done["pid"]
+    own = args(done, "flock").split("fd=")[1].split("(")[0]
+    assert args(done, "lseek", -1) == f"res=2 fd={own}(<f>{f}/old) offset=2 whence=2(SEEK_END)"
+    assert args(done, "stat", -1) == f"res=0 path=sub/../old({f}/old)"
+    folder = args(done, "newfstatat", -1).split("dirfd=")[1].split("(")[0]
+    assert args(done, "newfstatat", -1) == (f"res=-2(ENOENT) dirfd={folder}(<d>{f}) path=missing({f}/missing) flags=256(AT_SYMLINK_NOFOLLOW)")
+    assert args(done, "access", -1) == f"res=0 name=old({f}/old) mode=6(R_OK|W_OK)"
+    assert args(done, "flock") == f"res=0 fd={own}(<f>{f}/old) operation=5(LOCK_SH|LOCK_NB)"
+    assert args(done, "getcwd", -1) == f"res={len(f) + 1} path={f}"
+    assert re.fullmatch(r"res=\d+\(<e>.*\) flags=524288\(O_CLOEXEC\) initval=3", args(done, "eventfd2"))
+    assert re.fullmatch(r"res=\d+ flags=524288\(EPOLL_CLOEXEC\)", args(done, "epoll_create1"))
+    assert re.fullmatch(rf"fd=\d+\(<P>.*\) pid={pid}\(calls\) flags=0", args(done, "pidfd_open"))
+    assert re.fullmatch(r"res=0 addr=[0-9A-F]+ op=129\(FUTEX_PRIVATE_FLAG\|FUTEX_WAKE\) val=1", args(done, "futex", -1))
+    assert args(done, "setsockopt", -1).endswith("level=1(SOL_SOCKET) optname=2(SO_REUSEADDR) optlen=4")
+    assert re.fullmatch(r"res=0 addr=[0-9A-F]+ len=64", args(done, "munlock"))
+    assert args(done, "getrlimit", -1) == "res=0 resource=7(RLIMIT_NOFILE)"
+    assert args(done, "keyctl").endswith("operation=0(KEYCTL_GET_KEYRING_ID) arg2=-3 arg3=0 arg4=0 arg5=0")
+    assert args(done, "close_range") == "res=0 first=5000 last=5001 flags=0"
+    assert args(done, "getuid", -1) == "uid=0(root)"
+    assert args(done, "process_vm_writev") == f"res=9 pid={pid}(calls) data=a message"
 
 
 def test_kinds_of_descriptors(done):

@@ -167,10 +167,27 @@ void tip_tell_bytes(struct tip_extract *x, const char *data, size_t len, struct 
 
 /* ---- the fields ------------------------------------------------------------------------------ */
 
-static const struct tip_arg_family *family(const struct tip_extract *x)
+/* The arguments of a call that has no code of its own; NULL: it has only its number. */
+static const struct tip_arg_row *other_rows(const struct tip_extract *x, size_t *count)
 {
-	return (TIP_CODES_CALL | TIP_CODES_NAMED) & TIP_CODE_BIT(x->code) ? &tip_args_call
-									  : &tip_args_event;
+	return x->code == TIP_CODE_OTHER ? tip_args_other(x->in->ev->call.data->nr, count) : NULL;
+}
+
+static struct tip_arg_family family(const struct tip_extract *x)
+{
+	struct tip_arg_family f = tip_args_event;
+	const struct tip_arg_row *rows;
+	size_t count;
+
+	if (!((TIP_CODES_CALL | TIP_CODES_NAMED) & TIP_CODE_BIT(x->code)))
+		return f;
+	f = tip_args_call;
+	rows = other_rows(x, &count);
+	if (rows) {
+		f.rows = rows;
+		f.count = count;
+	}
+	return f;
 }
 
 static void tell_one(struct tip_extract *x, const struct tip_arg_row *row, bool raw,
@@ -178,61 +195,61 @@ static void tell_one(struct tip_extract *x, const struct tip_arg_row *row, bool 
 {
 	struct tip_told t = {0};
 
-	family(x)->tell(x, row, &t);
+	family(x).tell(x, row, &t);
 	*out = !raw && t.shown.set && t.shown.str.len ? t.shown : t.raw;
 }
 
 void tip_extract_event_arg(struct tip_extract *x, const char *name, bool raw, struct tip_value *out)
 {
-	const struct tip_arg_family *f = family(x);
+	const struct tip_arg_family f = family(x);
 
-	for (size_t i = 0; i < f->count; i++) {
-		if (!(f->rows[i].codes & TIP_CODE_BIT(x->code)) ||
-		    strcmp(f->rows[i].name, name) != 0)
+	for (size_t i = 0; i < f.count; i++) {
+		if (!(f.rows[i].codes & TIP_CODE_BIT(x->code)) || strcmp(f.rows[i].name, name) != 0)
 			continue;
-		tell_one(x, &f->rows[i], raw, out);
+		tell_one(x, &f.rows[i], raw, out);
 		return;
 	}
 }
 
 void tip_extract_event_arg_at(struct tip_extract *x, int64_t n, bool raw, struct tip_value *out)
 {
-	const struct tip_arg_family *f = family(x);
+	const struct tip_arg_family f = family(x);
+	size_t count;
 
 	/* of a call without arguments of its own the registers are all there is */
-	if (x->code == TIP_CODE_OTHER) {
+	if (x->code == TIP_CODE_OTHER && !other_rows(x, &count)) {
 		if (n < 6)
 			tip_value_fmt(x, out, "%lld", (long long)x->in->ev->call.data->args[n]);
 		return;
 	}
-	for (size_t i = 0; i < f->count; i++) {
-		if (!(f->rows[i].codes & TIP_CODE_BIT(x->code)) || n--)
+	for (size_t i = 0; i < f.count; i++) {
+		if (!(f.rows[i].codes & TIP_CODE_BIT(x->code)) || n--)
 			continue;
-		tell_one(x, &f->rows[i], raw, out);
+		tell_one(x, &f.rows[i], raw, out);
 		return;
 	}
 }
 
 void tip_extract_event_args(struct tip_extract *x, struct tip_value *out)
 {
-	const struct tip_arg_family *f = family(x);
-	struct tip_told *t = tip_scratch_alloc(x->scratch, f->count * sizeof(*t));
+	const struct tip_arg_family f = family(x);
+	struct tip_told *t = tip_scratch_alloc(x->scratch, f.count * sizeof(*t));
 	size_t size = 1, n = 0;
 	char *s;
 
-	memset(t, 0, f->count * sizeof(*t));
-	for (size_t i = 0; i < f->count; i++) {
-		if (!(f->rows[i].codes & TIP_CODE_BIT(x->code)))
+	memset(t, 0, f.count * sizeof(*t));
+	for (size_t i = 0; i < f.count; i++) {
+		if (!(f.rows[i].codes & TIP_CODE_BIT(x->code)))
 			continue;
-		f->tell(x, &f->rows[i], &t[i]);
-		size += strlen(f->rows[i].name) + t[i].raw.str.len + t[i].shown.str.len + 4;
+		f.tell(x, &f.rows[i], &t[i]);
+		size += strlen(f.rows[i].name) + t[i].raw.str.len + t[i].shown.str.len + 4;
 	}
 	s = tip_scratch_alloc(x->scratch, size);
 	s[0] = '\0';
-	for (size_t i = 0; i < f->count; i++) {
+	for (size_t i = 0; i < f.count; i++) {
 		if (!t[i].raw.set)
 			continue;
-		n += (size_t)snprintf(s + n, size - n, "%s%s=%s", n ? " " : "", f->rows[i].name,
+		n += (size_t)snprintf(s + n, size - n, "%s%s=%s", n ? " " : "", f.rows[i].name,
 				      t[i].raw.str.s);
 		if (t[i].shown.set && t[i].shown.str.len)
 			n += (size_t)snprintf(s + n, size - n, "(%s)", t[i].shown.str.s);

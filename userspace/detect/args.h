@@ -50,6 +50,47 @@ enum tip_arg_kind {
 };
 void tip_tell_number(struct tip_extract *x, const struct tip_arg_row *row, uint64_t value,
 		     struct tip_told *t);
+
+/* Kinds of arguments of the events that are told by the numbers and texts of the call. */
+enum tip_call_arg_kind {
+	S_FD = TIP_ARG_FAMILY, /* the one that the call is about */
+	S_RES_FD,              /* a descriptor, or the error */
+	S_SAME_FD,             /* the result is another number of the same */
+	S_OTHER_FD,            /* nothing is known of it but its number */
+	S_DIRFD,               /* `n`: argument; its folder is the base of path `text` */
+	S_MODE,
+	S_NODE,   /* mode of mknod(), with the kind of the file */
+	S_MOUNT,  /* flags of mount() */
+	S_TEXT,   /* as it was given; of mounts and modules by its place */
+	S_FILLED, /* a text that the call wrote, so there is none where it failed */
+	S_PATH,   /* absolute */
+	S_DATA,
+	S_SIZE, /* what was read or written */
+	S_TUPLE,
+	S_SOCK_TYPE,
+	S_SOCK_FLAGS,
+	S_SOCK_OPTION, /* its level is the argument before */
+	S_FUTEX,
+	S_ID, /* which call it is */
+};
+#define S_RES      TIP_ARG_RES
+#define S_INT      TIP_ARG_INT
+#define S_UINT     TIP_ARG_UINT
+#define S_NUMBER   TIP_ARG_NUMBER
+#define S_HEX      TIP_ARG_HEX
+#define S_FLAGS    TIP_ARG_FLAGS
+#define S_PID      TIP_ARG_PID
+#define S_UID      TIP_ARG_UID
+#define S_GID      TIP_ARG_GID
+#define S_SIGNAL   TIP_ARG_SIGNAL
+#define S_UNKNOWN  TIP_ARG_UNKNOWN
+#define TIP_RESULT 6 /* in place of the number of an argument */
+
+/* Arguments of a call that has no code of its own, by its number. NULL: the language has none. */
+const struct tip_arg_row *tip_args_other(uint32_t nr, size_t *count);
+/* Does some call without a code of its own have an argument of that name? */
+bool tip_args_other_have(const char *name);
+
 /* A descriptor: the number, and what is known of the event's. */
 void tip_tell_fd(struct tip_extract *x, int64_t fd, struct tip_told *t);
 /* A folder's: AT_FDCWD, or `base` if it is not "". */

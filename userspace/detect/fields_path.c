@@ -86,6 +86,10 @@ static struct given argument(struct tip_extract *x, uint32_t which)
 		return (struct given){ev->open.name, ev->open.base};
 	if (one && (bit & UMOUNT))
 		return (struct given){ev->call.text[0], ""};
+	/* some other text */
+	if (x->code == TIP_CODE_OTHER &&
+	    (tip_syscall_shape(ev->call.data->nr)->flags & TIP_SHAPE_LINK))
+		return (struct given){0};
 	if (one && (bit & ONE_PATH))
 		return text(ev, false);
 	if (one && (bit & BY_FD))

@@ -1,40 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 #include "base/mem.h"
 #include "detect/args.h"
 
 /* Arguments of the events that are told by the numbers and the texts that the call was given. */
-
-enum kind {
-	S_FD = TIP_ARG_FAMILY, /* the one that the call is about */
-	S_RES_FD,              /* a descriptor, or the error */
-	S_SAME_FD,             /* the result is another number of the same */
-	S_OTHER_FD,            /* nothing is known of it but its number */
-	S_DIRFD,               /* `n`: argument; its folder is the base of path `text` */
-	S_MODE,
-	S_NODE,  /* mode of mknod(), with the kind of the file */
-	S_MOUNT, /* flags of mount() */
-	S_TEXT,  /* as it was given; of mounts and modules by its place */
-	S_PATH,  /* absolute */
-	S_DATA,
-	S_SIZE, /* what was read or written */
-	S_TUPLE,
-	S_SOCK_TYPE,
-	S_SOCK_FLAGS,
-	S_ID, /* which call it is */
-};
-#define S_RES     TIP_ARG_RES
-#define S_INT     TIP_ARG_INT
-#define S_UINT    TIP_ARG_UINT
-#define S_NUMBER  TIP_ARG_NUMBER
-#define S_HEX     TIP_ARG_HEX
-#define S_FLAGS   TIP_ARG_FLAGS
-#define S_PID     TIP_ARG_PID
-#define S_SIGNAL  TIP_ARG_SIGNAL
-#define S_UNKNOWN TIP_ARG_UNKNOWN
 
 #define BIT(c)       TIP_CODE_BIT(TIP_CODE_##c)
 #define OWNERS       (BIT(CHOWN) | BIT(LCHOWN))
@@ -48,7 +21,7 @@ static const struct tip_arg_row rows[] = {
 	{TIP_CODES_CALL | (TIP_CODES_NAMED &
 			   ~(RESULTS_FD | TIP_CODES_DUP | BIT(FCNTL) | BIT(SETSID) | BIT(OTHER))),
 	 "res", S_RES, 0, 0, NULL},
-	{BIT(SETSID), "res", S_PID, 6, 0, NULL},
+	{BIT(SETSID), "res", S_PID, TIP_RESULT, 0, NULL},
 	{TIP_CODES_DUP | BIT(FCNTL), "res", S_RES_FD, 0, 0, NULL},
 	{RESULTS_FD, "fd", S_RES_FD, 0, 0, NULL},
 	{BIT(OTHER), "ID", S_ID, 0, 0, NULL},
@@ -230,16 +203,24 @@ static int about_fd(const struct tip_extract *x)
 						: d->fd;
 }
 
+/* A number that is bits and, beside them, one of several values. */
+static void show_mixed(struct tip_extract *x, const struct tip_flag_table *of_bits,
+		       const struct tip_flag_table *of_values, uint32_t value_mask, uint32_t number,
+		       struct tip_value *out)
+{
+	struct tip_value bits = {0}, value = {0};
+
+	tip_flags_text(x, of_bits, number & ~value_mask, &bits);
+	tip_flags_text(x, of_values, number & value_mask, &value);
+	if (bits.set || value.set)
+		tip_value_fmt(x, out, "%s%s%s", bits.set ? bits.str.s : "",
+			      bits.set && value.set ? "|" : "", value.set ? value.str.s : "");
+}
+
 static void tell_node(struct tip_extract *x, uint32_t mode, struct tip_told *t)
 {
-	struct tip_value bits = {0}, kind = {0};
-
 	tip_value_fmt(x, &t->raw, "%#o", mode & 0177777);
-	tip_flags_text(x, &tip_flags_mode, mode & 07777, &bits);
-	tip_flags_text(x, &tip_flags_node, mode & S_IFMT, &kind);
-	if (bits.set || kind.set)
-		tip_value_fmt(x, &t->shown, "%s%s%s", bits.set ? bits.str.s : "",
-			      bits.set && kind.set ? "|" : "", kind.set ? kind.str.s : "");
+	show_mixed(x, &tip_flags_mode, &tip_flags_node, S_IFMT, mode & 0177777, &t->shown);
 }
 
 static void tell_mount(struct tip_extract *x, const struct tip_arg_row *row, uint64_t value,
@@ -256,7 +237,7 @@ static void tell(struct tip_extract *x, const struct tip_arg_row *row, struct ti
 {
 	const struct tip_ev_call *d = x->in->ev->call.data;
 	int64_t ret = x->in->ev->hdr->ret;
-	const uint64_t value = row->n < 6 ? d->args[row->n] : (uint64_t)ret;
+	const uint64_t value = row->n < TIP_RESULT ? d->args[row->n] : (uint64_t)ret;
 	const char *const *text = x->in->ev->call.text;
 	struct tip_value *raw = &t->raw;
 
@@ -278,6 +259,10 @@ static void tell(struct tip_extract *x, const struct tip_arg_row *row, struct ti
 		tip_flags_text(x, row->flags, (uint32_t)value & ~0xfu, &t->shown);
 		break;
 	case S_TEXT: tip_value_str(raw, plain_text(x, row->text)); break;
+	case S_FILLED:
+		if (ret >= 0)
+			tip_value_str(raw, path_text(x, row->text, false));
+		break;
 	case S_PATH:
 		tip_tell_path(x, path_text(x, row->text, true), path_text(x, row->text, false), t);
 		break;
@@ -286,6 +271,16 @@ static void tell(struct tip_extract *x, const struct tip_arg_row *row, struct ti
 	case S_TUPLE:
 		if (d->sock.family)
 			tip_extract_fd_name(x, raw);
+		break;
+	case S_SOCK_OPTION:
+		tip_value_fmt(x, raw, "%d", (int)value);
+		if ((int)d->args[row->n - 1] == SOL_SOCKET)
+			tip_flags_text(x, row->flags, (uint32_t)value, &t->shown);
+		break;
+	case S_FUTEX:
+		tip_value_fmt(x, raw, "%u", (uint32_t)value);
+		show_mixed(x, &tip_flags_futex_how, &tip_flags_futex, 127, (uint32_t)value,
+			   &t->shown);
 		break;
 	case S_ID:
 		tip_value_fmt(x, raw, "%u", d->nr);
@@ -324,5 +319,10 @@ size_t tip_syscall_args_named(const char *name, struct tip_syscall_arg out[TIP_S
 		out[n++] = (struct tip_syscall_arg){rows[i].codes & TIP_CODES_NAMED, arg_is(i),
 						    rows[i].flags};
 	}
+	if (!tip_args_other_have(name))
+		return n;
+	if (n == TIP_SYSCALL_ARGS_NAMED)
+		return 0;
+	out[n++] = (struct tip_syscall_arg){BIT(OTHER), TIP_SYSCALL_ARG_OTHER, NULL};
 	return n;
 }

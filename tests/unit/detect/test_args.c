@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "rows.h"
+
+#include <asm/unistd_64.h>
+#include <sys/resource.h>
+
+/* Arguments of the system calls that have no code of their own. */
+
+struct call {
+	uint16_t nr;
+	uint64_t args[6];
+	int64_t ret;
+	const char *path, *shown; /* evt.args */
+};
+
+static void other_calls(void **state)
+{
+	static const struct call calls[] = {
+		{__NR_lseek,
+		 {4, 100, SEEK_END},
+		 7,
+		 "",
+		 "res=7 fd=4(<f>/srv/file) offset=100 whence=2(SEEK_END)"},
+		{__NR_stat, {0}, -ENOENT, "x/../y", "res=-2(ENOENT) path=x/../y(/srv/y)"},
+		{__NR_access, {0, R_OK | W_OK}, 0, "/a", "res=0 name=/a mode=6(R_OK|W_OK)"},
+		{__NR_access, {0, F_OK}, 0, "/a", "res=0 name=/a mode=0(F_OK)"},
+		{__NR_newfstatat,
+		 {(uint32_t)AT_FDCWD, 0, 0, AT_SYMLINK_NOFOLLOW},
+		 0,
+		 "a",
+		 "res=0 dirfd=-100(AT_FDCWD) path=a(/srv/a) flags=256(AT_SYMLINK_NOFOLLOW)"},
+		{__NR_eventfd2,
+		 {3, O_CLOEXEC},
+		 4,
+		 "",
+		 "res=4(<f>/srv/file) flags=524288(O_CLOEXEC) initval=3"},
+		{__NR_getcwd, {0}, 5, "/srv", "res=5 path=/srv"},
+		{__NR_getcwd, {0}, -ERANGE, "left", "res=-34(ERANGE)"},
+		{__NR_futex,
+		 {0xabc, 128, 2},
+		 -EAGAIN,
+		 "",
+		 "res=-11(EAGAIN) addr=ABC op=128(FUTEX_PRIVATE_FLAG|FUTEX_WAIT) val=2"},
+		{__NR_setsockopt,
+		 {4, SOL_SOCKET, SO_REUSEADDR, 0, 4},
+		 0,
+		 "",
+		 "res=0 fd=4(<f>/srv/file) level=1(SOL_SOCKET) optname=2(SO_REUSEADDR) optlen=4"},
+		{__NR_setsockopt,
+		 {4, IPPROTO_TCP, 2, 0, 4},
+		 0,
+		 "",
+		 "res=0 fd=4(<f>/srv/file) level=6(SOL_TCP) optname=2 optlen=4"},
+		{__NR_brk, {0x1000}, 0x2000, "", "res=2000 addr=1000"},
+		{__NR_getuid, {0}, 0, "", "uid=0(root)"},
+		{__NR_prlimit64,
+		 {0, RLIMIT_NOFILE},
+		 0,
+		 "",
+		 "res=0 pid=0 resource=7(RLIMIT_NOFILE)"},
+		{__NR_keyctl,
+		 {3, (uint32_t)-4, 1},
+		 0,
+		 "",
+		 "res=0 operation=3(KEYCTL_REVOKE) arg2=-4 arg3=1 arg4=0 arg5=0"},
+		{__NR_fsconfig,
+		 {4, 1, 0, 0, 0},
+		 0,
+		 "source",
+		 "res=0 fd=4(<f>/srv/file) cmd=1(FSCONFIG_SET_STRING) key=source aux=0"},
+		/* the language has no arguments for it */
+		{__NR_getpriority, {1, 2}, 0, "", "ID=140(getpriority) nativeID=140"},
+	};
+	struct world w;
+
+	world_init(&w);
+	for (size_t i = 0; i < TIP_ARRAY_SIZE(calls); i++) {
+		char json[256];
+
+		world_syscall(&w, calls[i].nr, calls[i].args, calls[i].ret);
+		w.call.fd = 4;
+		w.call.ino = 42;
+		w.call.file_mode = S_IFREG;
+		w.ev.call.text[TIP_TEXT_PATH] = calls[i].path;
+		w.ev.call.text[TIP_TEXT_BASE] = "/srv";
+		w.ev.call.text[TIP_TEXT_FILE] = "/srv/file";
+		snprintf(json, sizeof(json), "\"%s\"", calls[i].shown);
+		check(&w, &(struct row){"evt.args", calls[i].shown, json});
+	}
+}
+
+/* evt.arg[N] is the language's N-th argument; without any, a register. */
+static void by_number(void **state)
+{
+	static const uint64_t args[6] = {4, 100, SEEK_SET, 8, 9, 10};
+	static const struct row seek_rows[] = {
+		{"evt.arg[0]", "7", "\"7\""},    {"evt.arg[1]", "<f>/srv/file", "\"<f>/srv/file\""},
+		{"evt.rawarg[1]", "4", "\"4\""}, {"evt.arg[3]", "SEEK_SET", "\"SEEK_SET\""},
+		{"evt.arg[4]", "<NA>", "null"},  {"evt.arg.whence", "SEEK_SET", "\"SEEK_SET\""},
+		{"evt.arg.ID", "<NA>", "null"},
+	};
+	static const struct row plain_rows[] = {
+		{"evt.arg[0]", "4", "\"4\""},
+		{"evt.arg[5]", "10", "\"10\""},
+		{"evt.arg.whence", "<NA>", "null"},
+		{"evt.arg.ID", "getpriority", "\"getpriority\""},
+	};
+	struct world w;
+
+	world_init(&w);
+	world_syscall(&w, __NR_lseek, args, 7);
+	w.call.fd = 4;
+	w.call.ino = 42;
+	w.call.file_mode = S_IFREG;
+	w.ev.call.text[TIP_TEXT_FILE] = "/srv/file";
+	RUN(seek_rows, &w);
+	world_syscall(&w, __NR_getpriority, args, 0);
+	RUN(plain_rows, &w);
+}
+
+/* What is no path stands in no field of paths. */
+static void texts(void **state)
+{
+	static const uint64_t args[6] = {0};
+	static const struct row rows[] = {
+		{"fs.path.name", "<NA>", "null"},
+		{"evt.abspath", "<NA>", "null"},
+	};
+	struct world w;
+
+	world_init(&w);
+	world_syscall(&w, __NR_fsconfig, args, 0);
+	w.ev.call.text[TIP_TEXT_PATH] = "source";
+	RUN(rows, &w);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(other_calls),
+		cmocka_unit_test(by_number),
+		cmocka_unit_test(texts),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
