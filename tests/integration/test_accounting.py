@@ -132,6 +132,62 @@ def test_the_snapshot_tells_the_same(world, daemon, run):
         fields[f"tipstaff.activity.{k}"] for k in ("delivered", "waiting", "filtered", "dropped", "missed"))
 
 
+def snapshot(daemon):
+    """The fields of a snapshot that is raised from now on."""
+    return daemon.wait_alert(SNAPSHOT, daemon.alerts_mark())["output_fields"]
+
+
+def meminfo(name):
+    with open("/proc/meminfo", encoding="ascii") as lines:
+        return next(int(line.split()[1]) for line in lines if line.startswith(name + ":"))
+
+
+def test_the_snapshot_tells_of_the_host(world, daemon, run):
+    """Under Falco's names, of the same files; when the rules were loaded; how often each matched."""
+    path = world.file("accounted", text="x")
+    opens(daemon, run, path, 3)
+    before = snapshot(daemon)
+    assert 0 < before["falco.host_memory_used_mb"] < meminfo("MemTotal") / 1024
+    assert before["falco.host_open_fds"] > 0 and before["falco.host_procs_running"] > 0
+    assert 0 <= before["falco.host_cpu_usage_perc"] <= 100 and before["falco.memory_pss_mb"] > 1
+    assert before["falco.rules.Counted"] == next(r["matched"] for r in daemon.json("rules", "list")["rules"] if r["name"] == "Counted")
+    assert before["falco.start_ts"] <= before["falco.reload_ts"] < before["evt.time"]
+    assert before["falco.num_evts_prev"] <= before["falco.num_evts"]
+    daemon.cli("rules", "reload")
+    after = daemon.wait_alert(lambda a: a["rule"] == SNAPSHOT and a["output_fields"]["falco.reload_ts"] > before["falco.reload_ts"],
+                              daemon.alerts_mark())["output_fields"]
+    assert abs(after["falco.start_ts"] - before["falco.start_ts"]) < 10**8
+
+
+def test_parts_of_the_snapshot_can_be_left_out(daemon):
+    parts = {"rules_counters_enabled": "falco.rules.", "resource_utilization_enabled": "falco.host_memory",
+             "state_counters_enabled": "falco.n_threads", "kernel_event_counters_enabled": "scap."}
+
+    def there(fields):
+        return {key for key, part in parts.items() if any(name.startswith(part) for name in fields)}
+
+    full = snapshot(daemon)
+    assert there(full) == set(parts) and "scap.n_drops_bug" not in full
+    daemon.stop()
+    daemon.settings["metrics"].update(dict.fromkeys(parts, False))
+    daemon.start()
+    try:
+        assert there(snapshot(daemon)) == set()
+        daemon.stop()
+        for key in parts:
+            del daemon.settings["metrics"][key]
+        daemon.settings["metrics"].update(convert_memory_to_mb=False, include_empty_values=True)
+        daemon.start()
+        fields = snapshot(daemon)
+        assert fields["falco.memory_rss_kb"] > 1024 and "falco.memory_rss_mb" not in fields
+        assert fields["scap.n_drops_bug"] == 0 == fields["falco.rules.Counted"]
+    finally:
+        daemon.stop()
+        for key in ("convert_memory_to_mb", "include_empty_values", *parts):
+            daemon.settings["metrics"].pop(key, None)
+        daemon.start()
+
+
 def test_the_end_says_how_many_there_were(daemon):
     daemon.stop()
     log = daemon.log()

@@ -12,8 +12,10 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/map.h"
 #include "base/mem.h"
 #include "base/version.h"
+#include "tipstaffd/usage.h"
 
 /*
  * What became of every act, in one place: `status` and the two alerts that Falco raises about
@@ -21,7 +23,6 @@
  */
 #define RULE_DROPS   "Falco internal: syscall event drop"
 #define RULE_METRICS "Falco internal: metrics snapshot"
-#define MEMBERS_MAX  (96 + 64) /* of a snapshot: figures, and files of rules */
 
 struct totals {
 	struct tip_sensor_account rings[TIP_ACCOUNTS];
@@ -65,6 +66,7 @@ json_t *tip_accounts_json(struct tip_keeper *k)
 void tip_accounts_begin(struct tip_keeper *k)
 {
 	struct tip_keeper_accounts *a = &k->accounts;
+	struct tip_usage u;
 	uint64_t c[TIP_CTR_MAX];
 	struct totals t;
 
@@ -77,6 +79,9 @@ void tip_accounts_begin(struct tip_keeper *k)
 	a->events_seen = a->metrics_events = t.events;
 	a->tokens = k->config->drops_burst;
 	a->metrics_at = tip_clock_monotonic();
+	tip_usage_read("/proc", &u);
+	a->metrics_host_busy = u.host_busy;
+	a->metrics_host_ticks = u.host_ticks;
 }
 
 /* ---- events that were lost ---------------------------------------------------------------------
@@ -164,8 +169,9 @@ static void on_drops(struct tip_keeper *k, const struct totals *t)
  */
 
 struct snapshot {
-	struct tip_alert_member list[MEMBERS_MAX];
+	struct tip_alert_member *list;
 	size_t count;
+	bool with_empty; /* figures that are 0 too */
 };
 
 /* Adds a member; takes the value. */
@@ -175,11 +181,10 @@ static void add(struct snapshot *s, const char *key, json_t *value)
 	char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(6));
 
 	json_decref(value);
-	if (!text || s->count == MEMBERS_MAX) {
-		free(text);
+	if (!text)
 		return;
-	}
 	tip_buf_add_json_string(&name, key, strlen(key));
+	s->list = tip_realloc(s->list, s->count + 1, sizeof(*s->list));
 	s->list[s->count++] = (struct tip_alert_member){name.data, text};
 }
 
@@ -188,20 +193,24 @@ static void add_number(struct snapshot *s, const char *key, uint64_t value)
 	add(s, key, json_integer((json_int_t)value));
 }
 
-/* "VmRSS:   123 kB" of our own status, in MB. */
-static double memory_mb(const char *what)
+/* One that is left out when it is 0, as Falco does it. */
+static void add_figure(struct snapshot *s, const char *key, uint64_t value)
 {
-	char line[128];
-	unsigned long kb = 0;
-	FILE *f = fopen("/proc/self/status", "re");
+	if (value || s->with_empty)
+		add_number(s, key, value);
+}
 
-	while (f && fgets(line, sizeof(line), f))
-		if (strncmp(line, what, strlen(what)) == 0 &&
-		    sscanf(line + strlen(what), ": %lu", &kb))
-			break;
-	if (f)
-		fclose(f);
-	return (double)kb / 1024;
+/* "falco.memory_rss" of so many KiB. */
+static void add_memory(struct snapshot *s, const struct tip_keeper *k, const char *what,
+		       uint64_t kb)
+{
+	const bool mb = k->config->metrics_mb;
+	char key[64];
+
+	if (!kb && !s->with_empty)
+		return;
+	snprintf(key, sizeof(key), "falco.%s_%s", what, mb ? "mb" : "kb");
+	add(s, key, mb ? json_real((double)kb / 1024) : json_integer((json_int_t)kb));
 }
 
 static void add_account(struct snapshot *s, const char *ring, const struct tip_sensor_account *a)
@@ -221,6 +230,44 @@ static void add_account(struct snapshot *s, const char *ring, const struct tip_s
 	}
 }
 
+/* A rule's name as Falco has it in names of figures: letters, digits, _ and : */
+static void plain_name(char *name)
+{
+	char *to = name;
+
+	for (const char *c = name; *c; c++) {
+		const bool keep = (*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') ||
+				  (*c >= '0' && *c <= '9') || *c == ':';
+
+		if (keep || to == name || to[-1] != '_')
+			*to++ = *c;
+		if (!keep)
+			to[-1] = '_';
+	}
+	if (to > name && to[-1] == '_')
+		to--;
+	*to = '\0';
+}
+
+/* How often each rule matched. Of two whose names become the same the first is there. */
+static void add_each_rule(struct snapshot *s, const struct tip_keeper *k)
+{
+	struct tip_map *seen = tip_map_new();
+
+	for (size_t i = 0; i < tip_rules_count(k->rules.active); i++) {
+		const struct tip_rule_info *r = tip_rule_info(tip_rules_get(k->rules.active, i));
+		char *key = tip_sprintf("falco.rules.%s", r->name);
+
+		plain_name(key + strlen("falco.rules."));
+		if (!tip_map_gets(seen, key)) {
+			tip_map_puts(seen, key, seen);
+			add_figure(s, key, k->rules.rates[r->index].matched);
+		}
+		free(key);
+	}
+	tip_map_free(seen, NULL);
+}
+
 static void add_rules(struct snapshot *s, struct tip_keeper *k)
 {
 	struct tip_alerts_stats st;
@@ -230,7 +277,10 @@ static void add_rules(struct snapshot *s, struct tip_keeper *k)
 	for (size_t i = 0; i < st.nsinks; i++)
 		lost += st.sinks[i].stats.dropped;
 	add_number(s, "falco.outputs_queue_num_drops", lost);
-	add_number(s, "falco.rules.matches_total", st.rules);
+	if (k->config->metrics_rules) {
+		add_number(s, "falco.rules.matches_total", st.rules);
+		add_each_rule(s, k);
+	}
 	for (size_t i = 0; i < k->rules.nfiles; i++) {
 		const char *slash = strrchr(k->rules.files[i], '/');
 		char *name = tip_strdup(slash ? slash + 1 : k->rules.files[i]);
@@ -245,15 +295,38 @@ static void add_rules(struct snapshot *s, struct tip_keeper *k)
 	}
 }
 
-static void add_self(struct snapshot *s, struct tip_keeper *k, double seconds)
+/* Of the keeper, and of the host. Shares of CPU time are those since the last snapshot. */
+static void add_resources(struct snapshot *s, struct tip_keeper *k, double seconds)
 {
 	struct tip_keeper_accounts *a = &k->accounts;
 	struct timespec cpu = {0};
-	struct utsname uts = {0};
-	uint64_t cpu_ns;
+	struct tip_usage u;
+	uint64_t cpu_ns, ticks;
 
+	tip_usage_read("/proc", &u);
 	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &cpu);
 	cpu_ns = (uint64_t)cpu.tv_sec * TIP_NSEC_PER_SEC + (uint64_t)cpu.tv_nsec;
+	ticks = u.host_ticks - a->metrics_host_ticks;
+	add(s, "falco.cpu_usage_perc",
+	    json_real((double)(cpu_ns - a->metrics_cpu_ns) / TIP_NSEC_PER_SEC / seconds * 100));
+	add(s, "falco.host_cpu_usage_perc",
+	    json_real(ticks ? (double)(u.host_busy - a->metrics_host_busy) / (double)ticks * 100
+			    : 0));
+	add_memory(s, k, "memory_rss", u.rss_kb);
+	add_memory(s, k, "memory_pss", u.pss_kb);
+	add_memory(s, k, "memory_vsz", u.vsz_kb);
+	add_memory(s, k, "host_memory_used", u.host_memory_used_kb);
+	add_figure(s, "falco.host_procs_running", u.host_procs_running);
+	add_figure(s, "falco.host_open_fds", u.host_open_fds);
+	a->metrics_cpu_ns = cpu_ns;
+	a->metrics_host_busy = u.host_busy;
+	a->metrics_host_ticks = u.host_ticks;
+}
+
+static void add_self(struct snapshot *s, struct tip_keeper *k)
+{
+	struct utsname uts = {0};
+
 	uname(&uts);
 	add(s, "evt.hostname", json_string(k->hostname));
 	add(s, "evt.source", json_string("syscall"));
@@ -264,37 +337,55 @@ static void add_self(struct snapshot *s, struct tip_keeper *k, double seconds)
 	add_number(s, "falco.duration_sec",
 		   (tip_clock_monotonic() - k->started_ns) / TIP_NSEC_PER_SEC);
 	add_number(s, "falco.start_ts", tip_clock_real() - (tip_clock_monotonic() - k->started_ns));
-	add(s, "falco.cpu_usage_perc",
-	    json_real((double)(cpu_ns - a->metrics_cpu_ns) / TIP_NSEC_PER_SEC / seconds * 100));
-	add(s, "falco.memory_rss_mb", json_real(memory_mb("VmRSS")));
-	add(s, "falco.memory_vsz_mb", json_real(memory_mb("VmSize")));
-	a->metrics_cpu_ns = cpu_ns;
+	add_number(s, "falco.reload_ts", k->rules.loaded_ns);
+}
+
+/* The table of processes, and that of containers. */
+static void add_state(struct snapshot *s, struct tip_keeper *k)
+{
+	struct tip_container_stats c;
+	struct tip_process_stats p;
+
+	tip_process_stats(k->table, &p);
+	tip_containers_stats(tip_process_containers(k->table), &c);
+	add_number(s, "falco.n_threads", p.living);
+	add_figure(s, "falco.n_drops_full_threadtable", p.evictions);
+	add_figure(s, "plugins.container.n_containers", c.count);
+}
+
+static void add_kernel(struct snapshot *s, const struct tip_keeper *k, const struct totals *t,
+		       double seconds)
+{
+	const struct tip_keeper_accounts *a = &k->accounts;
+	const uint64_t events = t->events - a->metrics_events, drops = t->drops - a->metrics_drops;
+
+	add(s, "scap.engine_name", json_string("modern_bpf"));
+	add_number(s, "scap.n_evts", t->events);
+	add_number(s, "scap.n_evts_prev", a->metrics_events);
+	add_number(s, "scap.n_drops", t->drops);
+	add_number(s, "scap.n_drops_prev", a->metrics_drops);
+	add_figure(s, "scap.n_drops_buffer_total", t->drops);
+	add_figure(s, "scap.n_drops_bug", 0);
+	add(s, "scap.n_drops_perc", json_real(events ? (double)drops / (double)events * 100 : 0));
+	add(s, "scap.evts_rate_sec", json_real((double)events / seconds));
+	add(s, "scap.evts_drop_rate_sec", json_real((double)drops / seconds));
 }
 
 static void add_events(struct snapshot *s, struct tip_keeper *k, const struct totals *t,
 		       double seconds)
 {
 	struct tip_keeper_accounts *a = &k->accounts;
-	const uint64_t events = t->events - a->metrics_events, drops = t->drops - a->metrics_drops;
-	struct tip_process_stats p;
 
-	tip_process_stats(k->table, &p);
 	add_number(s, "falco.num_evts", k->evt_num);
-	add_number(s, "falco.n_threads", p.living);
-	add(s, "falco.evts_rate_sec", json_real((double)events / seconds));
-	add(s, "scap.engine_name", json_string("modern_bpf"));
-	add_number(s, "scap.n_evts", t->events);
-	add_number(s, "scap.n_evts_prev", a->metrics_events);
-	add_number(s, "scap.n_drops", t->drops);
-	add_number(s, "scap.n_drops_prev", a->metrics_drops);
-	add_number(s, "scap.n_drops_buffer_total", t->drops);
-	add_number(s, "scap.n_drops_bug", 0);
-	add(s, "scap.n_drops_perc", json_real(events ? (double)drops / (double)events * 100 : 0));
-	add(s, "scap.evts_rate_sec", json_real((double)events / seconds));
-	add(s, "scap.evts_drop_rate_sec", json_real((double)drops / seconds));
+	add_number(s, "falco.num_evts_prev", a->metrics_evt_num);
+	add(s, "falco.evts_rate_sec",
+	    json_real((double)(k->evt_num - a->metrics_evt_num) / seconds));
+	if (k->config->metrics_kernel)
+		add_kernel(s, k, t, seconds);
 	add_account(s, "lifecycle", &t->rings[TIP_ACCOUNT_LIFECYCLE]);
 	add_account(s, "activity", &t->rings[TIP_ACCOUNT_ACTIVITY]);
 	add(s, "tipstaff.activity.tier", json_string(activity_tier(k)));
+	a->metrics_evt_num = k->evt_num;
 	a->metrics_events = t->events;
 	a->metrics_drops = t->drops;
 }
@@ -304,19 +395,23 @@ static void tell_metrics(struct tip_keeper *k, const struct totals *t)
 	struct tip_keeper_accounts *a = &k->accounts;
 	const uint64_t now = tip_clock_monotonic();
 	const double seconds = (double)(now - a->metrics_at) / TIP_NSEC_PER_SEC;
-	struct snapshot *s = tip_alloc(sizeof(*s));
+	struct snapshot s = {.with_empty = k->config->metrics_empty};
 
 	a->metrics_at = now;
-	add_self(s, k, seconds);
-	add_events(s, k, t, seconds);
-	add_rules(s, k);
-	tip_alert_internal(k->alerts, RULE_METRICS, TIP_PRIO_INFORMATIONAL, s->list, s->count,
+	add_self(&s, k);
+	if (k->config->metrics_resources)
+		add_resources(&s, k, seconds);
+	if (k->config->metrics_state)
+		add_state(&s, k);
+	add_events(&s, k, t, seconds);
+	add_rules(&s, k);
+	tip_alert_internal(k->alerts, RULE_METRICS, TIP_PRIO_INFORMATIONAL, s.list, s.count,
 			   RULE_METRICS);
-	for (size_t i = 0; i < s->count; i++) {
-		free((char *)s->list[i].key);
-		free((char *)s->list[i].value);
+	for (size_t i = 0; i < s.count; i++) {
+		free((char *)s.list[i].key);
+		free((char *)s.list[i].value);
 	}
-	free(s);
+	free(s.list);
 }
 
 /* ---- each second, and the end -------------------------------------------------------------------

@@ -102,7 +102,11 @@ struct tip_config {
 	double drops_rate;      /* alerts a second ... */
 	double drops_burst;     /* ... and at once */
 	bool metrics;
-	uint32_t metrics_interval;          /* seconds */
+	uint32_t metrics_interval; /* seconds */
+	/* Which figures: of rules, of CPU and memory, of tables, of the kernel's side. */
+	bool metrics_rules, metrics_resources, metrics_state, metrics_kernel;
+	bool metrics_mb;                    /* memory in MB, not in KB */
+	bool metrics_empty;                 /* figures that are 0 too */
 	enum tip_priority min_priority;     /* rules of lesser ones are not loaded */
 	uint32_t x509_ttl, jwt_ttl, ca_ttl; /* seconds */
 	const char **entries;               /* files or folders */

@@ -46,6 +46,8 @@ void tip_config_defaults(struct tip_config *c)
 	c->drops_rate = 0.03333;
 	c->drops_burst = 1;
 	c->metrics_interval = 3600;
+	c->metrics_rules = c->metrics_resources = c->metrics_state = c->metrics_kernel = true;
+	c->metrics_mb = true;
 	c->x509_ttl = 3600;
 	c->ca_ttl = 86400 * 30;
 	c->max_processes = 32768;

@@ -160,8 +160,10 @@ struct tip_keeper_accounts {
 	bool to_tell;                     /* losses above the threshold wait to be told */
 	double tokens;                    /* alerts about drops that may be told now */
 	uint32_t drops_noticed, drops_acted;
-	uint64_t metrics_at;                                    /* monotonic: the last snapshot */
-	uint64_t metrics_events, metrics_drops, metrics_cpu_ns; /* as they were then */
+	uint64_t metrics_at; /* monotonic: the last snapshot */
+	/* as they were then: */
+	uint64_t metrics_evt_num, metrics_events, metrics_drops, metrics_cpu_ns;
+	uint64_t metrics_host_busy, metrics_host_ticks;
 };
 
 struct tip_keeper {
