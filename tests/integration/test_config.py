@@ -2,6 +2,8 @@
 """The configuration: what is wrong is refused with its place, before anything is touched."""
 
 import json
+import pathlib
+import re
 import subprocess
 
 import pytest
@@ -70,6 +72,82 @@ def test_wrong_keys_and_values_have_a_place(world, line, column, text, why):
 def test_wrong_files_are_refused(world, text, why):
     status, said = check(world, text)
     assert status != 0 and why in said, said
+
+
+# A value for each key of Falco's, and what is said of it: None, it is taken as it is.
+FALCO = {
+    "config_files": ([], "the configuration is one file"),
+    "watch_config_files": (True, "rules.watch"),
+    "rules_files": (["/etc/falco/falco_rules.yaml"], "write rules.files"),
+    "rules": ([], None),
+    "engine": ({"kind": "modern_ebpf"}, "limits.activity_ring_kib"),
+    "capture": ({"enabled": False, "path_prefix": "/tmp/falco"}, None),
+    "load_plugins": ([], None),
+    "plugins": ([{"name": "container"}], "there are no plugins"),
+    "plugins_hostinfo": (True, "there are no plugins"),
+    "time_format_iso_8601": (False, None),
+    "buffer_format_base64": (False, None),
+    "priority": ("debug", None),
+    "json_output": (False, None),
+    "json_include_output_property": (True, None),
+    "json_include_message_property": (False, None),
+    "json_include_output_fields_property": (True, None),
+    "json_include_tags_property": (True, None),
+    "buffered_outputs": (False, None),
+    "rule_matching": ("first", None),
+    "outputs_queue": ({"capacity": 1000}, None),
+    "append_output": ([{"match": {"source": "syscall"}, "extra_output": "on %evt.hostname"}], None),
+    "static_fields": ({"cluster": "west"}, None),
+    "stdout_output": ({"enabled": True}, None),
+    "syslog_output": ({"enabled": False}, None),
+    "file_output": ({"enabled": False, "keep_alive": True, "filename": "/var/log/events.txt"}, None),
+    "file_output.keep_alive": (False, "SIGUSR1"),
+    "http_output": ({"enabled": False, "url": "", "user_agent": "falcosecurity/falco", "insecure": False, "ca_cert": "", "ca_bundle": "",
+                     "mtls": False, "client_cert": "/etc/ssl/certs/client.crt", "client_key": "/etc/ssl/certs/client.key", "echo": False,
+                     "compress_uploads": False, "keep_alive": False, "max_consecutive_timeouts": 5}, None),
+    "http_output.insecure": (True, "is always checked"),
+    "http_output.ca_path": ("/etc/ssl/certs", "write ca_cert"),
+    "program_output": ({"enabled": True, "program": "cat"}, "alerts.program"),
+    "webserver": ({"enabled": True, "listen_port": 8765}, "tipstaff status --json"),
+    "log_stderr": (True, None),
+    "log_syslog": (True, "goes to stderr"),
+    "log_level": ("info", "write log.level"),
+    "libs_logger": ({"enabled": True, "severity": "info"}, "write log.level"),
+    "output_timeout": (2000, None),
+    "syscall_event_timeouts": ({"max_consecutives": 1000}, "no such timeouts"),
+    "syscall_event_drops": ({"threshold": 0.1, "actions": ["log", "alert"], "rate": 0.03333, "max_burst": 1, "simulate_drops": False}, None),
+    "syscall_event_drops.simulate_drops": (True, "cannot be pretended"),
+    "metrics": ({"enabled": True, "interval": "1h", "output_rule": True, "output_file": "", "rules_counters_enabled": True,
+                 "resource_utilization_enabled": True, "state_counters_enabled": True, "kernel_event_counters_enabled": True,
+                 "kernel_event_counters_per_cpu_enabled": False, "libbpf_stats_enabled": False, "plugins_metrics_enabled": False,
+                 "kernel_iter_event_counters_enabled": False, "jemalloc_stats_enabled": False, "convert_memory_to_mb": True,
+                 "include_empty_values": False}, None),
+    "metrics.output_rule": (False, "the snapshot is an alert"),
+    "metrics.output_file": ("/tmp/falco_stats.jsonl", "alerts.file"),
+    "metrics.kernel_event_counters_per_cpu_enabled": (True, "single CPUs"),
+    "metrics.libbpf_stats_enabled": (True, "bpftool prog"),
+    "metrics.plugins_metrics_enabled": (True, "there are no plugins"),
+    "metrics.kernel_iter_event_counters_enabled": (True, "no such events"),
+    "metrics.jemalloc_stats_enabled": (True, "no such allocator"),
+    "base_syscalls": ({"custom_set": [], "repair": False, "all": False}, "follows from the rules"),
+    "falco_libs": ({"snaplen": 80}, "limits.processes"),
+}
+
+
+@pytest.mark.parametrize("key", FALCO)
+def test_falcos_keys_are_taken_or_said_to_be_another(world, key):
+    """No key of a falco.yaml is unknown: what is not taken has its place, and what to write instead, and is in the documentation."""
+    value, instead = FALCO[key]
+    top, _, below = key.partition(".")
+    status, said = check(world, good(world) + to_yaml({top: {below: value} if below else value}))
+    table = (pathlib.Path(__file__).parents[2] / "docs" / "alerts.md").read_text(encoding="utf-8").split("## Falco's switches")[1]
+    assert re.search(rf"`{top}[`.]", table) or top.startswith("json_include_"), key
+    if instead is None:
+        assert status == 0, said
+    else:
+        line, column = (6, 3) if below else (5, 1)
+        assert status != 0 and f"checked.yaml:{line}:{column}: {key}: is Falco's, and not here: " in said and instead in said, said
+        assert not below or f"`{below}`" in table
 
 
 def test_missing_file_is_named(world):

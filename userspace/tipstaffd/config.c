@@ -155,7 +155,10 @@ static const struct key {
 	 .falco = true},
 	{"http_output.compress_uploads", K_BOOL, AT(http_gzip), .falco = true},
 	{"http_output.keep_alive", K_BOOL, AT(http_keep_alive), .falco = true},
+	{"file_output.enabled", K_BOOL, AT(file_output), .falco = true},
+	{"file_output.filename", K_PATH, AT(alerts_file), .falco = true},
 	{"priority", K_PRIORITY, AT(min_priority), .falco = true},
+	{"rule_matching", K_MATCHING, AT(match_all), .falco = true},
 	{"identity.authority.x509_ttl", K_SECONDS, AT(x509_ttl), 0, 10, 31536000},
 	{"identity.authority.jwt_ttl", K_SECONDS, AT(jwt_ttl), 0, 10, 86400},
 	{"identity.authority.ca_ttl", K_SECONDS, AT(ca_ttl), 0, 60, 315360000},
@@ -450,7 +453,7 @@ static const char *siblings(struct tip_arena *arena, const char *prefix)
 		const char *rest = keys[i].path + n;
 		size_t len;
 
-		if (keys[i].falco || strncmp(keys[i].path, prefix, n) != 0)
+		if ((keys[i].falco && !n) || strncmp(keys[i].path, prefix, n) != 0)
 			continue;
 		len = strcspn(rest, ".");
 		if (len == last_len && strncmp(rest, last, len) == 0)
@@ -497,6 +500,15 @@ static int read_map(reading *r, const struct tip_yaml *map, const char *prefix)
 			if (strncmp(keys[k].path, path, len) == 0 &&
 			    (keys[k].path[len] == '\0' || keys[k].path[len] == '.'))
 				break;
+		if (k == TIP_ARRAY_SIZE(keys)) {
+			const int falco =
+				tip_config_falco_key(r, path, map->keys[i], map->items[i]);
+
+			if (falco < 0)
+				return -1;
+			if (falco == 0)
+				continue;
+		}
 		if (k == TIP_ARRAY_SIZE(keys) || map->keys[i]->kind != TIP_YAML_SCALAR)
 			return tip_error_at(r->err, c->file, map->keys[i]->line,
 					    map->keys[i]->column,

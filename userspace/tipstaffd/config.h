@@ -62,6 +62,7 @@ struct tip_config {
 	bool alerts_stdout;
 	bool alerts_json;        /* false: Falco's text form */
 	const char *alerts_file; /* "": none */
+	bool file_output;        /* Falco's switch for it under Falco's name */
 	bool syslog;
 	const char *syslog_socket;
 	int syslog_facility;      /* LOG_DAEMON ... */

@@ -178,6 +178,9 @@ int tip_config_check(reading *r, const struct tip_yaml *root)
 		return tip_config_bad(
 			r, value_at(root, "run_dir"), "run_dir",
 			"is longer than 80 bytes: a UNIX socket's path would not fit");
+	if (c->file_output && !*c->alerts_file)
+		return tip_config_bad(r, value_at(root, "file_output"), "file_output.filename",
+				      "is missing; give the file's absolute path");
 	n = value_at(root, "alerts");
 	if (c->program && !*c->program_user)
 		return tip_config_bad(
@@ -232,7 +235,9 @@ void tip_config_complete(struct tip_config *c, const struct tip_yaml *root)
 				    "/run/k3s/containerd/containerd.sock"};
 	bool whole_node = !c->nscope;
 
-	/* Falco's own file names the two also where they are not used. */
+	/* Falco's own file has names of files also where they are not used. */
+	if (given(root, "file_output", "filename") && !c->file_output)
+		c->alerts_file = "";
 	if (given(root, "http_output", "client_cert") && !c->http_mtls)
 		c->http_client_cert = "";
 	if (given(root, "http_output", "client_key") && !c->http_mtls)

@@ -27,6 +27,13 @@ void tip_config_complete(struct tip_config *c, const struct tip_yaml *root);
 /* What single keys cannot tell. 0, or -1 with the error said. */
 int tip_config_check(struct tip_config_reading *r, const struct tip_yaml *root);
 
+/*
+ * config_falco.c: a key that there is not here. 0: it is Falco's, and says what is so anyway; -1
+ * with the error said, and what to write instead; 1: nobody knows it.
+ */
+int tip_config_falco_key(const struct tip_config_reading *r, const char *path,
+			 const struct tip_yaml *key, const struct tip_yaml *value);
+
 /* config_require.c */
 int tip_config_read_require(struct tip_config_reading *r, const struct tip_yaml *n);
 

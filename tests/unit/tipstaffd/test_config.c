@@ -202,6 +202,27 @@ static void the_server_under_falcos_names(void **state)
 	}
 }
 
+static void the_file_under_falcos_names(void **state)
+{
+	static const struct {
+		const char *text, *file;
+	} all[] = {
+		{"trust_domain: a\nfile_output: {enabled: true, filename: /f}\n", "/f"},
+		{"trust_domain: a\nfile_output: {enabled: false, filename: /f}\n", ""},
+		{"trust_domain: a\nfile_output: {filename: /f}\n", ""},
+		{"trust_domain: a\nalerts: {file: /f}\nfile_output: {enabled: false}\n", "/f"},
+	};
+
+	for (size_t i = 0; i < TIP_ARRAY_SIZE(all); i++) {
+		struct tip_error err;
+		struct tip_config *c = parse(all[i].text, &err);
+
+		assert_non_null(c);
+		assert_string_equal(c->alerts_file, all[i].file);
+		tip_config_free(c);
+	}
+}
+
 static void mistakes_are_told_with_their_place(void **state)
 {
 	static const struct {
@@ -276,6 +297,13 @@ static void mistakes_are_told_with_their_place(void **state)
 		 "between 0 and 255"},
 		{"trust_domain: a\nhttp_output: {ca_cert: /a, ca_bundle: /b}\n", 2, 28,
 		 "is the same as http_output.ca_cert"},
+		{"trust_domain: a\nfile_output: {enabled: true}\n", 2, 14,
+		 "file_output.filename: is missing"},
+		{"trust_domain: a\nhttp_output: {enable: true}\n", 2, 15,
+		 "there are: enabled, url, user_agent"},
+		{"trust_domain: a\nhttp_output: {insecure: true}\n", 2, 15,
+		 "http_output.insecure: is Falco's, and not here: who the server is"},
+		{"trust_domain: a\nwebserver: [{enabled: false}]\n", 2, 1, "no web server"},
 		{"trust_domain: a\ntrust_domain: b\n", 2, 1, ""},
 		{"trust_domain: [\n", 2, 1, ""},
 		{"trust_domain: a\n---\ntrust_domain: b\n", 1, 1, "one YAML document"},
@@ -301,6 +329,7 @@ int main(void)
 		cmocka_unit_test(traffic_defaults_follow_other_keys),
 		cmocka_unit_test(every_key_arrives),
 		cmocka_unit_test(the_server_under_falcos_names),
+		cmocka_unit_test(the_file_under_falcos_names),
 		cmocka_unit_test(mistakes_are_told_with_their_place),
 	};
 
