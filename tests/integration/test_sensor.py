@@ -83,7 +83,12 @@ RULES = """
 - rule: Setuid
   desc: another user
   condition: evt.type = setuid and proc.name = syscalls
-  output: setuid pid=%proc.pid uid=%user.uid
+  output: setuid pid=%proc.pid uid=%user.uid arg=%evt.arg.uid raw=%evt.rawarg.uid res=%evt.res
+  priority: Notice
+- rule: Another user
+  desc: by whichever call
+  condition: evt.type = uid_change and proc.name = syscalls
+  output: became uid=%user.uid pid=%proc.pid by=%evt.type
   priority: Notice
 - rule: Setgid
   desc: another group
@@ -215,9 +220,24 @@ def test_refused_connect_is_told(daemon, run):
 def test_credentials(daemon, run):
     mark = daemon.alerts_mark()
     _, lines = run("syscalls", "setuid", str(UID["other"]), cgroup="x")
-    assert wait(daemon, mark, "Setuid", proc__pid=lines[0]["pid"])["user.uid"] == UID["other"]
+    seen = wait(daemon, mark, "Setuid", proc__pid=lines[0]["pid"])
+    assert (seen["user.uid"], seen["evt.rawarg.uid"], seen["evt.arg.uid"], seen["evt.res"]) == (UID["other"], str(UID["other"]), "<NA>", "SUCCESS")
+    assert wait(daemon, mark, "Another user", proc__pid=lines[0]["pid"])["user.uid"] == UID["other"]
     _, lines = run("syscalls", "setgid", "61009", cgroup="x")
     assert wait(daemon, mark, "Setgid", proc__pid=lines[0]["pid"])["group.gid"] == 61009
+
+
+def test_credentials_that_stay_as_they_are(daemon, run):
+    """A call is told also when it fails or changes nothing; a change is not."""
+    mark = daemon.alerts_mark()
+    _, lines = run("syscalls", "setuid", "0", cgroup="x", uid=UID["other"])
+    seen = wait(daemon, mark, "Setuid", proc__pid=lines[0]["pid"])
+    assert (seen["user.uid"], seen["evt.arg.uid"], seen["evt.res"]) == (UID["other"], "root", "EPERM")
+    _, lines = run("syscalls", "setuid", str(UID["other"]), cgroup="x", uid=UID["other"])
+    assert wait(daemon, mark, "Setuid", proc__pid=lines[0]["pid"])["evt.res"] == "SUCCESS"
+    _, lines = run("syscalls", "setgid", "61009", cgroup="x")
+    wait(daemon, mark, "Setgid", proc__pid=lines[0]["pid"])
+    assert not [a for a in daemon.told(mark) if a["rule"] == "Another user"]
 
 
 def test_signals_tracing_mounts_modules_and_memory(daemon, world, run):

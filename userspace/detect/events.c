@@ -25,14 +25,8 @@ static const struct {
 	{"fork", TIP_CODE_CLONE},
 	{"vfork", TIP_CODE_CLONE},
 	{"procexit", TIP_CODE_PROCEXIT},
-	{"setuid", TIP_CODE_SETUID},
-	{"setreuid", TIP_CODE_SETUID},
-	{"setresuid", TIP_CODE_SETUID},
-	{"setfsuid", TIP_CODE_SETUID},
-	{"setgid", TIP_CODE_SETGID},
-	{"setregid", TIP_CODE_SETGID},
-	{"setresgid", TIP_CODE_SETGID},
-	{"setfsgid", TIP_CODE_SETGID},
+	{"uid_change", TIP_CODE_UID_CHANGE},
+	{"gid_change", TIP_CODE_GID_CHANGE},
 	{"cgroup_migrate", TIP_CODE_CGROUP},
 	{"connect", TIP_CODE_CONNECT},
 	{"accept", TIP_CODE_ACCEPT},
@@ -116,6 +110,12 @@ static const struct {
 	{"pipe", TIP_CODE_PIPE},
 	{"pipe2", TIP_CODE_PIPE2},
 	{"delete_module", TIP_CODE_DELETE_MODULE},
+	{"setuid", TIP_CODE_SETUID},
+	{"setreuid", TIP_CODE_SETREUID},
+	{"setresuid", TIP_CODE_SETRESUID},
+	{"setgid", TIP_CODE_SETGID},
+	{"setregid", TIP_CODE_SETREGID},
+	{"setresgid", TIP_CODE_SETRESGID},
 };
 
 int tip_event_name_count(void)
@@ -254,6 +254,12 @@ static enum tip_code call_code(uint32_t nr)
 		NR(pipe, PIPE),
 		NR(pipe2, PIPE2),
 		NR(delete_module, DELETE_MODULE),
+		NR(setuid, SETUID),
+		NR(setreuid, SETREUID),
+		NR(setresuid, SETRESUID),
+		NR(setgid, SETGID),
+		NR(setregid, SETREGID),
+		NR(setresgid, SETRESGID),
 		[452] = TIP_CODE_FCHMODAT2, /* headers before 6.6 have no name for it */
 	};
 #undef NR
@@ -295,8 +301,8 @@ enum tip_code tip_event_code(const struct tip_event *ev)
 	case TIP_EV_EXIT: return TIP_CODE_PROCEXIT;
 	case TIP_EV_CRED:
 		return ev->cred->old_uid != ev->hdr->uid || ev->cred->old_gid == ev->hdr->gid
-			       ? TIP_CODE_SETUID
-			       : TIP_CODE_SETGID;
+			       ? TIP_CODE_UID_CHANGE
+			       : TIP_CODE_GID_CHANGE;
 	case TIP_EV_CGROUP: return TIP_CODE_CGROUP;
 	case TIP_EV_OPEN:
 		if (ev->open.data->syscall >= TIP_ARRAY_SIZE(opens))
@@ -346,8 +352,8 @@ uint64_t tip_codes_to_events(tip_codes codes)
 		[TIP_CODE_EXECVEAT] = 1ull << TIP_EV_EXEC,
 		[TIP_CODE_CLONE] = 1ull << TIP_EV_FORK,
 		[TIP_CODE_PROCEXIT] = 1ull << TIP_EV_EXIT,
-		[TIP_CODE_SETUID] = 1ull << TIP_EV_CRED,
-		[TIP_CODE_SETGID] = 1ull << TIP_EV_CRED,
+		[TIP_CODE_UID_CHANGE] = 1ull << TIP_EV_CRED,
+		[TIP_CODE_GID_CHANGE] = 1ull << TIP_EV_CRED,
 		[TIP_CODE_CGROUP] = 1ull << TIP_EV_CGROUP,
 		[TIP_CODE_CONNECT] = 1ull << TIP_EV_CONNECT | 1ull << TIP_EV_DENIED_CONNECT,
 		[TIP_CODE_ACCEPT] = 1ull << TIP_EV_ACCEPT,

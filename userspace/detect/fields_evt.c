@@ -129,7 +129,7 @@ static void evt_category(struct tip_extract *x, const struct tip_field_ref *ref,
 		{TIP_CODES_OPEN | TIP_CODES_MOUNT | PATHS, "file"},
 		{TIP_CODES_SOCK | BIT(SOCKET) | BIT(SHUTDOWN), "net"},
 		{BIT(SOCKETPAIR) | BIT(PIPE) | BIT(PIPE2), "IPC"},
-		{TIP_CODES_CRED, "user"},
+		{TIP_CODES_CRED | TIP_CODES_SETID, "user"},
 		{TIP_CODES_SIGNAL, "signal"},
 		{TIP_CODES_MMAP | BIT(MEMFD_CREATE), "memory"},
 		{TIP_CODES_MODULE | BIT(DELETE_MODULE) | BIT(BPF) | BIT(MKNOD) | BIT(MKNODAT) |

@@ -153,6 +153,14 @@ static const struct tip_arg_row rows[] = {
 	{BIT(PRCTL), "arg2_int", S_NUMBER, 1, 0, NULL},
 	{BIT(DELETE_MODULE), "name", S_TEXT, 0, 0, NULL},
 	{BIT(DELETE_MODULE), "flags", S_FLAGS, 1, 0, &tip_flags_module},
+	{BIT(SETUID), "uid", S_UID, 0, 0, NULL},
+	{BIT(SETGID), "gid", S_GID, 0, 0, NULL},
+	{BIT(SETREUID) | BIT(SETRESUID), "ruid", S_UID, 0, 0, NULL},
+	{BIT(SETREUID) | BIT(SETRESUID), "euid", S_UID, 1, 0, NULL},
+	{BIT(SETRESUID), "suid", S_UID, 2, 0, NULL},
+	{BIT(SETREGID) | BIT(SETRESGID), "rgid", S_GID, 0, 0, NULL},
+	{BIT(SETREGID) | BIT(SETRESGID), "egid", S_GID, 1, 0, NULL},
+	{BIT(SETRESGID), "sgid", S_GID, 2, 0, NULL},
 };
 
 static const char *path_text(const struct tip_extract *x, int i, bool base)
