@@ -82,7 +82,7 @@ def test_one_that_is_gone_when_it_is_asked_about(start, docker, daemon):
     seen = start(cid)
     assert brief(seen) == BRIEF
     assert (seen["container.type"], seen["container.full_id"], seen["k8s.pod.name"]) == ("docker", cid, "web-7d9")
-    assert set(seen["container.labels"].split(",")) == {"app:shop", "io.kubernetes.pod.name:web-7d9"}
+    assert set(seen["container.labels"].split(", ")) == {"app:shop", "io.kubernetes.pod.name:web-7d9"}
     assert seen["container.privileged"] is None, "that was not said"
     until("it is counted", lambda: counts(daemon)["by_event"] > before)
 

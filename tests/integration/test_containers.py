@@ -65,7 +65,7 @@ def start(world, daemon, docker):
 def test_outside_it_is_the_host(start):
     seen = start("", name="plain")
     assert (seen["container.id"], seen["container.name"], seen["container.type"]) == ("host", "host", "host")
-    assert seen["container.image"] is None and seen["container.privileged"] is None
+    assert seen["container.image"] == "" and seen["container.privileged"] is False
 
 
 def test_the_first_exec_of_a_container_is_told_with_all_of_it(start, docker):
@@ -89,9 +89,9 @@ def test_the_first_exec_of_a_container_is_told_with_all_of_it(start, docker):
     assert seen["container.start_ts"] == 1767323046000000001
     assert seen["container.ip"] == "172.17.0.9"
     assert seen["container.label[app]"] == "web"
-    assert set(seen["container.labels"].split(",")) == {"app:web", "tier:front"}
+    assert set(seen["container.labels"].split(", ")) == {"app:web", "tier:front"}
     assert seen["container.mount[0]"] == "/srv/data:/data:ro:false:rprivate"
-    assert seen["container.mounts"].endswith(" /etc/hosts:/etc/hosts::true:rslave")
+    assert seen["container.mounts"].endswith(",/etc/hosts:/etc/hosts::true:rslave")
     assert seen["container.mount.dest[/srv/*]"] == "/data"
     assert seen["container.mount.rdwr[1]"] == "true"
     assert seen["container.host_ipc"] is True and seen["container.host_pid"] is False

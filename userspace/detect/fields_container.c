@@ -37,11 +37,11 @@ static void container_id(struct tip_extract *x, const struct tip_field_ref *ref,
 
 	if (!p)
 		return;
-	if (!p->container_id[0] && !full)
+	if (!p->container_id[0])
 		tip_value_str(out, "host");
-	else if (full && p->container_id[0])
+	else if (full)
 		tip_value_str(out, p->container_id);
-	else if (p->container_id[0])
+	else
 		/* a name (lxc) is no id to be cut */
 		clipped(x, p->container_id, strlen(p->container_id) < 64 ? 64 : 12, out);
 }
@@ -56,6 +56,20 @@ static void text(struct tip_extract *x, const struct tip_field_ref *ref, struct 
 		clipped(x, s, ref->field->b, out);
 	else if (s)
 		tip_value_str(out, s);
+}
+
+static bool on_host(const struct tip_extract *x)
+{
+	return x->in->proc && !x->in->proc->container_id[0];
+}
+
+/* Empty outside of containers: unset is what nobody has answered. */
+static void text_or_empty(struct tip_extract *x, const struct tip_field_ref *ref,
+			  struct tip_value *out)
+{
+	text(x, ref, out);
+	if (!out->set && on_host(x))
+		tip_value_str(out, "");
 }
 
 /* Those that have a value outside of containers too. */
@@ -78,8 +92,8 @@ static void flag(struct tip_extract *x, const struct tip_field_ref *ref, struct 
 	const struct tip_container *c = box(x);
 	const char *s = c ? tip_container_fact(c, (enum tip_fact)ref->field->a) : NULL;
 
-	if (s)
-		tip_value_int(out, strcmp(s, "true") == 0);
+	if (s || on_host(x))
+		tip_value_int(out, s && strcmp(s, "true") == 0);
 }
 
 enum { START, DURATION };
@@ -91,8 +105,9 @@ static void times(struct tip_extract *x, const struct tip_field_ref *ref, struct
 	const struct tip_process *p = x->in->proc;
 	uint64_t started = s ? strtoull(s, NULL, 10) : 0;
 
-	/* Nobody has said it: the first process of the PID namespace is as old as the container. */
-	if (c && !started && p->pidns_init_ns)
+	/* Nobody has said it: the first process of the PID namespace is as old as the container, or
+	 * the host. */
+	if (!started && p && p->pidns_init_ns)
 		started = x->in->time_ns - x->in->ev->hdr->time_ns + p->pidns_init_ns;
 	if (!started)
 		return;
@@ -119,18 +134,23 @@ static void label(struct tip_extract *x, const struct tip_field_ref *ref, struct
 }
 
 /* All of one kind, joined by `sep`; in labels the first '=' becomes ':'. */
-static void joined(struct tip_extract *x, enum tip_fact kind, char sep, struct tip_value *out)
+static void joined(struct tip_extract *x, enum tip_fact kind, const char *sep,
+		   struct tip_value *out)
 {
 	const struct tip_container *c = box(x);
+	const size_t gap = strlen(sep);
 	const char *s = NULL;
 	size_t size = 0, n = 0;
 	char *all, *eq;
 
 	while (c && (s = tip_container_fact_next(c, kind, s)))
-		size += strlen(s) + 1;
-	if (!size)
+		size += strlen(s) + gap;
+	if (!size) {
+		if (on_host(x))
+			tip_value_str(out, "");
 		return;
-	all = tip_scratch_alloc(x->scratch, size);
+	}
+	all = tip_scratch_alloc(x->scratch, size + 1);
 	while ((s = tip_container_fact_next(c, kind, s))) {
 		size_t len = strlen(s);
 
@@ -139,20 +159,22 @@ static void joined(struct tip_extract *x, enum tip_fact kind, char sep, struct t
 		if (eq)
 			*eq = ':';
 		n += len;
-		all[n++] = sep;
+		memcpy(all + n, sep, gap);
+		n += gap;
 	}
-	all[n - 1] = '\0';
-	tip_value_strn(out, all, n - 1);
+	n -= gap;
+	all[n] = '\0';
+	tip_value_strn(out, all, n);
 }
 
 static void labels(struct tip_extract *x, const struct tip_field_ref *ref, struct tip_value *out)
 {
-	joined(x, (enum tip_fact)ref->field->a, ',', out);
+	joined(x, (enum tip_fact)ref->field->a, ", ", out);
 }
 
 static void mounts(struct tip_extract *x, const struct tip_field_ref *ref, struct tip_value *out)
 {
-	joined(x, TIP_FACT_MOUNT, ' ', out);
+	joined(x, TIP_FACT_MOUNT, ",", out);
 }
 
 /* ---- mounts: "source:dest:mode:rdw:propagation" --------------------------------------------- */
@@ -243,6 +265,8 @@ static void probe(struct tip_extract *x, const struct tip_field_ref *ref, struct
 #define ALL TIP_CODES_ALL
 #define TEXT(name_, fact_, desc_)                                                                  \
 	TIP_FIELD(name_, TIP_T_STRING, 0, ALL, text, TIP_FACT_##fact_, 0, desc_)
+#define GIVEN(name_, fact_, desc_)                                                                 \
+	TIP_FIELD(name_, TIP_T_STRING, 0, ALL, text_or_empty, TIP_FACT_##fact_, 0, desc_)
 #define FLAG(name_, fact_, desc_)                                                                  \
 	TIP_FIELD(name_, TIP_T_BOOL, 0, ALL, flag, TIP_FACT_##fact_, 0, desc_)
 #define LABEL(name_, fact_, desc_)                                                                 \
@@ -263,24 +287,24 @@ static const struct tip_field fields[] = {
 		  "its name, 'host' outside of containers"),
 	TIP_FIELD("container.type", TIP_T_STRING, 0, ALL, text_or_host, TIP_FACT_TYPE, 0,
 		  "docker, podman, containerd, cri-o; 'host' outside of containers"),
-	TEXT("container.image", IMAGE, "name of the image, as it was asked for"),
-	TEXT("container.image.repository", IMAGE_REPOSITORY, "the same without the tag"),
-	TEXT("container.image.tag", IMAGE_TAG, "its tag"),
-	TEXT("container.image.id", IMAGE_ID, "ID of the image, in hex"),
-	TEXT("container.image.digest", IMAGE_DIGEST, "digest of the image: sha256:..."),
+	GIVEN("container.image", IMAGE, "name of the image, as it was asked for"),
+	GIVEN("container.image.repository", IMAGE_REPOSITORY, "the same without the tag"),
+	GIVEN("container.image.tag", IMAGE_TAG, "its tag"),
+	GIVEN("container.image.id", IMAGE_ID, "ID of the image, in hex"),
+	GIVEN("container.image.digest", IMAGE_DIGEST, "digest of the image: sha256:..."),
 	FLAG("container.privileged", PRIVILEGED, "started with every privilege"),
 	TIP_FIELD("container.start_ts", TIP_T_ABSTIME, 0, ALL, times, START, 0,
 		  "when it was started"),
 	TIP_FIELD("container.duration", TIP_T_RELTIME, 0, ALL, times, DURATION, 0,
 		  "ns since it was started"),
-	TEXT("container.ip", IP, "its address"),
-	TEXT("container.cni.json", CNI_JSON, "what the network plugin said of its pod, JSON"),
+	GIVEN("container.ip", IP, "its address"),
+	GIVEN("container.cni.json", CNI_JSON, "what the network plugin said of its pod, JSON"),
 	LABEL("container.label", LABEL, "one label: container.label[app]"),
-	LABELS("container.labels", LABEL, "its labels: a:b,c:d"),
+	LABELS("container.labels", LABEL, "its labels: a:b, c:d"),
 	MOUNT("container.mount", M_ALL,
 	      "one mount, by number or pattern of its source: source:dest:mode:rdw:propagation"),
 	TIP_FIELD("container.mounts", TIP_T_STRING, 0, ALL, mounts, 0, 0,
-		  "its mounts, with blanks between"),
+		  "its mounts, with commas between"),
 	MOUNT("container.mount.source", M_SOURCE,
 	      "source of a mount, by number or pattern of its destination"),
 	MOUNT("container.mount.dest", M_DEST,
@@ -305,7 +329,7 @@ static const struct tip_field fields[] = {
 	TEXT("k8s.pod.full_sandbox_id", POD_SANDBOX, "ID of the pod's sandbox"),
 	TEXT("k8s.pod.ip", POD_IP, "address of its pod"),
 	LABEL("k8s.pod.label", POD_LABEL, "one label of its pod"),
-	LABELS("k8s.pod.labels", POD_LABEL, "labels of its pod: a:b,c:d"),
+	LABELS("k8s.pod.labels", POD_LABEL, "labels of its pod: a:b, c:d"),
 	TEXT("k8s.pod.cni.json", POD_CNI_JSON, "what the network plugin said of its pod, JSON"),
 	TEXT("k8s.ns.name", NAMESPACE, "namespace of its pod"),
 };

@@ -59,7 +59,12 @@ static void process_fields(void **state)
 		{"spiffe.origin.id", "spiffe://td/a", "\"spiffe://td/a\""},
 		{"spiffe.trust_domain", "td", "\"td\""},
 		{"container.id", "host", "\"host\""},
-		{"container.full_id", "<NA>", "null"},
+		{"container.full_id", "host", "\"host\""},
+		{"container.name", "host", "\"host\""},
+		{"container.image.repository", "", "\"\""},
+		{"container.mounts", "", "\"\""},
+		{"container.privileged", "false", "false"},
+		{"container.start_ts", "1767225515123456789", "1767225515123456789"},
 	};
 	/* rules compare with the text, so it is one */
 	static const struct row stranger[] = {
@@ -83,6 +88,7 @@ static void process_fields(void **state)
 	w.in.proc->container_id = "";
 	w.in.proc->origin_id = NULL;
 	w.in.proc->spiffe_id = "spiffe://td/a";
+	w.in.proc->pidns_init_ns = w.hdr.time_ns - 85000000000ull;
 	RUN(bound, &w);
 	w.in.proc->loginuid = w.hdr.uid = w.hdr.gid = 4000000;
 	RUN(stranger, &w);
