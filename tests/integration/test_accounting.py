@@ -126,7 +126,8 @@ def test_the_snapshot_tells_the_same(world, daemon, run):
     fields = alert["output_fields"]
     assert alert["source"] == "internal" and alert["priority"] == "Informational" and "tags" not in alert
     assert fields["falco.rules.matches_total"] > 0 and fields["scap.n_drops"] > 0
-    assert fields["falco.sha256_rules_file.rules"] == hashlib.sha256(daemon.rules_file.read_bytes()).hexdigest()
+    for kind, path in (("rules", daemon.rules_file), ("config", daemon.config_file)):
+        assert fields[f"falco.sha256_{kind}_file.{path.name.replace('.', '_')}"] == hashlib.sha256(path.read_bytes()).hexdigest()
     assert fields["evt.source"] == "syscall" and fields["falco.memory_rss_mb"] > 1
     assert fields["tipstaff.activity.generated"] == sum(
         fields[f"tipstaff.activity.{k}"] for k in ("delivered", "waiting", "filtered", "dropped", "missed"))

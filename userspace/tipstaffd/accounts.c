@@ -230,7 +230,7 @@ static void add_account(struct snapshot *s, const char *ring, const struct tip_s
 	}
 }
 
-/* A rule's name as Falco has it in names of figures: letters, digits, _ and : */
+/* A rule's or a file's name as Falco has it in those of figures: letters, digits, _ and : */
 static void plain_name(char *name)
 {
 	char *to = name;
@@ -247,6 +247,19 @@ static void plain_name(char *name)
 	if (to > name && to[-1] == '_')
 		to--;
 	*to = '\0';
+}
+
+/* "falco.sha256_KIND_file.falco_rules_yaml" */
+static void add_file(struct snapshot *s, const char *kind, const char *path, const char *sha256)
+{
+	const char *slash = strrchr(path, '/');
+	char *name = tip_strdup(slash ? slash + 1 : path), *key;
+
+	plain_name(name);
+	key = tip_sprintf("falco.sha256_%s_file.%s", kind, name);
+	add(s, key, json_string(sha256));
+	free(key);
+	free(name);
 }
 
 /* How often each rule matched. Of two whose names become the same the first is there. */
@@ -281,18 +294,9 @@ static void add_rules(struct snapshot *s, struct tip_keeper *k)
 		add_number(s, "falco.rules.matches_total", st.rules);
 		add_each_rule(s, k);
 	}
-	for (size_t i = 0; i < k->rules.nfiles; i++) {
-		const char *slash = strrchr(k->rules.files[i], '/');
-		char *name = tip_strdup(slash ? slash + 1 : k->rules.files[i]);
-		char *key;
-
-		/* As Falco names it: falco_rules.yaml is falco_rules. */
-		name[strcspn(name, ".")] = '\0';
-		key = tip_sprintf("falco.sha256_rules_file.%s", name);
-		add(s, key, json_string(k->rules.sha256[i]));
-		free(key);
-		free(name);
-	}
+	add_file(s, "config", k->config->file, k->config->sha256);
+	for (size_t i = 0; i < k->rules.nfiles; i++)
+		add_file(s, "rules", k->rules.files[i], k->rules.sha256[i]);
 }
 
 /* Of the keeper, and of the host. Shares of CPU time are those since the last snapshot. */

@@ -3,8 +3,11 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <openssl/evp.h>
 
 #include "base/clock.h"
 #include "base/file.h"
@@ -565,6 +568,17 @@ fail:
 	return NULL;
 }
 
+void tip_sha256_hex(const void *data, size_t len, char out[65])
+{
+	unsigned char digest[32];
+
+	out[0] = '\0';
+	if (EVP_Digest(data, len, digest, NULL, EVP_sha256(), NULL) != 1)
+		return;
+	for (size_t i = 0; i < sizeof(digest); i++)
+		snprintf(out + 2 * i, 3, "%02x", digest[i]);
+}
+
 struct tip_config *tip_config_load(const char *path, struct tip_error *err)
 {
 	struct tip_config *c = NULL;
@@ -572,6 +586,8 @@ struct tip_config *tip_config_load(const char *path, struct tip_error *err)
 
 	if (tip_file_read(path, CONFIG_MAX, &b, err) == 0)
 		c = tip_config_parse(path, b.data ? b.data : "", b.len, err);
+	if (c)
+		tip_sha256_hex(b.data, b.len, c->sha256);
 	tip_buf_free(&b);
 	return c;
 }

@@ -42,6 +42,7 @@ enum tip_digest_choice {
 struct tip_config {
 	struct tip_arena *arena;
 	const char *file;
+	char sha256[65]; /* of the file, in hex; of no file: "" */
 	const char *trust_domain;
 	const char *instance;
 	const char *run_dir;
@@ -148,5 +149,8 @@ struct tip_config *tip_config_load(const char *path, struct tip_error *err);
 struct tip_config *tip_config_parse(const char *name, const char *text, size_t len,
 				    struct tip_error *err);
 void tip_config_free(struct tip_config *c);
+
+/* The digest of a text, in lower-case hex; "" if there is none to be had. */
+void tip_sha256_hex(const void *data, size_t len, char out[65]);
 
 #endif

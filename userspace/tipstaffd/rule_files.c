@@ -5,8 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <openssl/evp.h>
-
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
@@ -107,13 +105,8 @@ static void keep_digests(struct tip_keeper *k, const struct sources *s)
 	k->rules.files = tip_calloc(s->nfiles + 1, sizeof(*k->rules.files));
 	k->rules.sha256 = tip_calloc(s->nfiles + 1, sizeof(*k->rules.sha256));
 	for (size_t i = 0; i < s->nfiles; i++) {
-		unsigned char digest[32];
-
 		k->rules.files[i] = tip_strdup(s->names[i]);
-		if (!EVP_Digest(s->list[i].text, s->list[i].len, digest, NULL, EVP_sha256(), NULL))
-			continue;
-		for (size_t b = 0; b < sizeof(digest); b++)
-			snprintf(k->rules.sha256[i] + 2 * b, 3, "%02x", digest[b]);
+		tip_sha256_hex(s->list[i].text, s->list[i].len, k->rules.sha256[i]);
 	}
 }
 
