@@ -385,9 +385,9 @@ static void answers_are_echoed(void **state)
 
 	assert_string_equal(logged("hello", 1), "");
 	echo = true;
-	assert_non_null(strstr(logged("taken:\x1b[2J\n \xe2\x80\xae 1", 1),
+	assert_non_null(strstr(logged("taken:\x1b[2J\n \xe2\x98\x83 1", 1),
 			       " http: the server answers 200: taken:\\x1b[2J\\x0a "
-			       "\\xe2\\x80\\xae 1\n"));
+			       "\\xe2\\x98\\x83 1\n"));
 	assert_non_null(strstr(logged("", 1), " http: the server answers 200: \n"));
 	memset(body, 'a', sizeof(body));
 	body[sizeof(body) - 1] = '\0';
