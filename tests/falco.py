@@ -98,6 +98,44 @@ def call_fields(act):
     return seen
 
 
+# Of calls that are told by their arguments: what a number is called, or the bits that it is the sum of.
+SIGNALS = {9: "SIGKILL", 10: "SIGUSR1", 15: "SIGTERM", 17: "SIGCHLD", 18: "SIGCONT", 23: "SIGURG", 28: "SIGWINCH"}
+REQUESTS = {1: "PTRACE_PEEKTEXT", 4: "PTRACE_POKETEXT", 5: "PTRACE_POKEDATA", 7: "PTRACE_CONT", 13: "PTRACE_SETREGS", 16: "PTRACE_ATTACH",
+            17: "PTRACE_DETACH", 0x4200: "PTRACE_SETOPTIONS", 0x4204: "PTRACE_GETREGSET", 0x4206: "PTRACE_SEIZE", 0x420b: "PTRACE_SETSIGMASK"}
+PROT = {1: "PROT_READ", 2: "PROT_WRITE", 4: "PROT_EXEC", 8: "PROT_SEM", 1 << 24: "PROT_GROWSDOWN", 1 << 25: "PROT_GROWSUP"}
+MAP = {1: "MAP_SHARED", 2: "MAP_PRIVATE", 0x10: "MAP_FIXED", 0x20: "MAP_ANONYMOUS", 0x40: "MAP_32BIT", 0x4000: "MAP_NORESERVE", 0x8000: "MAP_POPULATE"}
+MOUNT = {1: "RDONLY", 2: "NOSUID", 32: "REMOUNT", 4096: "BIND", 16384: "REC", 1 << 18: "PRIVATE", 1 << 19: "SLAVE", 1 << 20: "SHARED", 1 << 25: "LAZYTIME"}
+UMOUNT = {1: "FORCE", 2: "DETACH", 4: "EXPIRE", 8: "NOFOLLOW"}
+MODULE = {1: "MODULE_INIT_IGNORE_MODVERSIONS", 2: "MODULE_INIT_IGNORE_VERMAGIC", 4: "MODULE_INIT_COMPRESSED_FILE"}
+NUMBERS_OF = {
+    "kill": {"sig": SIGNALS}, "tkill": {"sig": SIGNALS}, "tgkill": {"sig": SIGNALS}, "ptrace": {"request": REQUESTS},
+    "mmap": {"prot": PROT, "flags": MAP}, "mprotect": {"prot": PROT}, "pkey_mprotect": {"prot": PROT},
+    "mount": {"flags": MOUNT}, "umount2": {"flags": UMOUNT}, "finit_module": {"flags": MODULE}, "init_module": {}, "move_mount": {},
+}
+CALLED_NUMBERS = ("sig", "request", "prot", "flags")
+CALLED_TEXTS = ("dev", "dir", "type", "name", "oldpath", "newpath", "uargs")
+
+
+def called_fields(act):
+    """What the language sees of a call that is told by its arguments: {call, result, numbers: {name: value}, texts: {name: text}, end: {...}}."""
+    result = act["result"]
+    seen = dict.fromkeys([f"evt.{kind}.{arg}" for kind in ("arg", "rawarg") for arg in CALLED_NUMBERS + CALLED_TEXTS])
+    seen.update(dict.fromkeys(("fd.type", "fd.typechar", "fd.sport", "fd.name")))
+    seen.update({"evt.type": act["call"], "evt.res": "SUCCESS" if result >= 0 else errno.errorcode[-result], "evt.rawres": result,
+                 "evt.failed": result < 0, "proc.name": act["process"]})
+    for arg, value in act.get("numbers", {}).items():
+        table, named = NUMBERS_OF[act["call"]][arg], value
+        if table is MOUNT and named >> 16 == 0xc0ed:
+            named &= 0xffff
+        words = table.get(value) if table is SIGNALS or table is REQUESTS else "|".join(word for bit, word in table.items() if named & bit)
+        seen[f"evt.rawarg.{arg}"] = str(value)
+        seen[f"evt.arg.{arg}"] = words or str(value)
+    for arg, text_ in act.get("texts", {}).items():
+        seen[f"evt.arg.{arg}"] = seen[f"evt.rawarg.{arg}"] = text_
+    seen.update(act.get("end", {}))
+    return seen
+
+
 COMM = 15
 
 
@@ -282,6 +320,37 @@ class CallMaker(Maker):
 
     def condition(self):
         return ("and", ("check", "evt.type", "in", self.types), self.tree())
+
+
+class CalledMaker(Maker):
+    """The same about calls that are told by their arguments."""
+
+    def check(self):
+        r = self.random
+        kind = r.randrange(10)
+        operator = r.choice(("=", "!=", "contains", "contains", "icontains", "startswith", "endswith", "glob", "regex", "in", "in", "intersects", "exists"))
+        count = r.randint(1, 4) if operator in LISTS else 1
+        if kind < 5:
+            tables = [t for tables in NUMBERS_OF.values() for t in tables.values()]
+            words = Maker(r, [*r.choice(tables).values(), "PROT_READ|PROT_EXEC", "PROT_READ|PROT_WRITE|PROT_EXEC", "BIND|REC", "0", "9", "32", "64", "SIG"])
+            field = f"evt.{r.choice(('arg', 'arg', 'arg', 'rawarg'))}.{r.choice(CALLED_NUMBERS)}"
+            return ("check", field, operator, [words.value(operator) for _ in range(count)])
+        if kind < 6:
+            return ("check", f"evt.{r.choice(('arg', 'rawarg'))}.{r.choice(CALLED_TEXTS)}", operator, [self.value(operator) for _ in range(count)])
+        if kind < 8:
+            return r.choice((
+                ("check", "evt.type", r.choice(("in", "!=")), r.sample(sorted(NUMBERS_OF), 1)),
+                ("check", "evt.failed", "=", [r.choice(("true", "false"))]),
+                ("check", "evt.rawres", r.choice((">=", "=", "<", "!=")), [r.choice(("0", "-1", "-3", "60"))]),
+                ("check", "evt.res", r.choice(("=", "!=", "in")), [r.choice(("SUCCESS", "ESRCH", "EPERM", "EINVAL"))])))
+        return r.choice((
+            ("check", "fd.type", r.choice(("=", "!=")), [r.choice(("file", "directory", "pipe"))]),
+            ("check", "fd.typechar", "in", r.sample(("f", "d", "p", "4"), 2)),
+            ("check", "fd.sport", "=", ["80"]),
+            ("check", "proc.name", "=", [r.choice(("python3", "nobody"))])))
+
+    def condition(self):
+        return ("and", ("check", "evt.type", "in", sorted(NUMBERS_OF)), self.tree())
 
 
 class ExecMaker(Maker):

@@ -19,6 +19,9 @@ int BPF_PROG(tip_sys_call, struct pt_regs *regs, long ret)
 	if (s->called.type == TIP_EV_MMAP && !(s->called.args[2] & PROT_EXEC))
 		return 0;
 	called_more(&c, &s->called);
+	s->set = TIP_SCRATCH_SYSCALL;
+	if (called_needless(st, s))
+		return 0;
 	who_find(&who, c.task);
 	if (!who_acts_in_scope(&who)) {
 		count(TIP_CTR_FILTERED);

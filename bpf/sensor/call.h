@@ -6,6 +6,7 @@
  * tell. */
 
 #include "lib/syscall.h"
+#include "sensor/filter.h"
 
 #define PROT_EXEC     4
 #define MAP_ANONYMOUS 0x20
@@ -133,6 +134,16 @@ static __always_inline __u16 called_text(struct tip_scratch *s, const struct tip
 {
 	return d->text[i] ? text_str(s, (void *)d->text[i], !(d->in_kernel & (1u << i)))
 			  : text_none(s);
+}
+
+/* Does it say by its numbers already that no rule matches it, s->called? */
+static __always_inline bool called_needless(const struct tip_settings *st,
+					    const struct tip_scratch *s)
+{
+	if (!st->filter_generation || tip_filter_called(s->set, st->filter_generation))
+		return false;
+	count(TIP_CTR_PREFILTERED);
+	return true;
 }
 
 /* Tells of s->called. */

@@ -402,6 +402,84 @@ __noinline int tip_filter_call(__u32 set, __u32 generation)
 			   ev->text_len[TIP_TEXT_PATH]) != 0;
 }
 
+/* ---- kill, ptrace, mounts, modules, executable memory ---- */
+
+/* What an old program puts into the upper half of mount()'s flags: it means nothing. */
+#define MS_MGC_VAL 0xc0ed0000u
+#define MS_MGC_MSK 0xffff0000u
+
+static __always_inline __u32 called_flags(const struct tip_called *d)
+{
+	const __u32 flags = d->args[3];
+
+	return d->call == TIP_CALL_MOUNT && (flags & MS_MGC_MSK) == MS_MGC_VAL ? flags & ~MS_MGC_MSK
+									       : flags;
+}
+
+static __always_inline __u32 called_number(const struct tip_called *d)
+{
+	__u32 n;
+
+	switch (d->call) {
+	case TIP_CALL_KILL:
+	case TIP_CALL_TKILL:
+	case TIP_CALL_UMOUNT2: n = d->args[1]; break;
+	case TIP_CALL_TGKILL:
+	case TIP_CALL_FINIT_MODULE: n = d->args[2]; break;
+	case TIP_CALL_PTRACE:
+		n = d->args[0];
+		if (n >= TIP_FILTER_REQUESTS)
+			n = n < TIP_FILTER_REQUESTS_TOO
+				    ? TIP_FILTER_NUMBER_MORE
+				    : n - TIP_FILTER_REQUESTS_TOO + TIP_FILTER_REQUESTS;
+		break;
+	case TIP_CALL_MOUNT: return called_flags(d) >> TIP_FILTER_MOUNT_TOO;
+	default:
+		n = d->args[2];
+		return (n & ((1u << TIP_FILTER_PROT_LOW) - 1)) | (n >> TIP_FILTER_PROT_TOO & 3)
+									 << TIP_FILTER_PROT_LOW;
+	}
+	return n < TIP_FILTER_NUMBER_MORE ? n : TIP_FILTER_NUMBER_MORE;
+}
+
+static __always_inline __u32 called_kind(const struct tip_called *d)
+{
+	const struct file *file = (void *)d->file;
+	const struct inode *inode;
+
+	if (!file)
+		return TIP_FILTER_IS_NOTHING;
+	inode = BPF_CORE_READ(file, f_inode);
+	if (!BPF_CORE_READ(inode, i_ino))
+		return TIP_FILTER_IS_NOTHING;
+	return (BPF_CORE_READ(inode, i_mode) & S_IFMT) == S_IFDIR
+		       ? TIP_FILTER_IS_FOLDER
+		       : TIP_FILTER_OF_KIND(tip_file_kind((unsigned long)file));
+}
+
+__noinline int tip_filter_called(__u32 set, __u32 generation)
+{
+	const struct tip_scratch *s = scratch_get(set);
+	const __u32 at = TIP_FILTER_AT(generation, TIP_FILTER_CALLED);
+	const struct tip_filter *f = bpf_map_lookup_elem(&filters, &at);
+	const struct tip_called *d;
+	__u32 flags;
+	__u64 bits;
+
+	if (!s || !f)
+		return 1;
+	d = &s->called;
+	flags = called_flags(d);
+	bits = allowed(f, TIP_FILTER_NR, d->call) &
+	       allowed(f, TIP_FILTER_RESULT, result_digit(d->ret)) &
+	       allowed(f, TIP_FILTER_NUMBER, called_number(d)) &
+	       allowed(f, TIP_FILTER_FLAGS, flags) &
+	       allowed(f, TIP_FILTER_FLAGS + 1, flags >> TIP_FILTER_FLAGS_BITS) &
+	       allowed(f, TIP_FILTER_FLAGS + 2, flags >> 2 * TIP_FILTER_FLAGS_BITS);
+	return bits & f->kinds ? (bits & allowed(f, TIP_FILTER_KIND, called_kind(d))) != 0
+			       : bits != 0;
+}
+
 /* ---- execs ---- */
 
 /* Adds what the name in s->front meets. `bytes`: of the key's text. */

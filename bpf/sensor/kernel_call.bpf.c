@@ -6,11 +6,14 @@
 #include "sensor/acting.h"
 #include "sensor/call.h"
 
-/* Tells of s->called, if it was in scope. */
+/* Tells of s->called, if some rule may match it and it was in scope. */
 static __always_inline void tell(struct tip_scratch *s, struct task_struct *task)
 {
+	const struct tip_settings *st = active_settings();
 	struct tip_who who;
 
+	if (st && called_needless(st, s))
+		return;
 	who_find(&who, task);
 	if (who_acts_in_scope(&who))
 		called_tell(s, &who, task);

@@ -18,13 +18,13 @@
  * (Tests build a second daemon with other numbers.)
  */
 #ifndef TIP_ABI_VERSION
-#define TIP_ABI_VERSION 5
+#define TIP_ABI_VERSION 6
 #endif
 #ifndef TIP_ABI_PROCESSES
 #define TIP_ABI_PROCESSES 3 /* procs, bindings, digests, sequence, quarantine, identity_names */
 #endif
 #ifndef TIP_ABI_POLICY
-#define TIP_ABI_POLICY 5 /* settings, and the maps that rules and policies are compiled to */
+#define TIP_ABI_POLICY 6 /* settings, and the maps that rules and policies are compiled to */
 #endif
 #ifndef TIP_ABI_SOCKETS
 #define TIP_ABI_SOCKETS 3 /* connections of the Workload API, and those that are relayed */

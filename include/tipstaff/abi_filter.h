@@ -19,9 +19,10 @@
 /* Kinds of acts, each with clauses of its own. */
 enum tip_filter_group {
 	TIP_FILTER_OPEN,
-	TIP_FILTER_SOCK, /* connect, accept, bind, listen */
-	TIP_FILTER_CALL, /* the system calls of TIP_EV_CALL */
-	TIP_FILTER_EXEC, /* these are told in any case: hdr.unmatched says what was decided */
+	TIP_FILTER_SOCK,   /* connect, accept, bind, listen */
+	TIP_FILTER_CALL,   /* the system calls of TIP_EV_CALL */
+	TIP_FILTER_EXEC,   /* these are told in any case: hdr.unmatched says what was decided */
+	TIP_FILTER_CALLED, /* kill, ptrace, mounts, modules, executable memory */
 	TIP_FILTER_GROUPS
 };
 
@@ -75,6 +76,24 @@ enum tip_filter_group {
 #define TIP_FILTER_CONNECTED (1u << 5)
 
 /*
+ * The digits of what is told by its arguments (TIP_EV_SIGNAL, TIP_EV_PTRACE, TIP_EV_MOUNT,
+ * TIP_EV_MODULE, TIP_EV_MMAP): TIP_FILTER_NR, a TIP_CALL_*; TIP_FILTER_RESULT; TIP_FILTER_KIND; and
+ * these.
+ */
+#define TIP_FILTER_NUMBER      3 /* the argument that says most, see below */
+#define TIP_FILTER_FLAGS       5 /* digits 5 to 7: flags of mmap() and mount(), so many bits each */
+#define TIP_FILTER_FLAGS_BITS  6
+#define TIP_FILTER_NUMBER_MORE 63 /* of the signal, or of the flags: that number, or more */
+/* The request of ptrace(). There are small ones, and those from PTRACE_SETOPTIONS on. */
+#define TIP_FILTER_REQUESTS     48 /* so many of the first ones; neither: TIP_FILTER_NUMBER_MORE */
+#define TIP_FILTER_REQUESTS_TOO 0x4200
+/* The bits of `prot` that mean something: the lower four, and two from there on. */
+#define TIP_FILTER_PROT_LOW 4
+#define TIP_FILTER_PROT_TOO 24
+/* Of mount(): those of its flags that digits 5 to 7 have no room for. */
+#define TIP_FILTER_MOUNT_TOO 18
+
+/*
  * The digits of an exec. Its names are the path of the executable, and its comm, which has a table
  * of its own.
  */
@@ -99,6 +118,7 @@ struct tip_filter {
 	__u64 prefixes, suffixes;        /* clauses with names of that kind, whatever the slot */
 	__u64 nears;                     /* clauses with whole names */
 	__u64 comms;                     /* of execs: clauses with a comm */
+	__u64 kinds;                     /* clauses that do not allow every kind of descriptor */
 };
 #define TIP_FILTER_AT(generation, group) (TIP_FILTER_GROUPS * ((generation) & 1) + (group))
 

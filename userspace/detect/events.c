@@ -267,13 +267,8 @@ static enum tip_code call_code(uint32_t nr)
 	return codes[nr] ? codes[nr] : TIP_CODE_OTHER;
 }
 
-enum tip_code tip_event_code(const struct tip_event *ev)
+enum tip_code tip_call_code(unsigned int call)
 {
-	static const enum tip_code opens[] = {[TIP_OPEN_OPEN] = TIP_CODE_OPEN,
-					      [TIP_OPEN_OPENAT] = TIP_CODE_OPENAT,
-					      [TIP_OPEN_OPENAT2] = TIP_CODE_OPENAT2,
-					      [TIP_OPEN_CREAT] = TIP_CODE_CREAT,
-					      [TIP_OPEN_BY_HANDLE] = TIP_CODE_OPEN_BY_HANDLE_AT};
 	static const enum tip_code calls[TIP_CALL_MAX] = {
 		[TIP_CALL_KILL] = TIP_CODE_KILL,
 		[TIP_CALL_TKILL] = TIP_CODE_TKILL,
@@ -289,6 +284,17 @@ enum tip_code tip_event_code(const struct tip_event *ev)
 		[TIP_CALL_MPROTECT] = TIP_CODE_MPROTECT,
 		[TIP_CALL_PKEY_MPROTECT] = TIP_CODE_PKEY_MPROTECT,
 	};
+
+	return call < TIP_CALL_SYSCALL ? calls[call] : TIP_CODE_MAX;
+}
+
+enum tip_code tip_event_code(const struct tip_event *ev)
+{
+	static const enum tip_code opens[] = {[TIP_OPEN_OPEN] = TIP_CODE_OPEN,
+					      [TIP_OPEN_OPENAT] = TIP_CODE_OPENAT,
+					      [TIP_OPEN_OPENAT2] = TIP_CODE_OPENAT2,
+					      [TIP_OPEN_CREAT] = TIP_CODE_CREAT,
+					      [TIP_OPEN_BY_HANDLE] = TIP_CODE_OPEN_BY_HANDLE_AT};
 
 	switch (ev->hdr->type) {
 	case TIP_EV_EXEC:
@@ -317,7 +323,7 @@ enum tip_code tip_event_code(const struct tip_event *ev)
 	case TIP_EV_PTRACE:
 	case TIP_EV_MOUNT:
 	case TIP_EV_MODULE:
-	case TIP_EV_MMAP: return calls[ev->call.data->call];
+	case TIP_EV_MMAP: return tip_call_code(ev->call.data->call);
 	case TIP_EV_CALL: return call_code(ev->call.data->nr);
 	default: return TIP_CODE_MAX;
 	}

@@ -191,6 +191,8 @@ bool tip_event_set_has(const struct tip_event_set *s, int number);
 
 /* The code of an event, or TIP_CODE_MAX for one that no rule sees. */
 enum tip_code tip_event_code(const struct tip_event *ev);
+/* The code of a TIP_CALL_*; TIP_CODE_MAX: of TIP_CALL_SYSCALL its number says more. */
+enum tip_code tip_call_code(unsigned int call);
 /* The name under which an event of that code is shown; "" for TIP_CODE_OTHER. */
 const char *tip_code_name(enum tip_code code);
 /* The same of an event that has a code. */

@@ -182,19 +182,22 @@ void tip_extract_event_args(struct tip_extract *x, struct tip_value *out);
 /* The arguments of that name, of the calls that have one: what the kernel can look at of them. */
 enum tip_syscall_arg_is {
 	TIP_SYSCALL_ARG_OTHER,
-	TIP_SYSCALL_ARG_PATH,  /* the first path, made absolute */
-	TIP_SYSCALL_ARG_TEXT,  /* the same as it was given */
-	TIP_SYSCALL_ARG_MODE,  /* `flags`: names of its bits */
-	TIP_SYSCALL_ARG_FIRST, /* the first argument, by the names in `flags` */
+	TIP_SYSCALL_ARG_PATH, /* the first path, made absolute */
+	TIP_SYSCALL_ARG_TEXT, /* the same as it was given */
+	TIP_SYSCALL_ARG_MODE,
+	TIP_SYSCALL_ARG_FLAGS,
+	TIP_SYSCALL_ARG_NUMBER, /* the one that the kernel looks at as a whole */
 };
-struct tip_flag_table;
+struct tip_arg_row;
 struct tip_syscall_arg {
 	tip_codes codes;
 	enum tip_syscall_arg_is what;
-	const struct tip_flag_table *flags;
+	const struct tip_arg_row *row;
 };
 #define TIP_SYSCALL_ARGS_NAMED 16
-size_t tip_syscall_args_named(const char *name, struct tip_syscall_arg out[TIP_SYSCALL_ARGS_NAMED]);
+/* Those of the calls in `codes`. False: there are more than have room. */
+bool tip_syscall_args_named(const char *name, tip_codes codes,
+			    struct tip_syscall_arg out[TIP_SYSCALL_ARGS_NAMED], size_t *count);
 
 /* ---- /etc/passwd and /etc/group, read without NSS, again when they change ----------------- */
 

@@ -303,34 +303,41 @@ const struct tip_arg_family tip_args_call = {rows, TIP_ARRAY_SIZE(rows), tell};
 
 /* ---- for the prefilter ---- */
 
-static enum tip_syscall_arg_is arg_is(size_t i)
+static enum tip_syscall_arg_is arg_is(const struct tip_arg_row *row)
 {
-	switch (rows[i].kind) {
-	case S_PATH: return rows[i].text ? TIP_SYSCALL_ARG_OTHER : TIP_SYSCALL_ARG_PATH;
-	case S_TEXT: return rows[i].text ? TIP_SYSCALL_ARG_OTHER : TIP_SYSCALL_ARG_TEXT;
+	const bool named = row->codes & TIP_CODES_NAMED;
+
+	switch (row->kind) {
+	case S_PATH: return row->text ? TIP_SYSCALL_ARG_OTHER : TIP_SYSCALL_ARG_PATH;
+	case S_TEXT: return !named || row->text ? TIP_SYSCALL_ARG_OTHER : TIP_SYSCALL_ARG_TEXT;
 	case S_MODE: return TIP_SYSCALL_ARG_MODE;
-	case S_FLAGS: return rows[i].n ? TIP_SYSCALL_ARG_OTHER : TIP_SYSCALL_ARG_FIRST;
+	case S_MOUNT: return TIP_SYSCALL_ARG_FLAGS;
+	case S_SIGNAL: return TIP_SYSCALL_ARG_NUMBER;
+	case S_FLAGS:
+		if (named)
+			return row->n ? TIP_SYSCALL_ARG_OTHER : TIP_SYSCALL_ARG_NUMBER;
+		return row->flags == &tip_flags_map ? TIP_SYSCALL_ARG_FLAGS
+						    : TIP_SYSCALL_ARG_NUMBER;
 	default: return TIP_SYSCALL_ARG_OTHER;
 	}
 }
 
-size_t tip_syscall_args_named(const char *name, struct tip_syscall_arg out[TIP_SYSCALL_ARGS_NAMED])
+bool tip_syscall_args_named(const char *name, tip_codes codes,
+			    struct tip_syscall_arg out[TIP_SYSCALL_ARGS_NAMED], size_t *count)
 {
-	size_t n = 0;
-
+	*count = 0;
 	for (size_t i = 0; i < TIP_ARRAY_SIZE(rows); i++) {
-		if (strcmp(rows[i].name, name) != 0 || !(rows[i].codes & TIP_CODES_NAMED))
+		if (strcmp(rows[i].name, name) != 0 || !(rows[i].codes & codes))
 			continue;
-		/* No room: then nothing is known of any. */
-		if (n == TIP_SYSCALL_ARGS_NAMED)
-			return 0;
-		out[n++] = (struct tip_syscall_arg){rows[i].codes & TIP_CODES_NAMED, arg_is(i),
-						    rows[i].flags};
+		if (*count == TIP_SYSCALL_ARGS_NAMED)
+			return false;
+		out[(*count)++] =
+			(struct tip_syscall_arg){rows[i].codes & codes, arg_is(&rows[i]), &rows[i]};
 	}
-	if (!tip_args_other_have(name))
-		return n;
-	if (n == TIP_SYSCALL_ARGS_NAMED)
-		return 0;
-	out[n++] = (struct tip_syscall_arg){BIT(OTHER), TIP_SYSCALL_ARG_OTHER, NULL};
-	return n;
+	if (!(codes & BIT(OTHER)) || !tip_args_other_have(name))
+		return true;
+	if (*count == TIP_SYSCALL_ARGS_NAMED)
+		return false;
+	out[(*count)++] = (struct tip_syscall_arg){BIT(OTHER), TIP_SYSCALL_ARG_OTHER, NULL};
+	return true;
 }

@@ -18,6 +18,7 @@ static const struct {
 	[TIP_FILTER_SOCK] = {TIP_CODES_SOCK, tip_necessary_sock},
 	[TIP_FILTER_CALL] = {TIP_CODES_NAMED, tip_necessary_call},
 	[TIP_FILTER_EXEC] = {TIP_CODES_EXEC, tip_necessary_exec},
+	[TIP_FILTER_CALLED] = {TIP_CODES_CALL, tip_necessary_called},
 };
 
 /* ---- trying values ---- */

@@ -59,13 +59,18 @@ struct tip_dnf tip_necessary_call(struct tip_necessary *e, const struct tip_ast 
 				  const struct tip_field_ref *ref, bool negated);
 struct tip_dnf tip_necessary_exec(struct tip_necessary *e, const struct tip_ast *n,
 				  const struct tip_field_ref *ref, bool negated);
+struct tip_dnf tip_necessary_called(struct tip_necessary *e, const struct tip_ast *n,
+				    const struct tip_field_ref *ref, bool negated);
 
 /* A check of the path that an act is decided by, or of a part of it. */
 enum tip_name_part { TIP_NAME_WHOLE, TIP_NAME_RAW, TIP_NAME_FOLDER, TIP_NAME_LAST };
 struct tip_dnf tip_necessary_name(struct tip_necessary *e, const struct tip_ast *n,
 				  enum tip_name_part part, bool negated);
 #define TIP_NAME_PATTERN "*?[\\" /* what ends the plain part of a pattern */
-/* What the two groups have in common. */
+/* evt.arg and evt.rawarg, of the groups of calls. */
+struct tip_dnf tip_necessary_arg(struct tip_necessary *e, const struct tip_ast *n,
+				 const struct tip_field_ref *ref, bool negated);
+/* What sockets and the groups of calls have in common. */
 struct tip_dnf tip_necessary_shared(struct tip_necessary *e, const struct tip_ast *n,
 				    const struct tip_field_ref *ref, bool negated);
 /* Does a check of evt.type say which names it may have, or may not have? */
@@ -78,12 +83,13 @@ struct tip_dnf tip_necessary_num(struct tip_necessary *e, const struct tip_ast *
 				 const struct tip_field_ref *ref, bool negated);
 
 /*
- * For the groups of sockets and of calls. tip_dnf_codes() is the events with one of these codes.
- * tip_dnf_decided() is a check that `d` decides for the codes `decided`, of an event that has the
- * field if its code is in `has`.
+ * For the groups of sockets and those of calls. tip_dnf_codes() is the events with one of these
+ * codes. tip_dnf_decided() is a check that `d` decides for the codes `decided`, of an event that
+ * has the field if its code is in `has`.
  */
 struct tip_dnf tip_dnf_codes(struct tip_necessary *e, tip_codes codes);
 struct tip_dnf tip_dnf_calls(struct tip_necessary *e, const uint64_t calls[TIP_SYSCALLS / 64]);
+struct tip_dnf tip_dnf_called(struct tip_necessary *e, tip_codes codes);
 struct tip_dnf tip_dnf_decided(struct tip_necessary *e, tip_codes decided, tip_codes has,
 			       const struct tip_dnf *d, bool negated);
 

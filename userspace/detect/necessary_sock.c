@@ -33,6 +33,16 @@ static struct tip_dnf sock_codes(struct tip_necessary *e, tip_codes codes)
 	return tip_dnf_digit(e, TIP_FILTER_NR, set);
 }
 
+struct tip_dnf tip_dnf_called(struct tip_necessary *e, tip_codes codes)
+{
+	uint64_t set = 0;
+
+	for (unsigned int i = 0; i < TIP_CALL_SYSCALL; i++)
+		if (codes & TIP_CODE_BIT(tip_call_code(i)))
+			set |= 1ull << i;
+	return tip_dnf_digit(e, TIP_FILTER_NR, set);
+}
+
 struct tip_dnf tip_dnf_codes(struct tip_necessary *e, tip_codes codes)
 {
 	uint64_t calls[TIP_SYSCALLS / 64];
@@ -43,6 +53,8 @@ struct tip_dnf tip_dnf_codes(struct tip_necessary *e, tip_codes codes)
 		return tip_dnf_false();
 	if (e->group == TIP_FILTER_SOCK)
 		return sock_codes(e, codes);
+	if (e->group == TIP_FILTER_CALLED)
+		return tip_dnf_called(e, codes);
 	/* What has no code of its own is all the rest. */
 	memset(calls, codes & BIT(OTHER) ? 0xff : 0, sizeof(calls));
 	for (int i = 0; i < tip_event_name_count(); i++) {

@@ -337,6 +337,58 @@ static void add_open(struct tip_buf *b, const struct tip_filter_clause *c)
 		tip_buf_adds(b, "of any kind");
 }
 
+/* ---- kill, ptrace, mounts, modules, executable memory ---- */
+
+/* What the number among the arguments of these calls is. */
+static const char *number_is(tip_codes codes)
+{
+	static const struct {
+		tip_codes codes;
+		const char *what;
+	} kinds[] = {{TIP_CODES_SIGNAL, "signal"},
+		     {TIP_CODE_BIT(TIP_CODE_PTRACE), "request"},
+		     {TIP_CODES_MMAP, "protection"},
+		     {TIP_CODES_MOUNT | TIP_CODES_MODULE, "flags"}};
+
+	for (size_t i = 0; i < TIP_ARRAY_SIZE(kinds); i++)
+		if (!(codes & ~kinds[i].codes))
+			return kinds[i].what;
+	return "arguments";
+}
+
+static void add_called(struct tip_buf *b, const struct tip_filter_clause *c)
+{
+	const uint64_t flags = c->digits[TIP_FILTER_FLAGS] & c->digits[TIP_FILTER_FLAGS + 1] &
+			       c->digits[TIP_FILTER_FLAGS + 2];
+	const char *number = NULL;
+	tip_codes codes = 0;
+	size_t start = b->len;
+
+	for (unsigned int i = 0; i < TIP_CALL_SYSCALL; i++) {
+		if (!(c->digits[TIP_FILTER_NR] >> i & 1))
+			continue;
+		join(b, start, "/");
+		tip_buf_adds(b, tip_code_name(tip_call_code(i)));
+		codes |= TIP_CODE_BIT(tip_call_code(i));
+	}
+	tip_buf_addc(b, ' ');
+	start = b->len;
+	add_result(b, start, c->digits[TIP_FILTER_RESULT]);
+	if (c->digits[TIP_FILTER_NUMBER] != ~0ull) {
+		number = number_is(codes);
+		join(b, start, ", ");
+		tip_buf_addf(b, "by its %s", number);
+	}
+	if (flags != ~0ull && !(number && strcmp(number, "flags") == 0)) {
+		join(b, start, ", ");
+		tip_buf_adds(b, "by its flags");
+	}
+	if (c->digits[TIP_FILTER_KIND] != ~0ull)
+		add_kind(b, start, c->digits[TIP_FILTER_KIND]);
+	if (b->len == start)
+		tip_buf_adds(b, "of any kind");
+}
+
 /* ---- execs ---- */
 
 #define UIDS_SHOWN 8
@@ -426,6 +478,8 @@ void tip_rule_kernel_json(const struct tip_rule *rule, struct tip_buf *out)
 			} else if (g == TIP_FILTER_EXEC) {
 				tip_buf_adds(&text, "exec ");
 				add_exec(&text, &d->clauses[i]);
+			} else if (g == TIP_FILTER_CALLED) {
+				add_called(&text, &d->clauses[i]);
 			} else {
 				add_act(&text, (enum tip_filter_group)g, &d->clauses[i]);
 			}

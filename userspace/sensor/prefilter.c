@@ -134,6 +134,8 @@ static void add_clause(struct plan *p, uint32_t group, const struct tip_filter_c
 		for (size_t v = 0; v < TIP_FILTER_VALUES; v++)
 			if (c->digits[d] >> v & 1)
 				f->digits[d][v] |= bit;
+	if (c->digits[TIP_FILTER_KIND] != UINT64_MAX)
+		f->kinds |= bit;
 	for (size_t i = 0; i < TIP_FILTER_SLOTS; i++) {
 		const struct tip_filter_slot *slot = &c->slots[i];
 

@@ -6,10 +6,20 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "detect/necessary.h"
 #include "world.h"
 
 /* Conditions at random, the same ones in each run of the same seed. */
 static uint32_t seed;
+
+/* That of the environment, or another in each run. */
+static void random_seed(void)
+{
+	const char *given = getenv("TIP_TEST_SEED");
+
+	seed = given ? (uint32_t)strtoul(given, NULL, 10) : (uint32_t)getpid();
+	print_message("TIP_TEST_SEED=%u\n", seed);
+}
 
 static uint32_t pick(uint32_t n)
 {
@@ -62,6 +72,83 @@ static struct tip_rules *random_rules(uint32_t began, uint32_t nrules, const cha
 	}
 	tip_load_result_free(&res);
 	return r;
+}
+
+/* The kernel's decision about an act. */
+typedef bool passes_fn(const struct tip_prefilter *f, const struct world *w);
+
+/* Is an act told where this is the only rule? What it matches must be, whatever the test expects.
+ */
+static inline bool condition_told(const char *condition, const struct world *w, passes_fn *passes)
+{
+	struct tip_arena *arena = tip_arena_new();
+	struct tip_load_result res;
+	struct tip_rules *r = load_rule("", condition, "x", &res);
+	struct tip_prefilter f;
+	bool ret;
+
+	if (!r) {
+		print_messages(&res);
+		fail_msg("does not load: %s", condition);
+	}
+	tip_rules_prefilter((const struct tip_rules *const *)&r, 1, arena, &f);
+	ret = passes(&f, w);
+	assert_true(ret || !matches(r, &w->in));
+	tip_arena_free(arena);
+	tip_rules_free(r);
+	tip_load_result_free(&res);
+	return ret;
+}
+
+/*
+ * What a test of random acts is made of: conditions begin with `begin`, `check` adds a comparison,
+ * `act` makes an act, and `name` is what a failure calls it.
+ */
+struct random_acts {
+	const char *begin;
+	void (*check)(struct tip_buf *b);
+	void (*act)(struct world *w);
+	passes_fn *passes;
+	void (*name)(const struct world *w, struct tip_buf *out);
+};
+
+#define ROUNDS 80
+#define ACTS   80
+
+/* Nothing is dropped that the matcher matches, and something is of each. */
+static void random_rounds(const struct random_acts *of)
+{
+	size_t dropped = 0, hits = 0;
+
+	for (int round = 0; round < ROUNDS; round++) {
+		const uint32_t began = seed, nrules = 1 + pick(round % 8 ? 2 : 100);
+		struct tip_arena *arena = tip_arena_new();
+		struct tip_buf text = {0}, name = {0};
+		struct tip_rules *r = random_rules(began, nrules, of->begin, of->check, &text);
+		struct tip_prefilter f;
+
+		tip_rules_prefilter((const struct tip_rules *const *)&r, 1, arena, &f);
+		for (int i = 0; i < ACTS; i++) {
+			struct world w;
+			bool hit, pass;
+
+			of->act(&w);
+			hit = matches(r, &w.in);
+			pass = of->passes(&f, &w);
+			hits += hit;
+			dropped += !pass;
+			if (!hit || pass)
+				continue;
+			of->name(&w, &name);
+			fail_msg("seed %u: %s, result %lld is dropped by\n%s", began, name.data,
+				 (long long)w.hdr.ret, text.data);
+		}
+		tip_arena_free(arena);
+		tip_rules_free(r);
+		tip_buf_free(&text);
+	}
+	print_message("%zu of %d acts matched, %zu were dropped\n", hits, ROUNDS * ACTS, dropped);
+	assert_true(hits && dropped);
 }
 
 #endif

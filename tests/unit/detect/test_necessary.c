@@ -305,43 +305,17 @@ static void random_open(struct world *w)
 		w->hdr.flags |= TIP_EVF_DIRECT;
 }
 
-#define ROUNDS 60
-#define OPENS  60
+static void name(const struct world *w, struct tip_buf *out)
+{
+	tip_buf_addf(out, "open of %s (base %s, flags %o, call %u)", w->ev.open.name,
+		     w->ev.open.base, w->open.oflags, w->open.syscall);
+}
 
 static void nothing_that_matches_is_dropped(void **state)
 {
-	size_t dropped = 0, hits = 0;
+	static const struct random_acts of = {"", random_check, random_open, passes, name};
 
-	for (int round = 0; round < ROUNDS; round++) {
-		const uint32_t began = seed;
-		const uint32_t nrules = 1 + pick(round % 8 ? 2 : 100);
-		struct tip_arena *arena = tip_arena_new();
-		struct tip_buf text = {0};
-		struct tip_rules *r = random_rules(began, nrules, "", random_check, &text);
-		struct tip_prefilter f;
-
-		tip_rules_prefilter((const struct tip_rules *const *)&r, 1, arena, &f);
-		for (int i = 0; i < OPENS; i++) {
-			struct world w;
-			bool hit, pass;
-
-			random_open(&w);
-			hit = matches(r, &w.in);
-			pass = passes(&f, &w);
-			hits += hit;
-			dropped += !pass;
-			if (hit && !pass)
-				fail_msg("seed %u: %s (base %s, flags %o, call %u, result %lld) is "
-					 "dropped by\n%s",
-					 began, w.ev.open.name, w.ev.open.base, w.open.oflags,
-					 w.open.syscall, (long long)w.hdr.ret, text.data);
-		}
-		tip_arena_free(arena);
-		tip_rules_free(r);
-		tip_buf_free(&text);
-	}
-	print_message("%zu of %d opens matched, %zu were dropped\n", hits, ROUNDS * OPENS, dropped);
-	assert_true(hits && dropped);
+	random_rounds(&of);
 }
 
 /* What either of two sets needs is told while one follows the other. */
@@ -377,9 +351,7 @@ int main(void)
 		cmocka_unit_test(nothing_that_matches_is_dropped),
 		cmocka_unit_test(two_sets),
 	};
-	const char *given = getenv("TIP_TEST_SEED");
 
-	seed = given ? (uint32_t)strtoul(given, NULL, 10) : (uint32_t)getpid();
-	print_message("TIP_TEST_SEED=%u\n", seed);
+	random_seed();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -179,24 +179,7 @@ static void give_sock(struct world *w, int family, const char *local, uint16_t l
 
 static bool told(const char *condition, const struct world *w)
 {
-	struct tip_arena *arena = tip_arena_new();
-	struct tip_load_result res;
-	struct tip_rules *r = load_rule("", condition, "x", &res);
-	struct tip_prefilter f;
-	bool ret;
-
-	if (!r) {
-		print_messages(&res);
-		fail_msg("does not load: %s", condition);
-	}
-	tip_rules_prefilter((const struct tip_rules *const *)&r, 1, arena, &f);
-	ret = passes(&f, w);
-	/* What a rule matches must pass, whatever this test expects of it. */
-	assert_true(ret || !matches(r, &w->in));
-	tip_arena_free(arena);
-	tip_rules_free(r);
-	tip_load_result_free(&res);
-	return ret;
+	return condition_told(condition, w, passes);
 }
 
 struct row {
@@ -500,48 +483,21 @@ static void random_act(struct world *w)
 	}
 }
 
-#define ROUNDS 80
-#define ACTS   80
-
 #define CALLS                                                                                      \
 	"evt.type in (connect, accept, bind, listen, unlink, unlinkat, rename, symlink, chmod, "   \
 	"fchmod, fchmodat, mkdir, dup2, sendto, read, recvfrom, lseek, socket, unshare) and "
 
+static void name(const struct world *w, struct tip_buf *out)
+{
+	tip_buf_addf(out, "event %u, call %u, path '%s'", w->hdr.type, w->call.nr,
+		     w->hdr.type == TIP_EV_CALL ? w->ev.call.text[TIP_TEXT_PATH] : "");
+}
+
 static void nothing_that_matches_is_dropped(void **state)
 {
-	size_t dropped = 0, hits = 0;
+	static const struct random_acts of = {CALLS, random_check, random_act, passes, name};
 
-	for (int round = 0; round < ROUNDS; round++) {
-		const uint32_t began = seed, nrules = 1 + pick(round % 8 ? 2 : 100);
-		struct tip_arena *arena = tip_arena_new();
-		struct tip_buf text = {0};
-		struct tip_rules *r = random_rules(began, nrules, CALLS, random_check, &text);
-		struct tip_prefilter f;
-
-		tip_rules_prefilter((const struct tip_rules *const *)&r, 1, arena, &f);
-		for (int i = 0; i < ACTS; i++) {
-			struct world w;
-			bool hit, pass;
-
-			random_act(&w);
-			hit = matches(r, &w.in);
-			pass = passes(&f, &w);
-			hits += hit;
-			dropped += !pass;
-			if (hit && !pass)
-				fail_msg("seed %u: event %u, call %u, path '%s', result %lld is "
-					 "dropped by\n%s",
-					 began, w.hdr.type, w.call.nr,
-					 w.hdr.type == TIP_EV_CALL ? w.ev.call.text[TIP_TEXT_PATH]
-								   : "",
-					 (long long)w.hdr.ret, text.data);
-		}
-		tip_arena_free(arena);
-		tip_rules_free(r);
-		tip_buf_free(&text);
-	}
-	print_message("%zu of %d acts matched, %zu were dropped\n", hits, ROUNDS * ACTS, dropped);
-	assert_true(hits && dropped);
+	random_rounds(&of);
 }
 
 int main(void)
@@ -553,9 +509,7 @@ int main(void)
 		cmocka_unit_test(descriptors),
 		cmocka_unit_test(nothing_that_matches_is_dropped),
 	};
-	const char *given = getenv("TIP_TEST_SEED");
 
-	seed = given ? (uint32_t)strtoul(given, NULL, 10) : (uint32_t)getpid();
-	print_message("TIP_TEST_SEED=%u\n", seed);
+	random_seed();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

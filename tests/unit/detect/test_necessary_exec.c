@@ -87,24 +87,7 @@ static void become(struct world *w, const char *path, uint32_t flags, uint32_t u
 
 static bool told(const char *condition, const struct world *w)
 {
-	struct tip_arena *arena = tip_arena_new();
-	struct tip_load_result res;
-	struct tip_rules *r = load_rule("", condition, "x", &res);
-	struct tip_prefilter f;
-	bool ret;
-
-	if (!r) {
-		print_messages(&res);
-		fail_msg("does not load: %s", condition);
-	}
-	tip_rules_prefilter((const struct tip_rules *const *)&r, 1, arena, &f);
-	ret = passes(&f, w);
-	/* What a rule matches must pass, whatever this test expects of it. */
-	assert_true(ret || !matches(r, &w->in));
-	tip_arena_free(arena);
-	tip_rules_free(r);
-	tip_load_result_free(&res);
-	return ret;
+	return condition_told(condition, w, passes);
 }
 
 #define EXEC "evt.type in (execve, execveat) and "
@@ -283,43 +266,17 @@ static void random_exec(struct world *w)
 	w->exec.syscall = pick(4) == 0;
 }
 
-#define ROUNDS 80
-#define ACTS   80
+static void name(const struct world *w, struct tip_buf *out)
+{
+	tip_buf_addf(out, "exec of %s, flags %#x, uid %u, terminal %u", w->ev.exec.exe_path,
+		     w->exec.proc_flags, w->hdr.uid, w->exec.tty);
+}
 
 static void nothing_that_matches_is_filtered(void **state)
 {
-	size_t filtered = 0, hits = 0;
+	static const struct random_acts of = {EXEC, random_check, random_exec, passes, name};
 
-	for (int round = 0; round < ROUNDS; round++) {
-		const uint32_t began = seed, nrules = 1 + pick(round % 8 ? 2 : 100);
-		struct tip_arena *arena = tip_arena_new();
-		struct tip_buf text = {0};
-		struct tip_rules *r = random_rules(began, nrules, EXEC, random_check, &text);
-		struct tip_prefilter f;
-
-		tip_rules_prefilter((const struct tip_rules *const *)&r, 1, arena, &f);
-		for (int i = 0; i < ACTS; i++) {
-			struct world w;
-			bool hit, pass;
-
-			random_exec(&w);
-			hit = matches(r, &w.in);
-			pass = passes(&f, &w);
-			hits += hit;
-			filtered += !pass;
-			if (hit && !pass)
-				fail_msg("seed %u: exec of %s, flags %#x, uid %u, terminal %u is "
-					 "filtered by\n%s",
-					 began, w.ev.exec.exe_path, w.exec.proc_flags, w.hdr.uid,
-					 w.exec.tty, text.data);
-		}
-		tip_arena_free(arena);
-		tip_rules_free(r);
-		tip_buf_free(&text);
-	}
-	print_message("%zu of %d execs matched, %zu were filtered\n", hits, ROUNDS * ACTS,
-		      filtered);
-	assert_true(hits && filtered);
+	random_rounds(&of);
 }
 
 int main(void)
@@ -329,9 +286,7 @@ int main(void)
 		cmocka_unit_test(names_that_are_cut),
 		cmocka_unit_test(nothing_that_matches_is_filtered),
 	};
-	const char *given = getenv("TIP_TEST_SEED");
 
-	seed = given ? (uint32_t)strtoul(given, NULL, 10) : (uint32_t)getpid();
-	print_message("TIP_TEST_SEED=%u\n", seed);
+	random_seed();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
