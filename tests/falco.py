@@ -46,7 +46,7 @@ def names(flags, table):
 
 
 def fields(act):
-    """What the language sees of an open: {call, base, name, flags, result, made, process}."""
+    """What the language sees of an open: {call, base, name, flags, result, made, process, uid}."""
     name, flags, result = normal(act["base"], act["name"]), act["flags"], act["result"]
     access = flags & os.O_ACCMODE
     return {
@@ -65,6 +65,7 @@ def fields(act):
         "fd.directory": name.rpartition("/")[0] or "/",
         "fd.filename": name.rpartition("/")[2],
         "proc.name": act["process"],
+        "user.uid": act["uid"],
         "fd.sport": None,
     }
 
@@ -82,13 +83,13 @@ SOCKETS = ("connect", "sendto", "dup2")
 
 
 def call_fields(act):
-    """What the language sees of another call: {call, result, paths: [(base, name), ...], mode, end: {...}}."""
+    """What the language sees of another call: {call, result, process, uid, paths: [(base, name), ...], mode, end: {...}}."""
     result = act["result"]
     seen = dict.fromkeys([f"evt.{kind}.{arg}" for kind in ("arg", "rawarg") for arg in PATH_ARGS])
     seen.update(dict.fromkeys(("fd.sip", "fd.sport", "fd.rip", "fd.rport", "fd.snet", "fd.rnet", "fd.l4proto", "fd.typechar", "fd.type", "fd.connected",
                                "evt.arg.mode")))
     seen.update({"evt.type": act["call"], "evt.res": "SUCCESS" if result >= 0 else errno.errorcode[-result], "evt.rawres": result,
-                 "evt.failed": result < 0, "proc.name": act["process"]})
+                 "evt.failed": result < 0, "proc.name": act["process"], "user.uid": act["uid"]})
     for (arg, from_base), (base, name) in zip(PATHS.get(act["call"], []), act.get("paths", [])):
         seen[f"evt.rawarg.{arg}"] = name
         seen[f"evt.arg.{arg}"] = absolute(base, name) if from_base else name
@@ -117,12 +118,13 @@ CALLED_TEXTS = ("dev", "dir", "type", "name", "oldpath", "newpath", "uargs")
 
 
 def called_fields(act):
-    """What the language sees of a call that is told by its arguments: {call, result, numbers: {name: value}, texts: {name: text}, end: {...}}."""
+    """What the language sees of a call that is told by its arguments: {call, result, process, uid, numbers: {name: value}, texts: {name: text},
+    end: {...}}."""
     result = act["result"]
     seen = dict.fromkeys([f"evt.{kind}.{arg}" for kind in ("arg", "rawarg") for arg in CALLED_NUMBERS + CALLED_TEXTS])
     seen.update(dict.fromkeys(("fd.type", "fd.typechar", "fd.sport", "fd.name")))
     seen.update({"evt.type": act["call"], "evt.res": "SUCCESS" if result >= 0 else errno.errorcode[-result], "evt.rawres": result,
-                 "evt.failed": result < 0, "proc.name": act["process"]})
+                 "evt.failed": result < 0, "proc.name": act["process"], "user.uid": act["uid"]})
     for arg, value in act.get("numbers", {}).items():
         table, named = NUMBERS_OF[act["call"]][arg], value
         if table is MOUNT and named >> 16 == 0xc0ed:
@@ -218,8 +220,13 @@ def quoted(value):
 class Maker:
     """Conditions at random, about names that the acts have and others that are nearly the same."""
 
-    def __init__(self, random, words):
-        self.random, self.words = random, words
+    def __init__(self, random, words, uids=(0, 1000)):
+        self.random, self.words, self.uids = random, words, [str(u) for u in uids]
+
+    def user(self):
+        r = self.random
+        operator = r.choice(("=", "!=", "<", "<=", ">", ">=", "in"))
+        return ("check", "user.uid", operator, r.sample(self.uids, 2) if operator == "in" else [r.choice(self.uids)])
 
     def check(self):
         r = self.random
@@ -246,6 +253,7 @@ class Maker:
         return r.choice((
             ("check", "evt.type", "in", r.sample(("open", "openat", "openat2", "creat"), r.randint(1, 3))),
             ("check", "proc.name", "=", [r.choice(("python3", "nobody"))]),
+            self.user(),
             ("check", "fd.sport", "=", ["80"])))
 
     def value(self, operator):
@@ -278,8 +286,8 @@ class Maker:
 class CallMaker(Maker):
     """The same about calls other than opens."""
 
-    def __init__(self, random, words, addresses, nets, ports):
-        super().__init__(random, words)
+    def __init__(self, random, words, addresses, nets, ports, uids):
+        super().__init__(random, words, uids)
         self.addresses, self.nets, self.ports = addresses, nets, [str(p) for p in ports]
         self.types = [*PATHS, *SOCKETS]
 
@@ -316,6 +324,7 @@ class CallMaker(Maker):
             return ("check", "evt.type", r.choice(("in", "in", "!=")), r.sample(self.types, 1))
         return r.choice((
             ("check", "evt.arg.mode", "contains", [r.choice(("S_ISUID", "S_IXUSR", "S_IW", "S_IXOTH|S_IWOTH"))]),
+            self.user(),
             ("check", "proc.name", "=", [r.choice(("python3", "nobody"))])))
 
     def condition(self):
@@ -347,6 +356,7 @@ class CalledMaker(Maker):
             ("check", "fd.type", r.choice(("=", "!=")), [r.choice(("file", "directory", "pipe"))]),
             ("check", "fd.typechar", "in", r.sample(("f", "d", "p", "4"), 2)),
             ("check", "fd.sport", "=", ["80"]),
+            self.user(),
             ("check", "proc.name", "=", [r.choice(("python3", "nobody"))])))
 
     def condition(self):
@@ -357,8 +367,8 @@ class ExecMaker(Maker):
     """The same about execs: `words` are paths, `names` what they are called."""
 
     def __init__(self, random, words, names, uids):
-        super().__init__(random, words)
-        self.names, self.uids = names, [str(u) for u in uids]
+        super().__init__(random, words, uids)
+        self.names = names
 
     def check(self):
         r = self.random
@@ -374,8 +384,7 @@ class ExecMaker(Maker):
             return ("check", "proc.name", operator, [names.value(operator) for _ in range(count)])
         if kind < 8:
             return r.choice((
-                ("check", "user.uid", r.choice(("=", "!=", "<", "<=", ">", ">=")), [r.choice(self.uids)]),
-                ("check", "user.uid", "in", r.sample(self.uids, 2)),
+                self.user(),
                 ("check", "evt.type", r.choice(("=", "!=")), [r.choice(("execve", "execveat"))])))
         if kind < 9:
             return r.choice((

@@ -101,6 +101,41 @@ static __always_inline __u64 allowed(const struct tip_filter *f, __u32 digit, __
 	return f->digits[digit][value & (TIP_FILTER_VALUES - 1)];
 }
 
+/* Clauses that allow a number of several digits, the first of which has `low` bits. */
+static __always_inline __u64 allowed_long(const struct tip_filter *f, __u32 digit, __u32 low,
+					  __u32 value)
+{
+	__u32 more = value >> low >> TIP_FILTER_LONG_BITS;
+
+	if (more > TIP_FILTER_LONG_MORE)
+		more = TIP_FILTER_LONG_MORE;
+	return allowed(f, digit, value & ((1u << low) - 1)) & allowed(f, digit + 1, value >> low) &
+	       allowed(f, digit + 2, more);
+}
+
+static __always_inline __u64 allowed_port(const struct tip_filter *f, __u32 port)
+{
+	return allowed_long(f, TIP_FILTER_PORT, TIP_FILTER_PORT_LOW, port);
+}
+
+/* Which of the clauses in `bits` does the user leave? */
+static __always_inline __u64 filter_user(const struct tip_filter *f, __u64 bits, __u32 uid)
+{
+	return bits & f->users ? bits & allowed_long(f, TIP_FILTER_UID, TIP_FILTER_UID_LOW, uid)
+			       : bits;
+}
+
+/* The same of the current task: what hdr_fill() will say of it. */
+static __always_inline __u64 filter_current(const struct tip_filter *f, __u64 bits)
+{
+	struct tip_ids ids;
+
+	if (!bits || !(bits & f->users))
+		return bits;
+	task_ids(bpf_get_current_task_btf(), &ids);
+	return filter_user(f, bits, ids.uid);
+}
+
 /* Which of the clauses in `bits` do names leave that meet `meets`? */
 static __always_inline __u64 slots_met(const struct tip_filter *f, __u64 bits, const __u64 *meets,
 				       bool absolute)
@@ -187,6 +222,7 @@ __noinline int tip_filter_open(__u32 set, __u32 generation)
 	bits = allowed(f, TIP_FILTER_OPEN_HOW, how) & allowed(f, TIP_FILTER_OPEN_FLAGS, flags) &
 	       allowed(f, TIP_FILTER_OPEN_FLAGS + 1, flags >> TIP_FILTER_FLAG_BITS) &
 	       allowed(f, TIP_FILTER_OPEN_FLAGS + 2, rest);
+	bits = filter_current(f, bits);
 	if (!bits)
 		return 0;
 	if (!o->name || unnamed(f, bits))
@@ -230,13 +266,6 @@ static __always_inline __u32 sock_kind(const struct tip_ev_sock *ev)
 	else if (ev->protocol == IPPROTO_ICMP || ev->protocol == IPPROTO_ICMPV6)
 		l4 = TIP_FILTER_L4_ICMP;
 	return kind | l4 << TIP_FILTER_L4;
-}
-
-static __always_inline __u64 allowed_port(const struct tip_filter *f, __u32 port)
-{
-	return allowed(f, TIP_FILTER_PORT, port >> 10) &
-	       allowed(f, TIP_FILTER_PORT + 1, port >> 4) &
-	       allowed(f, TIP_FILTER_PORT + 2, port & 15);
 }
 
 static __always_inline char hex_digit(__u8 value)
@@ -303,6 +332,7 @@ __noinline int tip_filter_sock(__u32 set, __u32 generation)
 	       allowed(f, TIP_FILTER_KIND, kind);
 	if (is_inet(ev))
 		bits &= allowed_port(f, remote ? ev->rport : ev->lport);
+	bits = filter_user(f, bits, rec->hdr.uid);
 	if (!bits)
 		return 0;
 	if (!is_inet(ev) || unnamed(f, bits))
@@ -347,7 +377,7 @@ __noinline int tip_filter_call_begin(__u32 set, __u32 generation)
 	const __u32 at = TIP_FILTER_AT(generation, TIP_FILTER_CALL);
 	const struct tip_filter *f = bpf_map_lookup_elem(&filters, &at);
 
-	return !s || !f || call_numbers(s, f, call_shape_flags(s)) != 0;
+	return !s || !f || filter_current(f, call_numbers(s, f, call_shape_flags(s))) != 0;
 }
 
 /* Is this end the server? As detect/fields_fd.c judges a socket that was open before. */
@@ -387,6 +417,7 @@ __noinline int tip_filter_call(__u32 set, __u32 generation)
 	else if (ev->ino)
 		kind = file_kind(ev);
 	bits = call_numbers(s, f, flags) & allowed(f, TIP_FILTER_KIND, kind);
+	bits = filter_user(f, bits, ((const struct tip_call_rec *)s->rec)->hdr.uid);
 	server = call_is_server(sock, flags);
 	if (inet && !TIP_SHAPE_MODE_OF(flags))
 		bits &= allowed_port(f, server ? sock->lport : sock->rport);
@@ -476,6 +507,7 @@ __noinline int tip_filter_called(__u32 set, __u32 generation)
 	       allowed(f, TIP_FILTER_FLAGS, flags) &
 	       allowed(f, TIP_FILTER_FLAGS + 1, flags >> TIP_FILTER_FLAGS_BITS) &
 	       allowed(f, TIP_FILTER_FLAGS + 2, flags >> 2 * TIP_FILTER_FLAGS_BITS);
+	bits = filter_current(f, bits);
 	return bits & f->kinds ? (bits & allowed(f, TIP_FILTER_KIND, called_kind(d))) != 0
 			       : bits != 0;
 }
@@ -507,17 +539,6 @@ static __always_inline __u32 exec_how(const struct tip_ev_exec *ev)
 	       (flags & TIP_PROC_EXE_LOWER ? TIP_FILTER_EXEC_LOWER : 0);
 }
 
-static __always_inline __u64 allowed_uid(const struct tip_filter *f, __u32 uid)
-{
-	__u32 more = uid >> 2 * TIP_FILTER_UID_BITS;
-
-	if (more > TIP_FILTER_UID_MORE)
-		more = TIP_FILTER_UID_MORE;
-	return allowed(f, TIP_FILTER_EXEC_UID, uid) &
-	       allowed(f, TIP_FILTER_EXEC_UID + 1, uid >> TIP_FILTER_UID_BITS) &
-	       allowed(f, TIP_FILTER_EXEC_UID + 2, more);
-}
-
 /*
  * May a rule match the exec that is in the record? Its comm is the name of what was executed: there
  * is one thread by now, and it has not run since.
@@ -535,7 +556,8 @@ __noinline int tip_filter_exec(__u32 set, __u32 generation, __u32 path)
 	if (!s || !f)
 		return 1;
 	rec = (const struct tip_exec_rec *)s->rec;
-	bits = allowed(f, TIP_FILTER_EXEC_HOW, exec_how(&rec->ev)) & allowed_uid(f, rec->hdr.uid);
+	bits = allowed(f, TIP_FILTER_EXEC_HOW, exec_how(&rec->ev));
+	bits = filter_user(f, bits, rec->hdr.uid);
 	if (!bits)
 		return 0;
 	if (unnamed(f, bits) || !rec->hdr.comm[0])

@@ -12,7 +12,7 @@
  * settings.filter_generation is switched, then the old one is deleted.
  */
 #define TIP_FILTER_CLAUSES 64
-#define TIP_FILTER_DIGITS  8
+#define TIP_FILTER_DIGITS  11
 #define TIP_FILTER_VALUES  64 /* of a digit */
 #define TIP_FILTER_SLOTS   3  /* conditions on names in a clause: all of them must be met */
 
@@ -25,6 +25,18 @@ enum tip_filter_group {
 	TIP_FILTER_CALLED, /* kill, ptrace, mounts, modules, executable memory */
 	TIP_FILTER_GROUPS
 };
+
+/*
+ * A number that is longer than a digit is three of them: so many of the lowest bits, six more, and
+ * what is above, or TIP_FILTER_LONG_MORE if that is more.
+ */
+#define TIP_FILTER_LONG      3
+#define TIP_FILTER_LONG_BITS 6
+#define TIP_FILTER_LONG_MORE 63
+#define TIP_FILTER_UID_LOW   6
+#define TIP_FILTER_PORT_LOW  4 /* that all below 1024 have upper digits of their own */
+
+#define TIP_FILTER_UID 8 /* digits 8 to 10, of every group: the user */
 
 /* The digits of an open. */
 #define TIP_FILTER_OPEN_HOW     0 /* TIP_OPEN_*, and the two below */
@@ -54,7 +66,7 @@ enum tip_filter_group {
 #define TIP_FILTER_PENDING 63 /* the error EINPROGRESS */
 #define TIP_FILTER_FIRST   3  /* the first argument of a call, as 32 bits; 63: 63 or more */
 #define TIP_FILTER_KIND    4  /* what the descriptor is: TIP_FILTER_IS_*, and the bits below */
-#define TIP_FILTER_PORT    5  /* digits 5 to 7: 6, 6 and 4 bits of the port */
+#define TIP_FILTER_PORT    5  /* digits 5 to 7: the port */
 #define TIP_FILTER_MODE    6  /* digits 6 and 7, of a call that gives a mode: its bits, 6 each */
 
 #define TIP_FILTER_IS_NOTHING 0
@@ -97,17 +109,13 @@ enum tip_filter_group {
  * The digits of an exec. Its names are the path of the executable, and its comm, which has a table
  * of its own.
  */
-#define TIP_FILTER_EXEC_HOW    0         /* the bits below */
-#define TIP_FILTER_EXEC_AT     (1u << 0) /* it was execveat */
-#define TIP_FILTER_EXEC_TTY    (1u << 1) /* there is a controlling terminal */
-#define TIP_FILTER_EXEC_MEMFD  (1u << 2) /* and so on: TIP_PROC_EXE_* */
-#define TIP_FILTER_EXEC_WRITE  (1u << 3)
-#define TIP_FILTER_EXEC_UPPER  (1u << 4)
-#define TIP_FILTER_EXEC_LOWER  (1u << 5)
-#define TIP_FILTER_EXEC_UID    1 /* digits 1 to 3: twice so many bits of the uid from below ... */
-#define TIP_FILTER_UID_BITS    6
-#define TIP_FILTER_UID_MORE    63 /* ... and what is above them, or this if that is more */
-#define TIP_FILTER_EXEC_DIGITS 4
+#define TIP_FILTER_EXEC_HOW   0         /* the bits below */
+#define TIP_FILTER_EXEC_AT    (1u << 0) /* it was execveat */
+#define TIP_FILTER_EXEC_TTY   (1u << 1) /* there is a controlling terminal */
+#define TIP_FILTER_EXEC_MEMFD (1u << 2) /* and so on: TIP_PROC_EXE_* */
+#define TIP_FILTER_EXEC_WRITE (1u << 3)
+#define TIP_FILTER_EXEC_UPPER (1u << 4)
+#define TIP_FILTER_EXEC_LOWER (1u << 5)
 
 /* Value of `filters` (array): for each group, by the lowest bit of the generation. */
 struct tip_filter {
@@ -119,6 +127,7 @@ struct tip_filter {
 	__u64 nears;                     /* clauses with whole names */
 	__u64 comms;                     /* of execs: clauses with a comm */
 	__u64 kinds;                     /* clauses that do not allow every kind of descriptor */
+	__u64 users;                     /* clauses that do not allow every user */
 };
 #define TIP_FILTER_AT(generation, group) (TIP_FILTER_GROUPS * ((generation) & 1) + (group))
 

@@ -95,7 +95,7 @@ class Opener:
         folders = sorted({a[1] for a in acts if a[1]})
         self.process.send(json.dumps({"cwd": cwd, "folders": folders, "acts": acts}))
         results = json.loads(self.process.line(30.0))
-        return [{"call": call, "base": folder or cwd, "name": name, "result": result, "made": made, "process": "python3",
+        return [{"call": call, "base": folder or cwd, "name": name, "result": result, "made": made, "process": "python3", "uid": UID["backend"],
                  "flags": os.O_CREAT | os.O_WRONLY | os.O_TRUNC if call == "creat" else flags}
                 for (call, folder, name, flags), (result, made) in zip(acts, results)]
 
@@ -161,7 +161,7 @@ SETS, RULES_A_SET, ACTS = int(os.environ.get("TIP_TEST_SETS", "25")), 20, 40
 def sweep(world, daemon, tree, seed):
     """500 rules in sets, each held against acts of its own."""
     r = random.Random(seed)
-    maker = falco.Maker(r, words(tree))
+    maker = falco.Maker(r, words(tree), (0, 1000, UID["backend"], UID["backend"] + 1))
     opener = Opener(world, tree)
     matched = 0
     for number in range(SETS):

@@ -53,6 +53,7 @@ ACTOR = textwrap.dedent("""
     os.kill(child, signal.SIGKILL)
 """)
 
+UIDS = (0, 1000, UID["backend"] - 1, UID["backend"], UID["backend"] + 64, 300000)
 NOBODY = 0x7ffffff0  # no process has that number
 END = {"file": {"fd.typechar": "f", "fd.type": "file"}, "directory": {"fd.typechar": "d", "fd.type": "directory"},
        "pipe": {"fd.typechar": "p", "fd.type": "pipe"}, "none": {}}
@@ -75,7 +76,7 @@ class Actor:
         """Makes the calls; each as the model sees it. Of memory only what may be executed is told."""
         self.process.send(json.dumps([[call, args] for call, args, _ in acts]))
         results = json.loads(self.process.line(30.0))
-        return [{"call": call, "result": result, "process": "python3", **seen} for (call, _, seen), result in zip(acts, results)
+        return [{"call": call, "result": result, "process": "python3", "uid": UID["backend"], **seen} for (call, _, seen), result in zip(acts, results)
                 if seen.get("numbers", {}).get("prot", 4) & 4]
 
     def close(self):
@@ -165,7 +166,7 @@ def sweep(world, daemon, seed):
     (tree / "etc").mkdir(parents=True)
     (tree / "etc/shadow").write_text("x", encoding="ascii")
     os.system(f"chown -R {UID['backend']} {tree}")
-    maker = falco.CalledMaker(r, words(tree))
+    maker = falco.CalledMaker(r, words(tree), UIDS)
     actor = Actor(world)
     matched = 0
     for number in range(SETS):

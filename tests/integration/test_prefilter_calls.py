@@ -88,6 +88,7 @@ ACTOR = textwrap.dedent("""
 
 ADDRESSES = ("127.0.0.1", "127.0.0.2", "127.1.2.3", "127.200.0.9", "::1")
 NETS = ("127.0.0.0/8", "127.0.0.0/30", "127.128.0.0/9", "127.0.0.1/32", "::1/128", "10.0.0.0/8", "0.0.0.0/0")
+UIDS = (0, 1000, UID["backend"] - 1, UID["backend"], UID["backend"] + 64, 300000)
 PORTS = (0, 1, 9, 53, 80, 443, 1024, 40001, 65535)
 ENDS = {
     "udp": {"fd.sip": "0.0.0.0", "fd.sport": 0, "fd.snet": "0.0.0.0", "fd.l4proto": "udp", "fd.typechar": "4", "fd.type": "ipv4", "fd.connected": False},
@@ -121,7 +122,7 @@ class Actor:
         for (call, _, told), result in zip(acts, results):
             if result is None:
                 continue
-            act = {"call": call, "result": result, "process": "python3", **told}
+            act = {"call": call, "result": result, "process": "python3", "uid": UID["backend"], **told}
             if call in ("connect", "sendto"):
                 act["end"] = {**told["end"], "fd.connected": call == "sendto" or result in (0, -115)}
             done.append(act)
@@ -242,7 +243,7 @@ def sweep(world, daemon, seed):
     for number in range(SETS):
         tree = top / str(number)
         plant(tree)
-        maker = falco.CallMaker(r, words(tree), ADDRESSES, NETS, PORTS)
+        maker = falco.CallMaker(r, words(tree), ADDRESSES, NETS, PORTS, UIDS)
         conditions = [maker.condition() for _ in range(1 + r.randrange(2 * RULES_A_SET - 1))]
         acts = random_acts(r, tree, ACTS)
         load(world, daemon, conditions)

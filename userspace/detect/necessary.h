@@ -78,6 +78,11 @@ bool tip_necessary_types(const struct tip_ast *n);
 /* The codes of events that such a check, or its negation, can hold for: `*may`. false: it does not
  * say. */
 bool tip_necessary_codes(const struct tip_ast *n, bool negated, tip_codes *may);
+/* user.uid, of any group; and the port of the end that the kernel looks at. */
+struct tip_dnf tip_necessary_uid(struct tip_necessary *e, const struct tip_ast *n,
+				 const struct tip_field_ref *ref, bool negated);
+struct tip_dnf tip_necessary_port(struct tip_necessary *e, const struct tip_ast *n,
+				  const struct tip_field_ref *ref, bool negated);
 /* evt.num. */
 struct tip_dnf tip_necessary_num(struct tip_necessary *e, const struct tip_ast *n,
 				 const struct tip_field_ref *ref, bool negated);

@@ -254,6 +254,7 @@ struct tip_dnf tip_necessary_open(struct tip_necessary *e, const struct tip_ast 
 		{"fd.num", check_result},
 		{"evt.res", check_res},
 		{"evt.num", tip_necessary_num},
+		{"user.uid", tip_necessary_uid},
 		{"evt.arg", check_arg},
 		{"fd.name", check_name},
 		{"fd.nameraw", check_name},

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <netinet/in.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -13,7 +12,6 @@
  */
 
 #define ERRNO_MAX  4095
-#define PORTS      65536
 #define BIT(c)     TIP_CODE_BIT(TIP_CODE_##c)
 #define MODE_CALLS BIT(FCHMOD) /* of a descriptor: its digits are those of the port */
 
@@ -276,108 +274,6 @@ static struct tip_dnf of_inet(struct tip_necessary *e, const struct tip_dnf *d, 
 	return tip_dnf_or(e, &inet, &others);
 }
 
-#define HOLES_MAX 2 /* ports that are told apart from all others */
-
-struct port_sets {
-	uint64_t digits[3];
-	unsigned int holes[HOLES_MAX];
-	size_t nholes; /* ports that it must not be; more than there is room for: many */
-};
-
-static unsigned int port_digit(unsigned int port, size_t digit)
-{
-	return digit == 0 ? port >> 10 : digit == 1 ? port >> 4 & 63 : port & 15;
-}
-
-static void add_ports(struct port_sets *s, unsigned int low, unsigned int high)
-{
-	for (unsigned int p = low; p <= high; p++)
-		for (size_t i = 0; i < TIP_ARRAY_SIZE(s->digits); i++)
-			s->digits[i] |= 1ull << port_digit(p, i);
-}
-
-static void add_holes(struct port_sets *s, unsigned int low, unsigned int high)
-{
-	for (unsigned int p = low; p <= high && s->nholes <= HOLES_MAX; p++, s->nholes++)
-		if (s->nholes < HOLES_MAX)
-			s->holes[s->nholes] = p;
-}
-
-/* The port differs in some digit. */
-static struct tip_dnf no_port(struct tip_necessary *e, unsigned int port)
-{
-	struct tip_dnf any = tip_dnf_false();
-
-	for (size_t i = 0; i < 3; i++) {
-		const struct tip_dnf d =
-			tip_dnf_digit(e, TIP_FILTER_PORT + i, ~(1ull << port_digit(port, i)));
-
-		any = tip_dnf_or(e, &any, &d);
-	}
-	return any;
-}
-
-static int by_number(const void *a, const void *b)
-{
-	const int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-
-	return x < y ? -1 : x > y;
-}
-
-/* The answer changes only at the constants: between two of them one port tells of all. */
-static void try_ports(struct tip_trial *t, bool negated, struct tip_arena *arena,
-		      struct port_sets *s)
-{
-	const size_t most = 2 * t->test.nvalues + 2;
-	int64_t *edges = tip_arena_alloc(arena, most * sizeof(*edges));
-	size_t n = 0;
-
-	edges[n++] = 0;
-	for (size_t i = 0; i < t->test.nvalues; i++) {
-		const int64_t c = t->test.values[i].i;
-
-		if (c >= 0 && c < PORTS)
-			edges[n++] = c;
-		if (c >= -1 && c < PORTS - 1)
-			edges[n++] = c + 1;
-	}
-	edges[n++] = PORTS;
-	qsort(edges, n, sizeof(*edges), by_number);
-	for (size_t i = 0; i + 1 < n; i++) {
-		if (edges[i] == edges[i + 1])
-			continue;
-		if (tip_trial_between(t, edges[i], edges[i], negated))
-			add_ports(s, (unsigned int)edges[i], (unsigned int)edges[i + 1] - 1);
-		else
-			add_holes(s, (unsigned int)edges[i], (unsigned int)edges[i + 1] - 1);
-	}
-}
-
-static struct tip_dnf port_digits(struct tip_necessary *e, const struct tip_ast *n,
-				  const struct tip_field_ref *ref, bool negated)
-{
-	struct tip_dnf all = tip_dnf_true(e);
-	struct port_sets s = {0};
-	struct tip_trial t;
-
-	if (!tip_trial_begin(&t, n, ref, e->arena))
-		memset(&s, 0xff, sizeof(s));
-	else
-		try_ports(&t, negated, e->arena, &s);
-	tip_trial_end(&t);
-	for (size_t i = 0; i < TIP_ARRAY_SIZE(s.digits); i++) {
-		const struct tip_dnf d = tip_dnf_digit(e, TIP_FILTER_PORT + i, s.digits[i]);
-
-		all = tip_dnf_and(e, &all, &d);
-	}
-	for (size_t i = 0; i < s.nholes && s.nholes <= HOLES_MAX; i++) {
-		const struct tip_dnf d = no_port(e, s.holes[i]);
-
-		all = tip_dnf_and(e, &all, &d);
-	}
-	return all;
-}
-
 /* An address, or the network that it is in, as the kernel writes it: a nibble is a letter. */
 static void add_address(const struct tip_ip *ip, struct tip_filter_name *name,
 			struct tip_arena *arena)
@@ -430,7 +326,7 @@ static struct tip_dnf check_end(struct tip_necessary *e, const struct tip_ast *n
 	if (n->op == TIP_OP_EXISTS)
 		d = tip_dnf_true(e);
 	else if (port)
-		d = port_digits(e, n, ref, negated);
+		d = tip_necessary_port(e, n, ref, negated);
 	else
 		d = addresses(e, n, ref, negated);
 	d = of_inet(e, &d, negated);
@@ -443,18 +339,31 @@ struct tip_dnf tip_necessary_shared(struct tip_necessary *e, const struct tip_as
 				    const struct tip_field_ref *ref, bool negated)
 {
 	static const struct tip_necessary_field decided[] = {
-		{"evt.failed", check_result},  {"evt.rawres", check_result},
-		{"evt.res", check_result},     {"evt.num", tip_necessary_num},
-		{"fd.type", check_kind},       {"fd.typechar", check_kind},
-		{"fd.sockfamily", check_kind}, {"fd.l4proto", check_kind},
-		{"fd.connected", check_kind},  {"fd.ip", check_end},
-		{"fd.net", check_end},         {"fd.port", check_end},
-		{"fd.cip", check_end},         {"fd.cnet", check_end},
-		{"fd.cport", check_end},       {"fd.sip", check_end},
-		{"fd.snet", check_end},        {"fd.sport", check_end},
-		{"fd.lip", check_end},         {"fd.lnet", check_end},
-		{"fd.lport", check_end},       {"fd.rip", check_end},
-		{"fd.rnet", check_end},        {"fd.rport", check_end},
+		{"evt.failed", check_result},
+		{"evt.rawres", check_result},
+		{"evt.res", check_result},
+		{"evt.num", tip_necessary_num},
+		{"user.uid", tip_necessary_uid},
+		{"fd.type", check_kind},
+		{"fd.typechar", check_kind},
+		{"fd.sockfamily", check_kind},
+		{"fd.l4proto", check_kind},
+		{"fd.connected", check_kind},
+		{"fd.ip", check_end},
+		{"fd.net", check_end},
+		{"fd.port", check_end},
+		{"fd.cip", check_end},
+		{"fd.cnet", check_end},
+		{"fd.cport", check_end},
+		{"fd.sip", check_end},
+		{"fd.snet", check_end},
+		{"fd.sport", check_end},
+		{"fd.lip", check_end},
+		{"fd.lnet", check_end},
+		{"fd.lport", check_end},
+		{"fd.rip", check_end},
+		{"fd.rnet", check_end},
+		{"fd.rport", check_end},
 	};
 
 	return tip_necessary_by_field(decided, TIP_ARRAY_SIZE(decided), e, n, ref, negated);

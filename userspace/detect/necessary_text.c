@@ -89,6 +89,68 @@ static void add_flags(struct tip_buf *b, size_t start, const struct tip_filter_c
 	}
 }
 
+#define SHOWN 8 /* numbers, one by one */
+
+/* Those below `end` that the digits allow. How many; the first of them in `shown`. */
+static uint32_t allowed_numbers(const uint64_t *digits, unsigned int low, uint32_t end,
+				uint32_t shown[SHOWN])
+{
+	uint32_t count = 0;
+
+	for (uint32_t n = 0; n < end; n++) {
+		if (!(digits[0] >> (n & ((1u << low) - 1)) & 1) ||
+		    !(digits[1] >> (n >> low & 63) & 1) ||
+		    !(digits[2] >> (n >> low >> TIP_FILTER_LONG_BITS) & 1))
+			continue;
+		if (count < SHOWN)
+			shown[count] = n;
+		count++;
+	}
+	return count;
+}
+
+static void add_numbers(struct tip_buf *b, const uint32_t shown[SHOWN], uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++)
+		tip_buf_addf(b, "%s%u", i ? "/" : " ", shown[i]);
+}
+
+static void add_ports(struct tip_buf *b, size_t start, const uint64_t *digits)
+{
+	uint32_t shown[SHOWN];
+	const uint32_t count = allowed_numbers(digits, TIP_FILTER_PORT_LOW, UINT16_MAX + 1, shown);
+
+	if (count == UINT16_MAX + 1)
+		return;
+	join(b, start, ", ");
+	if (count > SHOWN) {
+		tip_buf_addf(b, "on one of %u ports", count);
+		return;
+	}
+	tip_buf_adds(b, "on port");
+	add_numbers(b, shown, count);
+}
+
+/* Of user IDs below the last value of the last digit, which stands for all above as well. */
+static void add_uids(struct tip_buf *b, size_t start, const struct tip_filter_clause *c)
+{
+	const uint32_t most = (uint32_t)TIP_FILTER_LONG_MORE
+			      << (TIP_FILTER_UID_LOW + TIP_FILTER_LONG_BITS);
+	const uint64_t *digits = &c->digits[TIP_FILTER_UID];
+	uint32_t shown[SHOWN], count;
+
+	if ((digits[0] & digits[1] & digits[2]) == ~0ull)
+		return;
+	join(b, start, ", ");
+	count = allowed_numbers(digits, TIP_FILTER_UID_LOW, most, shown);
+	if (count > SHOWN || digits[2] >> TIP_FILTER_LONG_MORE & 1) {
+		tip_buf_adds(b, "by some users");
+		return;
+	}
+	tip_buf_adds(b, "by user");
+	add_numbers(b, shown, count);
+}
+
 #define NAMES_SHOWN 8
 
 /* An address of bpf/sensor/filter.bpf.c, written as one. */
@@ -204,32 +266,6 @@ static void add_kind(struct tip_buf *b, size_t start, uint64_t set)
 		tip_buf_adds(b, connected == 2 ? ", connected" : ", not connected");
 }
 
-#define PORTS_SHOWN 8
-
-static void add_ports(struct tip_buf *b, size_t start, const uint64_t *digits)
-{
-	unsigned int shown[PORTS_SHOWN], count = 0;
-
-	for (unsigned int p = 0; p < 65536; p++) {
-		if (!(digits[0] >> (p >> 10) & 1) || !(digits[1] >> (p >> 4 & 63) & 1) ||
-		    !(digits[2] >> (p & 15) & 1))
-			continue;
-		if (count < PORTS_SHOWN)
-			shown[count] = p;
-		count++;
-	}
-	if (count == 65536)
-		return;
-	join(b, start, ", ");
-	if (count > PORTS_SHOWN) {
-		tip_buf_addf(b, "on one of %u ports", count);
-		return;
-	}
-	tip_buf_adds(b, "on port");
-	for (unsigned int i = 0; i < count; i++)
-		tip_buf_addf(b, "%s%u", i ? "/" : " ", shown[i]);
-}
-
 /* Bits that all of the allowed modes have, or none. */
 static void add_mode(struct tip_buf *b, size_t start, const uint64_t *digits)
 {
@@ -319,6 +355,7 @@ static void add_act(struct tip_buf *b, enum tip_filter_group group,
 		add_mode(b, start, &c->digits[TIP_FILTER_MODE]);
 	else
 		add_ports(b, start, &c->digits[TIP_FILTER_PORT]);
+	add_uids(b, start, c);
 	for (size_t i = 0; i < c->nslots; i++)
 		add_slot(b, start, &c->slots[i], path ? "name" : "address");
 	if (b->len == start)
@@ -331,6 +368,7 @@ static void add_open(struct tip_buf *b, const struct tip_filter_clause *c)
 
 	add_how(b, start, c->digits[TIP_FILTER_OPEN_HOW]);
 	add_flags(b, start, c);
+	add_uids(b, start, c);
 	for (size_t i = 0; i < c->nslots; i++)
 		add_slot(b, start, &c->slots[i], "name");
 	if (b->len == start)
@@ -385,40 +423,12 @@ static void add_called(struct tip_buf *b, const struct tip_filter_clause *c)
 	}
 	if (c->digits[TIP_FILTER_KIND] != ~0ull)
 		add_kind(b, start, c->digits[TIP_FILTER_KIND]);
+	add_uids(b, start, c);
 	if (b->len == start)
 		tip_buf_adds(b, "of any kind");
 }
 
 /* ---- execs ---- */
-
-#define UIDS_SHOWN 8
-
-/* Of user IDs below the last value of the last digit, which stands for all above as well. */
-static void add_uids(struct tip_buf *b, size_t start, const uint64_t *digits)
-{
-	const uint32_t most = (uint32_t)TIP_FILTER_UID_MORE << 2 * TIP_FILTER_UID_BITS;
-	uint32_t shown[UIDS_SHOWN], count = 0;
-
-	if ((digits[0] & digits[1] & digits[2]) == ~0ull)
-		return;
-	join(b, start, ", ");
-	for (uint32_t uid = 0; uid < most; uid++) {
-		if (!(digits[0] >> (uid & 63) & 1) ||
-		    !(digits[1] >> (uid >> TIP_FILTER_UID_BITS & 63) & 1) ||
-		    !(digits[2] >> (uid >> 2 * TIP_FILTER_UID_BITS) & 1))
-			continue;
-		if (count < UIDS_SHOWN)
-			shown[count] = uid;
-		count++;
-	}
-	if (count > UIDS_SHOWN || digits[2] >> TIP_FILTER_UID_MORE & 1) {
-		tip_buf_adds(b, "by some users");
-		return;
-	}
-	tip_buf_adds(b, "by user");
-	for (uint32_t i = 0; i < count; i++)
-		tip_buf_addf(b, "%s%u", i ? "/" : " ", shown[i]);
-}
 
 /* Names of a slot of either kind; of both together only where clauses were merged. */
 static const char *exec_slot_is(const struct tip_filter_slot *slot)
@@ -454,7 +464,7 @@ static void add_exec(struct tip_buf *b, const struct tip_filter_clause *c)
 		join(b, start, ", ");
 		tip_buf_adds(b, bits[i][found == 2]);
 	}
-	add_uids(b, start, &c->digits[TIP_FILTER_EXEC_UID]);
+	add_uids(b, start, c);
 	for (size_t i = 0; i < c->nslots; i++)
 		add_slot(b, start, &c->slots[i], exec_slot_is(&c->slots[i]));
 	if (b->len == start)

@@ -136,6 +136,9 @@ static void add_clause(struct plan *p, uint32_t group, const struct tip_filter_c
 				f->digits[d][v] |= bit;
 	if (c->digits[TIP_FILTER_KIND] != UINT64_MAX)
 		f->kinds |= bit;
+	for (size_t d = TIP_FILTER_UID; d < TIP_FILTER_UID + TIP_FILTER_LONG; d++)
+		if (c->digits[d] != UINT64_MAX)
+			f->users |= bit;
 	for (size_t i = 0; i < TIP_FILTER_SLOTS; i++) {
 		const struct tip_filter_slot *slot = &c->slots[i];
 

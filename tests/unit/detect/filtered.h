@@ -9,7 +9,7 @@
 
 /* The kernel's decision about clauses and names, by the letter, slowly. */
 
-static bool plain(const char *name)
+static inline bool plain(const char *name)
 {
 	const size_t len = strlen(name);
 
@@ -18,7 +18,7 @@ static bool plain(const char *name)
 	       strcmp(name, ".") != 0 && !(len > 1 && strcmp(name + len - 2, "/.") == 0);
 }
 
-static bool ends(const char *s, const char *end, size_t len)
+static inline bool ends(const char *s, const char *end, size_t len)
 {
 	const size_t n = strlen(s);
 
@@ -29,7 +29,7 @@ static bool ends(const char *s, const char *end, size_t len)
 	return n >= len && memcmp(s + n - len, end, len) == 0;
 }
 
-static bool meets(const char *name, const struct tip_filter_name *n)
+static inline bool meets(const char *name, const struct tip_filter_name *n)
 {
 	char slashed[TIP_FILTER_TEXT + 1];
 	const char *last;
@@ -55,7 +55,7 @@ static bool meets(const char *name, const struct tip_filter_name *n)
 		    : ends(slashed, n->text, n->len);
 }
 
-static bool slot_met(const char *name, const struct tip_filter_slot *slot)
+static inline bool slot_met(const char *name, const struct tip_filter_slot *slot)
 {
 	bool any = false;
 
@@ -66,9 +66,16 @@ static bool slot_met(const char *name, const struct tip_filter_slot *slot)
 	return any != slot->negated;
 }
 
+static inline void see_uid(uint32_t *digits, uint32_t uid)
+{
+	digits[TIP_FILTER_UID] = uid & 63;
+	digits[TIP_FILTER_UID + 1] = uid >> 6 & 63;
+	digits[TIP_FILTER_UID + 2] = uid >> 12 < 63 ? uid >> 12 : 63;
+}
+
 /* `looked_at`: 1 << digit, of those that this act has. */
-static bool clauses_pass(const struct tip_prefilter *f, enum tip_filter_group group,
-			 const uint32_t *digits, uint32_t looked_at, const char *name)
+static inline bool clauses_pass(const struct tip_prefilter *f, enum tip_filter_group group,
+				const uint32_t *digits, uint32_t looked_at, const char *name)
 {
 	for (size_t i = 0; i < f->groups[group].count; i++) {
 		const struct tip_filter_clause *c = &f->groups[group].clauses[i];

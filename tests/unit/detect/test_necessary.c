@@ -16,7 +16,7 @@ static bool passes(const struct tip_prefilter *f, const struct world *w)
 {
 	const struct tip_ev_open *o = &w->open;
 	const uint32_t flags = o->oflags >> TIP_FILTER_FLAGS_FIRST;
-	const uint32_t digits[TIP_FILTER_DIGITS] = {
+	uint32_t digits[TIP_FILTER_DIGITS] = {
 		o->syscall | (w->hdr.ret < 0 ? TIP_FILTER_OPEN_FAILED : 0) |
 			(o->oflags & O_ACCMODE) << TIP_FILTER_OPEN_ACCESS,
 		flags & 63,
@@ -26,7 +26,8 @@ static bool passes(const struct tip_prefilter *f, const struct world *w)
 
 	if (w->hdr.flags & TIP_EVF_DIRECT)
 		return true;
-	return clauses_pass(f, TIP_FILTER_OPEN, digits, 0xf, w->ev.open.name);
+	see_uid(digits, w->hdr.uid);
+	return clauses_pass(f, TIP_FILTER_OPEN, digits, 0x70f, w->ev.open.name);
 }
 
 static bool told(struct tip_rules *const *sets, size_t count, const struct world *w)
@@ -262,6 +263,9 @@ static void random_check(struct tip_buf *b)
 		"proc.name = dog",
 		"fd.name exists",
 		"fd.sport = 80",
+		"user.uid = 0",
+		"user.uid != 0",
+		"user.uid in (33, 1000)",
 		"fd.typechar = f",
 	};
 
@@ -301,6 +305,7 @@ static void random_open(struct world *w)
 		w->ev.open.name = "";
 	if (w->ev.open.name[0] == '/')
 		w->ev.open.base = "";
+	w->hdr.uid = pick(3) * 500;
 	if (pick(16) == 0)
 		w->hdr.flags |= TIP_EVF_DIRECT;
 }

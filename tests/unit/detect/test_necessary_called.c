@@ -53,7 +53,7 @@ static bool passes(const struct tip_prefilter *f, const struct world *w)
 	const struct tip_ev_call *c = &w->call;
 	const uint32_t flags =
 		c->call == TIP_CALL_MOUNT ? mount_flags(c->args[3]) : (uint32_t)c->args[3];
-	const uint32_t digits[TIP_FILTER_DIGITS] = {
+	uint32_t digits[TIP_FILTER_DIGITS] = {
 		[TIP_FILTER_NR] = c->call,
 		[TIP_FILTER_RESULT] = w->hdr.ret == -EINPROGRESS ? TIP_FILTER_PENDING
 				      : w->hdr.ret < 0           ? TIP_FILTER_FAILED
@@ -68,7 +68,8 @@ static bool passes(const struct tip_prefilter *f, const struct world *w)
 		[TIP_FILTER_FLAGS + 2] = flags >> 12 & 63,
 	};
 
-	return clauses_pass(f, TIP_FILTER_CALLED, digits, 0xfd, "");
+	see_uid(digits, w->hdr.uid);
+	return clauses_pass(f, TIP_FILTER_CALLED, digits, 0x7fd, "");
 }
 
 /* ---- acts ---- */
@@ -137,6 +138,8 @@ static void signals(void **state)
 		{"evt.type = kill and fd.type = file", false},
 		{"evt.type in (kill, mmap) and not fd.type = file", true},
 		{"evt.type = kill and evt.num = 0", false},
+		{"evt.type = kill and user.uid = 0", true},
+		{"evt.type = kill and user.uid in (1, 33)", false},
 		{"evt.type = kill and proc.name = dog", true},
 		{"evt.type = open", false},
 	};
@@ -300,6 +303,9 @@ static void random_check(struct tip_buf *b)
 		"fd.sport = 80",
 		"fd.name startswith /usr",
 		"evt.num = 0",
+		"user.uid = 0",
+		"user.uid >= 1000",
+		"not user.uid in (0, 1000)",
 		"evt.arg.sig exists",
 		"evt.arg.prot exists",
 		"evt.arg[1] = 9",
@@ -328,11 +334,13 @@ static void random_act(struct world *w)
 {
 	static const int64_t rets[] = {0, 0x7f0000000000, -EPERM, -ESRCH, 3, -EINPROGRESS};
 	static const uint32_t modes[] = {S_IFREG, S_IFREG, S_IFDIR, S_IFCHR};
+	static const uint32_t uids[] = {0, 1, 1000, 65534};
 	const uint64_t args[6] = {PICK(numbers), PICK(numbers), PICK(numbers), PICK(flags), 3, 0};
 	const uint16_t call = (uint16_t)pick(TIP_CALL_SYSCALL);
 	const bool file = call == TIP_CALL_MMAP || call == TIP_CALL_FINIT_MODULE;
 
 	act(w, call, args, file && pick(2) ? "/usr/lib/x.so" : NULL, PICK(rets));
+	w->hdr.uid = PICK(uids);
 	if (!w->call.ino)
 		return;
 	w->call.file_mode = PICK(modes);

@@ -57,9 +57,9 @@ static void see_end(struct seen *s, const uint8_t *addr, bool v6, uint32_t port)
 
 	for (int i = 0; i < (v6 ? 16 : 4); i++)
 		n += (size_t)snprintf(s->name + n, sizeof(s->name) - n, "%02x", addr[i]);
-	s->digits[TIP_FILTER_PORT] = port >> 10;
+	s->digits[TIP_FILTER_PORT] = port & 15;
 	s->digits[TIP_FILTER_PORT + 1] = port >> 4 & 63;
-	s->digits[TIP_FILTER_PORT + 2] = port & 15;
+	s->digits[TIP_FILTER_PORT + 2] = port >> 10;
 	s->looked_at |= 7u << TIP_FILTER_PORT;
 }
 
@@ -125,13 +125,14 @@ static void see_call(struct seen *s, const struct world *w)
 static bool passes(const struct tip_prefilter *f, const struct world *w)
 {
 	const bool call = w->hdr.type == TIP_EV_CALL;
-	struct seen s = {.looked_at = 0x1f};
+	struct seen s = {.looked_at = 0x71f};
 
 	if (call)
 		see_call(&s, w);
 	else
 		see_sock(&s, w);
 	s.digits[TIP_FILTER_RESULT] = result_of(w->hdr.ret);
+	see_uid(s.digits, w->hdr.uid);
 	return clauses_pass(f, call ? TIP_FILTER_CALL : TIP_FILTER_SOCK, s.digits, s.looked_at,
 			    s.name);
 }
@@ -217,6 +218,11 @@ static void connects(void **state)
 		{"evt.type = connect and not fd.snet in (10.1.0.0/17, 172.16.0.0/12)", true},
 		{"evt.type = connect and fd.snet in (192.168.0.0/16, 172.16.0.0/12)", false},
 		{"evt.type = connect and fd.sip = ::1", false},
+		{"evt.type = connect and user.uid = 1000", true},
+		{"evt.type = connect and user.uid = 0", false},
+		{"evt.type = connect and user.uid != 1000", false},
+		{"evt.type = connect and not user.uid in (0, 1000)", false},
+		{"evt.type = connect and user.uid >= 100000", false},
 		{"evt.type = connect and fd.l4proto = udp", false},
 		{"evt.type = connect and fd.l4proto != tcp", false},
 		{"evt.type = connect and fd.typechar in (4, 6)", true},
@@ -234,6 +240,7 @@ static void connects(void **state)
 
 	world_init(&w);
 	world_sock(&w, TIP_EV_CONNECT, AF_INET, "10.0.0.9", 40000, "10.1.2.3", 443, 0);
+	w.hdr.uid = 1000;
 	run(rows, TIP_ARRAY_SIZE(rows), &w);
 }
 
@@ -323,6 +330,8 @@ static void descriptors(void **state)
 	assert_false(told("evt.type = sendto and fd.sport = 123", &w));
 	assert_false(told("evt.type in (sendto, connect) and not fd.snet = 10.0.0.0/8", &w));
 	assert_false(told("evt.type = sendto and fd.connected = false", &w));
+	assert_true(told("evt.type = sendto and user.uid = 0", &w));
+	assert_false(told("evt.type = sendto and user.uid > 0", &w));
 	act_desc(&w, __NR_read, 4, S_IFREG, 8);
 	w.call.file_kind = TIP_KIND_EVENTFD;
 	assert_true(told("evt.type = read and fd.type = event", &w));
@@ -415,6 +424,11 @@ static void random_check(struct tip_buf *b)
 		"proc.name = dog",
 		"fd.name = /srv/file",
 		"fd.name startswith 10.",
+		"user.uid = 0",
+		"user.uid != 1000",
+		"user.uid in (0, 33, 300000)",
+		"user.uid >= 1000",
+		"user.uid < 40",
 	};
 	const uint32_t what = pick(8);
 

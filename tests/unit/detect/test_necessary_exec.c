@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "world.h"
 
-#include "detect/necessary.h"
+#include "filtered.h"
 #include "random.h"
 
 /*
@@ -39,24 +39,22 @@ static bool slot_is_met(const struct world *w, const struct tip_filter_slot *slo
 
 static bool passes(const struct tip_prefilter *f, const struct world *w)
 {
-	const uint32_t flags = w->exec.proc_flags, uid = w->hdr.uid;
-	const uint32_t digits[TIP_FILTER_EXEC_DIGITS] = {
+	const uint32_t flags = w->exec.proc_flags;
+	uint32_t digits[TIP_FILTER_DIGITS] = {
 		(w->exec.syscall ? TIP_FILTER_EXEC_AT : 0) |
 			(w->exec.tty ? TIP_FILTER_EXEC_TTY : 0) |
 			(flags & TIP_PROC_EXE_MEMFD ? TIP_FILTER_EXEC_MEMFD : 0) |
 			(flags & TIP_PROC_EXE_WRITABLE ? TIP_FILTER_EXEC_WRITE : 0) |
 			(flags & TIP_PROC_EXE_UPPER ? TIP_FILTER_EXEC_UPPER : 0) |
 			(flags & TIP_PROC_EXE_LOWER ? TIP_FILTER_EXEC_LOWER : 0),
-		uid & 63,
-		uid >> 6 & 63,
-		uid >> 12 < 63 ? uid >> 12 : 63,
 	};
 
+	see_uid(digits, w->hdr.uid);
 	for (size_t i = 0; i < f->groups[TIP_FILTER_EXEC].count; i++) {
 		const struct tip_filter_clause *c = &f->groups[TIP_FILTER_EXEC].clauses[i];
 		bool met = true;
 
-		for (size_t d = 0; d < TIP_FILTER_EXEC_DIGITS; d++)
+		for (size_t d = 0; d < TIP_FILTER_DIGITS; d++)
 			met = met && (c->digits[d] >> digits[d] & 1);
 		for (size_t k = 0; k < c->nslots; k++)
 			met = met && slot_is_met(w, &c->slots[k]);
