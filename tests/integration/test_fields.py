@@ -105,6 +105,15 @@ def test_what_an_exec_says_of_its_process(world, daemon):
     assert isinstance(f["proc.exec_id"], int) and f["proc.exec_id"] > 0
 
 
+def test_ancestors_stay_when_they_have_ended(world, daemon):
+    """Who forks twice and lets the first one end is not rid of where it comes from."""
+    program = world.program("syscalls", "fields-left")
+    mark = daemon.alerts_mark()
+    script(world, f"(while kill -0 $$; do sleep 0.1; done; {program} openat /etc/hostname; true) >/dev/null 2>&1 &")
+    f = executed(daemon, mark, "fields-left")
+    assert f["proc.aname[1]"] == "bash" and f["proc.aname[2]"] == "bash" and f["proc.ppid.duration"] > 0
+
+
 def test_login_name_of_nobody_is_a_text(world, daemon):
     """Rules compare with it: unset would make each comparison false."""
     program = world.program("syscalls", "fields-b")
