@@ -139,6 +139,8 @@ class Docker:
         return sum(cid in path for path in self.asked)
 
     def close(self):
+        # Who waits in accept() would go on, and take what comes to the descriptor's next owner.
+        self.socket.shutdown(socket.SHUT_RDWR)
         self.socket.close()
 
 
