@@ -64,6 +64,7 @@ enum tip_runtime_question {
 	/* These two about nothing, and their answers do not end. */
 	TIP_ASK_EVENTS, /* of docker and podman: containers as they are made and started */
 	TIP_ASK_CRI_EVENTS,
+	TIP_ASK_PODS, /* of the kubelet, about nothing: its pods */
 };
 
 /* What a list of facts is. */

@@ -128,6 +128,15 @@ enum tip_link_type {
 	 * and certificates, its own first; both empty: they cannot be had
 	 */
 	TIP_LINK_HTTP_CLIENT = 28,
+	/*
+	 * s authority (what Host says), s name (whom its certificate has to be for, "": no TLS):
+	 * the kubelet may be asked. It is by DIAL, whose answer is KUBELET_DIALLED or UNDIALLED
+	 */
+	TIP_LINK_KUBELET = 29,
+	/* u32 first, s data: PEM, who may vouch for it; more of it when not first */
+	TIP_LINK_KUBELET_CA = 30,
+	/* u64 id, s token (""); with a socket that is connecting to the kubelet */
+	TIP_LINK_KUBELET_DIALLED = 31,
 
 	/* front -> keeper */
 
@@ -182,6 +191,11 @@ enum tip_link_type {
 	 * counters: events, bad ones, connections that ended, answers that are an event's
 	 */
 	TIP_LINK_STREAMS = 47,
+	/*
+	 * u64 counters: lists that the kubelet was asked for, those that were not to be had, pods
+	 * that could not be read, answers from its lists
+	 */
+	TIP_LINK_LISTS = 48,
 	TIP_LINK_TYPE_MAX
 };
 

@@ -71,6 +71,14 @@ void tip_answer_labels(struct tip_buf *facts, enum tip_fact kind, json_t *object
 	}
 }
 
+void tip_answer_probe_commands(struct tip_buf *facts, json_t *container)
+{
+	tip_answer_words(facts, TIP_FACT_LIVENESS,
+			 tip_answer_at(container, "livenessProbe.exec.command"), 0);
+	tip_answer_words(facts, TIP_FACT_READINESS,
+			 tip_answer_at(container, "readinessProbe.exec.command"), 0);
+}
+
 void tip_answer_probes(struct tip_buf *facts, const char *text, const char *name)
 {
 	json_t *root = text ? json_loads(text, JSON_REJECT_DUPLICATES, NULL) : NULL;
@@ -84,9 +92,6 @@ void tip_answer_probes(struct tip_buf *facts, const char *text, const char *name
 			break;
 		one = NULL;
 	}
-	tip_answer_words(facts, TIP_FACT_LIVENESS, tip_answer_at(one, "livenessProbe.exec.command"),
-			 0);
-	tip_answer_words(facts, TIP_FACT_READINESS,
-			 tip_answer_at(one, "readinessProbe.exec.command"), 0);
+	tip_answer_probe_commands(facts, one);
 	json_decref(root);
 }

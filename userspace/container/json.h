@@ -20,6 +20,8 @@ bool tip_answer_true(json_t *root, const char *path);
 void tip_answer_words(struct tip_buf *facts, enum tip_fact kind, json_t *array, size_t first);
 /* The members of an object as facts "key=value", as many as fit. */
 void tip_answer_labels(struct tip_buf *facts, enum tip_fact kind, json_t *object);
+/* Commands of the probes of a container in a pod's specification. */
+void tip_answer_probe_commands(struct tip_buf *facts, json_t *container);
 /*
  * Commands of the probes of a container in a pod as kubectl applied it (`text`: JSON), which a
  * label or an annotation repeats: of the one called `name`, NULL: of the first.

@@ -31,6 +31,8 @@ struct format {
 #define HEAD_MAX      8192
 #define PEM_KEY_MAX   16384
 #define PEM_CHAIN_MAX 32768
+#define HOST_PORT     271
+#define TOKEN_MAX     16384
 #define MOVED_DATA    (TIP_LINK_MOVED_MAX * sizeof(struct tip_link_moved))
 
 static const struct format formats[TIP_LINK_TYPE_MAX] = {
@@ -64,6 +66,10 @@ static const struct format formats[TIP_LINK_TYPE_MAX] = {
 	[TIP_LINK_HTTP_CLIENT] = {TIP_LINK_KEEPER, "HTTP_CLIENT", "td", .t_max = PEM_KEY_MAX,
 				  .d_max = PEM_CHAIN_MAX},
 	[TIP_LINK_HTTP_SINK] = {TIP_LINK_KEEPER, "HTTP_SINK", "", .nfds = 1},
+	[TIP_LINK_KUBELET] = {TIP_LINK_KEEPER, "KUBELET", "nt", HOST_PORT, HOST_MAX},
+	[TIP_LINK_KUBELET_CA] = {TIP_LINK_KEEPER, "KUBELET_CA", "fd", .d_max = RECORD_DATA},
+	[TIP_LINK_KUBELET_DIALLED] = {TIP_LINK_KEEPER, "KUBELET_DIALLED", "Iy", .d_max = TOKEN_MAX,
+				      .nfds = 1},
 	[TIP_LINK_READY] = {TIP_LINK_FRONT, "READY", ""},
 	[TIP_LINK_RESOLVED] = {TIP_LINK_FRONT, "RESOLVED", "Xen", .n_max = ID_MAX},
 	[TIP_LINK_SAVE] = {TIP_LINK_FRONT, "SAVE", "nd", RECORD_NAME, .d_max = RECORD_DATA},
@@ -80,6 +86,7 @@ static const struct format formats[TIP_LINK_TYPE_MAX] = {
 	[TIP_LINK_FACTS] = {TIP_LINK_FRONT, "FACTS", "knd", BOX_ID, .d_max = TIP_FACTS_MAX},
 	[TIP_LINK_INSPECTOR] = {TIP_LINK_FRONT, "INSPECTOR", "NC"},
 	[TIP_LINK_STREAMS] = {TIP_LINK_FRONT, "STREAMS", "NC"},
+	[TIP_LINK_LISTS] = {TIP_LINK_FRONT, "LISTS", "C"},
 };
 
 static const struct format *format_of(uint32_t type)

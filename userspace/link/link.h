@@ -24,8 +24,8 @@ enum tip_link_side { TIP_LINK_KEEPER, TIP_LINK_FRONT };
  */
 struct tip_link_msg {
 	enum tip_link_type type;
-	uint64_t id; /* CONN, CHECK, CHECKED, CLOSED, DIAL, DIALLED, UNDIALLED; a relay's; TRAFFIC:
-			its generation */
+	uint64_t id; /* CONN, CHECK, CHECKED, CLOSED, DIAL, DIALLED, UNDIALLED, KUBELET_DIALLED; a
+			relay's; TRAFFIC: its generation */
 	uint64_t exec_id; /* EXEC, GONE, CONN, RESOLVED, REFUSED, OUTBOUND, INBOUND */
 	uint32_t epoch;
 	uint32_t pid, uid, gid;
@@ -33,20 +33,21 @@ struct tip_link_msg {
 	uint32_t kind;             /* enum tip_runtime: RUNTIME, INSPECT; the question: DIAL;
 				      enum tip_facts_kind: FACTS */
 	uint32_t flag;             /* ok of CHECKED, on of QUARANTINE, withheld of EXEC, events
-				      of RUNTIME, first of HTTP_CA */
+				      of RUNTIME, first of HTTP_CA and KUBELET_CA */
 	uint32_t cause;            /* enum tip_mtls_cause: CUT, ENDED */
 	uint32_t error;            /* ENDED, UNDIALLED */
 	struct tip_link_flow flow; /* OUTBOUND, INBOUND */
 	uint32_t numbers[7];  /* CONFIG, STATS, LIMITS, RELAYS, INSPECTOR, STREAMS, HTTP: in the
 				 order of the format */
-	uint64_t counters[6]; /* STATS, ENDED, RELAYS, INSPECTOR, STREAMS */
-	const char *name; /* record name, spiffe_id, trust_domain, cause, path, peer_id: the first
-			     string */
-	const char *text; /* the second string: cgroup, text, server_id, key */
-	const void *data; /* RECORD, SAVE, MOVED, FACTS, HTTP_CA, HTTP_CLIENT: bytes; ENTRY, POLICY:
-			     yaml; EXEC: SHA-256 in hex; HTTP: head (NUL-terminated too) */
+	uint64_t counters[6]; /* STATS, ENDED, RELAYS, INSPECTOR, STREAMS, LISTS */
+	const char *name; /* record name, spiffe_id, trust_domain, cause, path, peer_id, authority:
+			     the first string */
+	const char *text; /* the second string: cgroup, text, server_id, key, KUBELET's name */
+	const void *data; /* RECORD, SAVE, MOVED, FACTS, HTTP_CA, HTTP_CLIENT, KUBELET_CA: bytes;
+			     ENTRY, POLICY: yaml; EXEC: SHA-256 in hex; HTTP: head; KUBELET_DIALLED:
+			     token (NUL-terminated too) */
 	size_t data_len;
-	int fd; /* CONN, OUTBOUND, INBOUND, JOIN, DIALLED, HTTP_SINK, else -1 */
+	int fd; /* CONN, OUTBOUND, INBOUND, JOIN, DIALLED, HTTP_SINK, KUBELET_DIALLED, else -1 */
 };
 
 /*

@@ -185,6 +185,12 @@ static void put_containers(json_t *s)
 		  out_count(get_count(c, "unknown"), d, sizeof(d)),
 		  out_count(get_count(c, "late"), e, sizeof(e)),
 		  out_count(get_count(c, "streams"), f, sizeof(f)));
+	if (get_count(c, "lists"))
+		out_field(WIDTH, "kubelet",
+			  "%s lists of pods, %s failed, %s containers known by them",
+			  out_count(get_count(c, "lists"), a, sizeof(a)),
+			  out_count(get_count(c, "lists_failed"), b, sizeof(b)),
+			  out_count(get_count(c, "by_kubelet"), d, sizeof(d)));
 }
 
 /* Who was turned away by which limit, those with the most first. */

@@ -126,7 +126,10 @@ struct tip_config {
 	size_t ntraffic_namespaces;
 	const char **docker, **podman, **cri; /* sockets of container runtimes */
 	size_t ndocker, npodman, ncri;
-	bool container_events;      /* runtimes are listened to */
+	const char *kubelet_url;                               /* "": it is not asked */
+	const char *kubelet_ca, *kubelet_token, *kubelet_name; /* "": none */
+	struct tip_url kubelet_at;                             /* kubelet_url, read */
+	bool container_events;                                 /* runtimes are listened to */
 	uint32_t container_hold_ms; /* how long an alert waits for what a runtime says */
 	uint32_t max_containers;
 	enum tip_capability require[TIP_CAP_MAX];

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tipstaffd/config_read.h"
 
+#include <arpa/inet.h>
 #include <string.h>
 #include <syslog.h>
 
@@ -33,6 +34,7 @@ void tip_config_defaults(struct tip_config *c)
 	c->http_client_cert = c->http_client_key = "";
 	c->http_max_timeouts = UINT32_MAX;
 	c->http_user_agent = "tipstaff/" TIP_VERSION;
+	c->kubelet_url = c->kubelet_ca = c->kubelet_token = c->kubelet_name = "";
 	c->http_keep_alive = true;
 	c->http_timeout = 10000;
 	c->program_keep_alive = true;
@@ -159,6 +161,45 @@ static int check_http(const reading *r, const struct tip_yaml *root)
 	return 0;
 }
 
+static int check_kubelet(const reading *r, const struct tip_yaml *root)
+{
+	struct tip_config *c = r->c;
+	const struct tip_yaml *n = tip_yaml_get(value_at(root, "containers"), "kubelet"), *url;
+	unsigned char address[sizeof(struct in6_addr)];
+	const char *why;
+
+	if (!n)
+		return 0;
+	if (!*c->kubelet_url)
+		return tip_config_bad(
+			r, n, "containers.kubelet.url",
+			"is missing; give the kubelet's address: https://127.0.0.1:10250");
+	url = value_at(n, "url");
+	if (tip_url_parse(c->kubelet_url, &c->kubelet_at, &why) < 0)
+		return tip_config_bad(r, url, "containers.kubelet.url", why);
+	if (inet_pton(AF_INET, c->kubelet_at.host, address) != 1 &&
+	    inet_pton(AF_INET6, c->kubelet_at.host, address) != 1)
+		return tip_config_bad(r, url, "containers.kubelet.url",
+				      "the host must be an address; a name that its certificate "
+				      "is for goes into server_name");
+	if (strcmp(c->kubelet_at.target, "/") != 0)
+		return tip_config_bad(r, url, "containers.kubelet.url",
+				      "must end behind the port: it is asked for /pods");
+	if (c->kubelet_at.tls && !*c->kubelet_ca)
+		return tip_config_bad(r, n, "containers.kubelet.ca_cert",
+				      "is missing; give the certificates of those who may vouch "
+				      "for the kubelet (/var/lib/kubelet/pki/kubelet.crt where it "
+				      "has made its own)");
+	if (!c->kubelet_at.tls && (*c->kubelet_ca || *c->kubelet_token || *c->kubelet_name))
+		return tip_config_bad(r, url, "containers.kubelet.url",
+				      "must begin with https:// for ca_cert, token_file and "
+				      "server_name: no token is sent in the clear");
+	if (strlen(c->kubelet_name) > 255)
+		return tip_config_bad(r, value_at(n, "server_name"),
+				      "containers.kubelet.server_name", "is longer than 255 bytes");
+	return 0;
+}
+
 int tip_config_check(reading *r, const struct tip_yaml *root)
 {
 	struct tip_config *c = r->c;
@@ -191,7 +232,7 @@ int tip_config_check(reading *r, const struct tip_yaml *root)
 		return tip_config_bad(
 			r, n, "alerts.syslog.socket",
 			"is longer than 107 bytes: a UNIX socket's path would not fit");
-	if (check_http(r, root) < 0)
+	if (check_http(r, root) < 0 || check_kubelet(r, root) < 0)
 		return -1;
 	n = value_at(root, "limits");
 	if (c->max_relays_per_identity > c->max_relays)

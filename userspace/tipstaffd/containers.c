@@ -124,6 +124,10 @@ static void on_dial(struct tip_keeper *k, const struct tip_link_msg *m)
 	struct runtime r = {.path = "a runtime that nobody configured"};
 	int fd;
 
+	if (m->kind == TIP_ASK_PODS) {
+		tip_kubelet_dial(k, m->id);
+		return;
+	}
 	errno = EINVAL;
 	fd = runtime_at(k->config, m->ask, &r) ? put_question(k, &r, m) : -1;
 	if (fd < 0) {
@@ -176,6 +180,7 @@ void tip_containers_feed(struct tip_keeper *k)
 							 .kind = (uint32_t)r.kind,
 							 .flag = k->config->container_events,
 							 .name = r.path});
+	tip_kubelet_feed(k);
 	/* What the front before this one was asked, and what was seen before there was one. */
 	while ((c = tip_containers_next(tip_process_containers(k->table), &it)))
 		if (c->state == TIP_CONTAINER_ASKED) {
@@ -187,12 +192,14 @@ void tip_containers_feed(struct tip_keeper *k)
 json_t *tip_containers_json(struct tip_keeper *k)
 {
 	const uint64_t *c = k->front.inspector.counters, *e = k->front.streams.counters;
+	const uint64_t *l = k->front.lists.counters;
 	const struct tip_keeper_held *held = &k->held[TIP_HOLD_CONTAINER];
 	struct tip_container_stats s;
 
 	tip_containers_stats(tip_process_containers(k->table), &s);
 	return json_pack(
-		"{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}",
+		"{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, "
+		"s:I, s:I, s:I, s:I}",
 		"count", (json_int_t)s.count, "known", (json_int_t)s.known, "not_asked",
 		(json_int_t)s.overflow + (json_int_t)c[4], "not_roots", (json_int_t)s.untrusted,
 		"asked", (json_int_t)c[0], "unknown", (json_int_t)c[2], "late", (json_int_t)c[3],
@@ -200,7 +207,9 @@ json_t *tip_containers_json(struct tip_keeper *k)
 		"not_held", (json_int_t)held->overflow, "streams",
 		(json_int_t)k->front.streams.numbers[0], "created",
 		(json_int_t)k->front.streams.numbers[1], "events", (json_int_t)e[0], "bad_events",
-		(json_int_t)e[1], "breaks", (json_int_t)e[2], "by_event", (json_int_t)e[3]);
+		(json_int_t)e[1], "breaks", (json_int_t)e[2], "by_event", (json_int_t)e[3], "lists",
+		(json_int_t)l[0], "lists_failed", (json_int_t)l[1], "bad_pods", (json_int_t)l[2],
+		"by_kubelet", (json_int_t)l[3]);
 }
 
 static void keep_numbers(struct tip_link_msg *to, const struct tip_link_msg *m)
@@ -216,6 +225,7 @@ bool tip_containers_message(struct tip_keeper *k, const struct tip_link_msg *m)
 	case TIP_LINK_FACTS: on_facts(k, m); return true;
 	case TIP_LINK_INSPECTOR: keep_numbers(&k->front.inspector, m); return true;
 	case TIP_LINK_STREAMS: keep_numbers(&k->front.streams, m); return true;
+	case TIP_LINK_LISTS: keep_numbers(&k->front.lists, m); return true;
 	default: return false;
 	}
 }

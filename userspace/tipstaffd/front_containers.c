@@ -65,6 +65,15 @@ bool tip_front_containers_message(struct tip_front_containers *c, const struct t
 	case TIP_LINK_UNDIALLED:
 		tip_inspector_dialled(c->inspector, m->id, -1, (int)m->error);
 		return true;
+	case TIP_LINK_KUBELET:
+		tip_inspector_kubelet(c->inspector, m->name, *m->text ? m->text : NULL);
+		return true;
+	case TIP_LINK_KUBELET_CA:
+		tip_inspector_kubelet_authorities(c->inspector, m->data, m->data_len, m->flag);
+		return true;
+	case TIP_LINK_KUBELET_DIALLED:
+		tip_inspector_kubelet_dialled(c->inspector, m->id, m->fd, m->data);
+		return true;
 	default: return false;
 	}
 }
@@ -83,5 +92,10 @@ void tip_front_containers_report(struct tip_front_containers *c)
 				       .type = TIP_LINK_STREAMS,
 				       .numbers = {(uint32_t)s.streams, (uint32_t)s.created},
 				       .counters = {s.events, s.bad_events, s.breaks, s.by_event},
+			       });
+	tip_link_send(c->link, &(struct tip_link_msg){
+				       .type = TIP_LINK_LISTS,
+				       .counters = {s.kubelet.lists, s.kubelet.failed,
+						    s.kubelet.bad, s.by_kubelet},
 			       });
 }

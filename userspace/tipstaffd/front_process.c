@@ -33,6 +33,7 @@
 #define BACKOFF_LIMIT 2000
 #define YOUNG_NS      (5 * TIP_NSEC_PER_SEC)
 #define LINK_BUFFER   (1 << 20)
+#define CA_CHUNK      32768 /* of certificates, in one message */
 /* Seconds without a word from a front that serves, or that still loads: it tells figures each. */
 #define SILENT_MAX  15
 #define LOADING_MAX 120
@@ -93,6 +94,19 @@ void tip_front_send(struct tip_keeper *k, const struct tip_link_msg *msg)
 {
 	if (k->front.link)
 		tip_link_send(k->front.link, msg);
+}
+
+void tip_front_send_authorities(struct tip_keeper *k, enum tip_link_type type,
+				const struct tip_buf *pem)
+{
+	for (size_t at = 0; at == 0 || at < pem->len; at += CA_CHUNK)
+		tip_front_send(
+			k, &(struct tip_link_msg){
+				   .type = type,
+				   .flag = at == 0,
+				   .data = pem->data + at,
+				   .data_len = pem->len - at < CA_CHUNK ? pem->len - at : CA_CHUNK,
+			   });
 }
 
 void tip_front_send_entries(struct tip_keeper *k)

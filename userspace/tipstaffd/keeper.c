@@ -518,6 +518,7 @@ static void stop(struct tip_keeper *k)
 	else
 		tip_front_stop(k);
 	tip_pumps_free(k->pumps);
+	tip_kubelet_close(k);
 	tip_relays_close(k);
 	if (k->held[0].timer)
 		tip_pipeline_free(k);

@@ -105,6 +105,14 @@ struct tip_keeper_front {
 	struct tip_link_msg stats;     /* the last TIP_LINK_STATS */
 	struct tip_link_msg inspector; /* the last TIP_LINK_INSPECTOR */
 	struct tip_link_msg streams;   /* the last TIP_LINK_STREAMS */
+	struct tip_link_msg lists;     /* the last TIP_LINK_LISTS */
+};
+
+/* kubelet.c */
+struct tip_keeper_kubelet {
+	struct tip_buf ca; /* that the front has */
+	char said[512];    /* the last complaint, "" when all is well */
+	uint64_t dialled_ns;
 };
 
 /* workload_accept.c */
@@ -210,6 +218,7 @@ struct tip_keeper {
 	bool holds_nothing; /* whatever waits is to go with what is known */
 	struct tip_keeper_told told[16];
 	struct tip_keeper_relays relays;
+	struct tip_keeper_kubelet kubelet;
 	struct tip_pumps *pumps; /* containers.c: answers of runtimes, on their way to the front */
 
 	struct event *sensor_readable, *catch_up, *tick;
@@ -394,6 +403,9 @@ void tip_front_send(struct tip_keeper *k,
  */
 uint32_t tip_front_fit(const char *key, uint32_t wanted, uint32_t fds, uint32_t others,
 		       uint32_t least);
+/* Certificates in PEM, in messages of that type with "first" and bytes. */
+void tip_front_send_authorities(struct tip_keeper *k, enum tip_link_type type,
+				const struct tip_buf *pem);
 void tip_front_send_entries(struct tip_keeper *k);
 /* Facts of an exec; once its digest is known, if that is wanted. */
 void tip_front_send_exec(struct tip_keeper *k, struct tip_process *p);
@@ -426,6 +438,12 @@ void tip_containers_feed(
 	struct tip_keeper *k); /* a new front: runtimes, and what is not answered */
 /* True when the message was for here. */
 bool tip_containers_message(struct tip_keeper *k, const struct tip_link_msg *m);
+
+/* kubelet.c: connections to the kubelet, and what it knows us by */
+void tip_kubelet_feed(struct tip_keeper *k); /* a new front */
+/* The front wants one; it gets it, or is told that there is none, which is in the log. */
+void tip_kubelet_dial(struct tip_keeper *k, uint64_t dial);
+void tip_kubelet_close(struct tip_keeper *k);
 
 /* workload_accept.c */
 int tip_workload_listen(struct tip_keeper *k, struct tip_error *err);

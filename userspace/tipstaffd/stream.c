@@ -172,7 +172,6 @@ int tip_stream_open(struct tip_keeper *k, struct tip_error *err)
 
 /* ---- the http sink: what the front needs to know ------------------------------------------- */
 
-#define CA_CHUNK   32768
 #define POST_QUEUE (512u << 10) /* bytes of the channel: an alert of the largest size, and more */
 
 static void send_authorities(struct tip_keeper *k)
@@ -187,14 +186,7 @@ static void send_authorities(struct tip_keeper *k)
 	if (tip_file_read(c->http_ca_cert, CA_MAX, &pem, &err) < 0)
 		tip_err("http", "alerts.http.ca_cert: %s; nobody vouches for the server",
 			tip_error_str(&err, text, sizeof(text)));
-	for (size_t at = 0; at == 0 || at < pem.len; at += CA_CHUNK)
-		tip_front_send(
-			k, &(struct tip_link_msg){
-				   .type = TIP_LINK_HTTP_CA,
-				   .flag = at == 0,
-				   .data = pem.data + at,
-				   .data_len = pem.len - at < CA_CHUNK ? pem.len - at : CA_CHUNK,
-			   });
+	tip_front_send_authorities(k, TIP_LINK_HTTP_CA, &pem);
 	tip_buf_free(&pem);
 }
 

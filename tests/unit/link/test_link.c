@@ -63,6 +63,9 @@ static const struct tip_link_msg samples[] = {
 	{.type = TIP_LINK_HTTP_CA, .flag = 1, .data = "-----", .data_len = 5},
 	{.type = TIP_LINK_HTTP_CLIENT, .text = "-----key", .data = "-----", .data_len = 5},
 	{.type = TIP_LINK_HTTP_SINK},
+	{.type = TIP_LINK_KUBELET, .name = "127.0.0.1:10250", .text = "node-1"},
+	{.type = TIP_LINK_KUBELET_CA, .flag = 1, .data = "-----", .data_len = 5},
+	{.type = TIP_LINK_KUBELET_DIALLED, .id = 7, .data = "ey.J.x", .data_len = 6},
 	{.type = TIP_LINK_READY},
 	{.type = TIP_LINK_RESOLVED, .exec_id = 8, .epoch = 1, .name = ""},
 	{.type = TIP_LINK_SAVE, .name = "authority", .data = "xyz", .data_len = 3},
@@ -89,6 +92,7 @@ static const struct tip_link_msg samples[] = {
 	 .data_len = 3},
 	{.type = TIP_LINK_INSPECTOR, .numbers = {1, 2}, .counters = {1, 2, 3, 4, 5}},
 	{.type = TIP_LINK_STREAMS, .numbers = {1, 2}, .counters = {1, 2, 3, 4}},
+	{.type = TIP_LINK_LISTS, .counters = {1, 2, 3, 4}},
 };
 
 static enum tip_link_side receiver_of(enum tip_link_type type)
@@ -99,7 +103,8 @@ static enum tip_link_side receiver_of(enum tip_link_type type)
 static bool comes_with_fd(enum tip_link_type type)
 {
 	return type == TIP_LINK_CONN || type == TIP_LINK_OUTBOUND || type == TIP_LINK_INBOUND ||
-	       type == TIP_LINK_JOIN || type == TIP_LINK_DIALLED || type == TIP_LINK_HTTP_SINK;
+	       type == TIP_LINK_JOIN || type == TIP_LINK_DIALLED || type == TIP_LINK_HTTP_SINK ||
+	       type == TIP_LINK_KUBELET_DIALLED;
 }
 
 static const char *str(const char *s)

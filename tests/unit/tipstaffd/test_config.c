@@ -112,6 +112,9 @@ static void every_key_arrives(void **state)
 		      "  authority: {x509_ttl: 90s, jwt_ttl: 1m, ca_ttl: 2h}\n"
 		      "  entries: [/e]\n"
 		      "traffic: {files: [/t, /u], port: 1234}\n"
+		      "containers:\n"
+		      "  kubelet: {url: 'https://[::1]:10250', ca_cert: /k/ca, token_file: /k/t,\n"
+		      "    server_name: node-1}\n"
 		      "require: [btf, lsm]\n"
 		      "limits:\n"
 		      "  processes: 2048\n"
@@ -169,6 +172,12 @@ static void every_key_arrives(void **state)
 	assert_int_equal(c->ntraffic_files, 2);
 	assert_string_equal(c->traffic_files[1], "/u");
 	assert_int_equal(c->traffic_port, 1234);
+	assert_true(c->kubelet_at.tls);
+	assert_string_equal(c->kubelet_at.host, "::1");
+	assert_int_equal(c->kubelet_at.port, 10250);
+	assert_string_equal(c->kubelet_ca, "/k/ca");
+	assert_string_equal(c->kubelet_token, "/k/t");
+	assert_string_equal(c->kubelet_name, "node-1");
 	assert_int_equal(c->max_held_connects, 11);
 	assert_int_equal(c->max_handshakes, 12);
 	assert_int_equal(c->max_relays_per_identity, 13);
@@ -238,6 +247,26 @@ static void mistakes_are_told_with_their_place(void **state)
 		 "unknown key \"alerts.stdut\"; there are: stdout, file, format"},
 		{"trust_domain: a\nalerts:\n  stdout: 7\n", 3, 11, "must be true or false"},
 		{"trust_domain: a\ncache: {seal: yes}\n", 2, 15, "credential"},
+		{"trust_domain: a\ncontainers: {kubelet: {}}\n", 2, 23,
+		 "containers.kubelet.url: is missing"},
+		{"trust_domain: a\ncontainers: {kubelet: {urls: x}}\n", 2, 24,
+		 "there are: url, ca_cert, token_file, server_name"},
+		{"trust_domain: a\ncontainers: {kubelet: https://127.0.0.1:10250}\n", 2, 23,
+		 "containers.kubelet: keys and values"},
+		{"trust_domain: a\ncontainers: {kubelet: {url: 127.0.0.1}}\n", 2, 29, "https://"},
+		{"trust_domain: a\ncontainers: {kubelet: {url: 'https://localhost:1', ca_cert: "
+		 "/c}}\n",
+		 2, 29, "must be an address"},
+		{"trust_domain: a\ncontainers: {kubelet: {url: 'https://[::1]:1/pods', ca_cert: "
+		 "/c}}\n",
+		 2, 29, "behind the port"},
+		{"trust_domain: a\ncontainers: {kubelet: {url: 'https://[::1]:1'}}\n", 2, 23,
+		 "containers.kubelet.ca_cert: is missing"},
+		{"trust_domain: a\ncontainers: {kubelet: {url: 'http://[::1]:1', token_file: "
+		 "/t}}\n",
+		 2, 29, "no token is sent in the clear"},
+		{"trust_domain: a\ncontainers: {kubelet: {url: 'http://[::1]:1', token_file: t}}\n",
+		 2, 59, "absolute"},
 		{"trust_domain: a\nsensing: fexit\n", 2, 10, "auto, syscalls or kernel"},
 		{"trust_domain: a\ndigest: kernel\n", 2, 9, "auto or user"},
 		{"trust_domain: a\nalerts: [x]\n", 2, 9, "keys and values"},
