@@ -167,8 +167,8 @@ static void refuse(struct tip_kubelet *k, int status)
 	if (status == 401)
 		next = "it does not take the token in containers.kubelet.token_file";
 	else if (status == 403)
-		next = "the token's account may not list pods; give it get on nodes/pods, before "
-		       "Kubernetes 1.33 on nodes/proxy (docs/containers.md)";
+		next = "the token's account may not list pods; give it get on nodes/pods, which "
+		       "Kubernetes has since 1.33 (docs/containers.md)";
 	else if (status >= 500)
 		next = "its own log says why";
 	snprintf(why, sizeof(why), "it says %d: %s", status, next);
