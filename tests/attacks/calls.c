@@ -201,6 +201,18 @@ static void named(int dir)
 	CALL(process_vm_writev, getpid(), &own, 1, &same, 1, 0);
 }
 
+/* Those that say most of it in memory. */
+static void pointing(void)
+{
+	int size = 4096, s = socket(AF_INET, SOCK_STREAM, 0);
+	uint64_t mask = 1 << (SIGUSR1 - 1);
+
+	CALL(signalfd4, -1, &mask, sizeof(mask), SFD_CLOEXEC);
+	CALL(setsockopt, s, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
+	CALL(prctl, PR_SET_NAME, "calls", 0, 0, 0);
+	CALL(fsconfig, 900, 1, "source", "overlay", 0);
+}
+
 /* One descriptor of each kind, and each is duplicated. */
 static void kinds(void)
 {
@@ -244,6 +256,7 @@ int main(int argc, char **argv)
 	records(dir);
 	others();
 	named(dir);
+	pointing();
 	kinds();
 	CALL(getpriority, 0, 0);
 	return 0;

@@ -14,7 +14,7 @@ CALLS = """link linkat symlink symlinkat rename renameat renameat2 unlink unlink
     fchownat chdir fchdir write pread close socket sendto sendmsg recvfrom recvmsg dup dup2 dup3 setns unshare setsid bpf
     userfaultfd memfd_create prctl pipe2 open openat openat2 creat mknod fcntl kill tgkill ptrace mount umount2 mprotect bind listen connect accept
     lseek stat newfstatat access flock getcwd eventfd2 epoll_create1 pidfd_open futex setsockopt munlock getrlimit keyctl close_range getuid
-    process_vm_writev getpriority""".split()
+    process_vm_writev signalfd4 fsconfig getpriority""".split()
 # Told although no rule names them.
 ALWAYS = "open openat openat2 creat kill tgkill ptrace mount umount2 mprotect bind listen connect accept".split()
 NAMED = set(CALLS) - set(ALWAYS)
@@ -199,13 +199,19 @@ def test_calls_without_a_code_of_their_own(done):
     assert re.fullmatch(r"res=\d+ flags=524288\(EPOLL_CLOEXEC\)", args(done, "epoll_create1"))
     assert re.fullmatch(rf"fd=\d+\(<P>.*\) pid={pid}\(calls\) flags=0", args(done, "pidfd_open"))
     assert re.fullmatch(r"res=0 addr=[0-9A-F]+ op=129\(FUTEX_PRIVATE_FLAG\|FUTEX_WAKE\) val=1", args(done, "futex", -1))
-    assert args(done, "setsockopt", -1).endswith("level=1(SOL_SOCKET) optname=2(SO_REUSEADDR) optlen=4")
+    assert args(done, "setsockopt", -2).endswith("level=1(SOL_SOCKET) optname=2(SO_REUSEADDR) val=1 optlen=4")
     assert re.fullmatch(r"res=0 addr=[0-9A-F]+ len=64", args(done, "munlock"))
     assert args(done, "getrlimit", -1) == "res=0 resource=7(RLIMIT_NOFILE)"
     assert args(done, "keyctl").endswith("operation=0(KEYCTL_GET_KEYRING_ID) arg2=-3 arg3=0 arg4=0 arg5=0")
     assert args(done, "close_range", -1) == "res=0 first=5000 last=5001 flags=0"
     assert args(done, "getuid", -1) == "uid=0(root)"
     assert args(done, "process_vm_writev") == f"res=9 pid={pid}(calls) data=a message"
+
+
+def test_what_calls_point_at(done):
+    assert re.fullmatch(r"res=\d+\(<s>.*\) flags=524288\(O_CLOEXEC\) fd=-1 mask=200", args(done, "signalfd4"))
+    assert args(done, "setsockopt", -1).endswith("optname=8(SO_RCVBUF) val=4096 optlen=4")
+    assert args(done, "fsconfig") == "res=-9(EBADF) fd=900 cmd=1(FSCONFIG_SET_STRING) key=source value_charbuf=overlay aux=0"
 
 
 def test_kinds_of_descriptors(done):
@@ -220,7 +226,8 @@ def test_others(done):
     assert args(done, "bpf").endswith("cmd=5(BPF_PROG_LOAD)")
     assert args(done, "userfaultfd").endswith("flags=526336(O_NONBLOCK|O_CLOEXEC)")
     assert args(done, "memfd_create").endswith("name=sensor-memory flags=1(MFD_CLOEXEC)")
-    assert args(done, "prctl", -1) == "res=0 option=38(PR_SET_NO_NEW_PRIVS) arg2_int=1"
+    assert args(done, "prctl", -1) == "res=0 option=15(PR_SET_NAME) arg2_str=calls arg2_int=" + args(done, "prctl", -1).rsplit("=", 1)[1]
+    assert "res=0 option=38(PR_SET_NO_NEW_PRIVS) arg2_int=1" in [a["evt.args"] for a in done["alerts"]("Calls") if a["evt.type"] == "prctl"]
     assert args(done, "pipe2") == "res=0 flags=524288(O_CLOEXEC)"
     assert args(done, "getpriority") == "ID=140(getpriority) nativeID=140"
 

@@ -195,7 +195,10 @@ static void tell_one(struct tip_extract *x, const struct tip_arg_row *row, bool 
 {
 	struct tip_told t = {0};
 
-	family(x).tell(x, row, &t);
+	if (row->kind == TIP_ARG_LIVE)
+		tip_extract_live(x, (enum tip_live_arg)row->n, &t.raw);
+	else
+		family(x).tell(x, row, &t);
 	*out = !raw && t.shown.set && t.shown.str.len ? t.shown : t.raw;
 }
 

@@ -46,6 +46,7 @@ enum tip_arg_kind {
 	TIP_ARG_GID,
 	TIP_ARG_PID, /* as the process sees it: the name of the process, if that is known */
 	TIP_ARG_SIGNAL,
+	TIP_ARG_LIVE, /* `n`: enum tip_live_arg; asked of /proc, so it is not in evt.args */
 	TIP_ARG_FAMILY
 };
 void tip_tell_number(struct tip_extract *x, const struct tip_arg_row *row, uint64_t value,
@@ -64,14 +65,19 @@ enum tip_call_arg_kind {
 	S_TEXT,   /* as it was given; of mounts and modules by its place */
 	S_FILLED, /* a text that the call wrote, so there is none where it failed */
 	S_PATH,   /* absolute */
-	S_DATA,
-	S_SIZE, /* what was read or written */
+	S_SIZE,   /* what was read or written */
 	S_TUPLE,
 	S_SOCK_TYPE,
 	S_SOCK_FLAGS,
 	S_SOCK_OPTION, /* its level is the argument before */
 	S_FUTEX,
-	S_ID, /* which call it is */
+	S_ID,       /* which call it is */
+	S_NAME,     /* the text that some options of prctl() take or fill */
+	S_FS_VALUE, /* the text that some commands of fsconfig() take */
+	/* from here on: in the memory that the call points at */
+	S_DATA,
+	S_WORD,   /* four bytes from `n` on, as a TIP_ARG_* that `text` says */
+	S_OPTION, /* the value of a socket's option */
 };
 #define S_RES      TIP_ARG_RES
 #define S_INT      TIP_ARG_INT
@@ -88,8 +94,8 @@ enum tip_call_arg_kind {
 
 /* Arguments of a call that has no code of its own, by its number. NULL: the language has none. */
 const struct tip_arg_row *tip_args_other(uint32_t nr, size_t *count);
-/* Does some call without a code of its own have an argument of that name? */
-bool tip_args_other_have(const char *name);
+/* Does some call without a code of its own have an argument of that name (and in memory)? */
+bool tip_args_other_have(const char *name, bool in_memory);
 
 /* A descriptor: the number, and what is known of the event's. */
 void tip_tell_fd(struct tip_extract *x, int64_t fd, struct tip_told *t);

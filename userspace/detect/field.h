@@ -37,6 +37,8 @@ struct tip_field {
 	const char *desc;
 	bool host; /* compared with names of hosts, which somebody has to resolve */
 	bool list; /* several values at once: only in, intersects, exists */
+	const char *const
+		*calls; /* of codes without a name: which calls have it, NULL at the end */
 	const char *deprecated;
 };
 
@@ -167,6 +169,17 @@ char tip_extract_fd_kind(struct tip_extract *x);
 void tip_extract_fd_shown(struct tip_extract *x, struct tip_value *out);
 /* The socket of an event that is about one. */
 const struct tip_ev_sock *tip_extract_sock(const struct tip_extract *x);
+/* What /proc says of the process by now, as text. */
+enum tip_live_arg {
+	TIP_LIVE_VM_SIZE,
+	TIP_LIVE_VM_RSS,
+	TIP_LIVE_VM_SWAP,
+	TIP_LIVE_PGFT_MAJ,
+	TIP_LIVE_PGFT_MIN,
+	TIP_LIVE_FDLIMIT,
+	TIP_LIVE_CGROUPS,
+};
+void tip_extract_live(struct tip_extract *x, enum tip_live_arg what, struct tip_value *out);
 /* "SUCCESS" or the name of -ret. */
 const char *tip_errno_name(int64_t ret);
 
@@ -198,6 +211,8 @@ struct tip_syscall_arg {
 /* Those of the calls in `codes`. False: there are more than have room. */
 bool tip_syscall_args_named(const char *name, tip_codes codes,
 			    struct tip_syscall_arg out[TIP_SYSCALL_ARGS_NAMED], size_t *count);
+/* Is an argument of that name in memory that the caller points at, so that it must be gathered? */
+bool tip_event_arg_in_memory(const char *name);
 
 /* ---- /etc/passwd and /etc/group, read without NSS, again when they change ----------------- */
 

@@ -217,6 +217,8 @@ enum what {
 #define IMAGE        (TIP_CODES_EXEC | BIT(CLONE))
 #define NONE         TIP_ARG_UNKNOWN
 #define ROW(c, n, k) {.codes = (c), .name = (n), .kind = (k)}
+#define LIVE(c, name_, what)                                                                       \
+	{.codes = (c), .name = (name_), .kind = TIP_ARG_LIVE, .n = TIP_LIVE_##what}
 
 static const struct tip_arg_row rows[] = {
 	ROW(IMAGE | TIP_CODES_CRED | BIT(CONNECT) | BIT(BIND) | BIT(LISTEN), "res", TIP_ARG_RES),
@@ -247,14 +249,18 @@ static const struct tip_arg_row rows[] = {
 	ROW(IMAGE, "pid", A_PID),
 	ROW(IMAGE, "ptid", A_PTID),
 	ROW(IMAGE, "cwd", A_CWD),
-	ROW(IMAGE, "fdlimit", A_FDLIMIT),
-	ROW(IMAGE, "pgft_maj", A_PGFT_MAJ),
-	ROW(IMAGE, "pgft_min", A_PGFT_MIN),
-	ROW(IMAGE, "vm_size", A_VM_SIZE),
-	ROW(IMAGE, "vm_rss", NONE),
-	ROW(IMAGE, "vm_swap", NONE),
+	ROW(TIP_CODES_EXEC, "fdlimit", A_FDLIMIT),
+	ROW(TIP_CODES_EXEC, "pgft_maj", A_PGFT_MAJ),
+	ROW(TIP_CODES_EXEC, "pgft_min", A_PGFT_MIN),
+	ROW(TIP_CODES_EXEC, "vm_size", A_VM_SIZE),
+	LIVE(BIT(CLONE), "fdlimit", FDLIMIT),
+	LIVE(BIT(CLONE), "pgft_maj", PGFT_MAJ),
+	LIVE(BIT(CLONE), "pgft_min", PGFT_MIN),
+	LIVE(BIT(CLONE), "vm_size", VM_SIZE),
+	LIVE(IMAGE, "vm_rss", VM_RSS),
+	LIVE(IMAGE, "vm_swap", VM_SWAP),
 	ROW(IMAGE, "comm", A_COMM),
-	ROW(IMAGE, "cgroups", NONE),
+	LIVE(IMAGE, "cgroups", CGROUPS),
 	ROW(TIP_CODES_EXEC, "env", A_ENV),
 	ROW(TIP_CODES_EXEC, "tty", A_TTY),
 	ROW(TIP_CODES_EXEC, "vpgid", A_VPGID),

@@ -268,6 +268,33 @@ static void thread_cgroup(struct tip_extract *x, const struct tip_field_ref *ref
 		tip_value_str(out, x->in->proc->cgroup);
 }
 
+/* ---- as arguments of events ---- */
+
+void tip_extract_live(struct tip_extract *x, enum tip_live_arg what, struct tip_value *out)
+{
+	static const struct {
+		void (*get)(struct tip_extract *x, const struct tip_field_ref *ref,
+			    struct tip_value *out);
+		uint32_t what;
+	} of[] = {
+		[TIP_LIVE_VM_SIZE] = {proc_size, SIZE_VM},
+		[TIP_LIVE_VM_RSS] = {proc_size, SIZE_RSS},
+		[TIP_LIVE_VM_SWAP] = {proc_size, SIZE_SWAP},
+		[TIP_LIVE_PGFT_MAJ] = {thread_live, THREAD_MAJOR},
+		[TIP_LIVE_PGFT_MIN] = {thread_live, THREAD_MINOR},
+		[TIP_LIVE_FDLIMIT] = {proc_fds, FD_LIMIT},
+		[TIP_LIVE_CGROUPS] = {thread_cgroups, 0},
+	};
+	const struct tip_field_ref ref = {.field = &(struct tip_field){.a = of[what].what}};
+	struct tip_value v = {0};
+
+	of[what].get(x, &ref, &v);
+	if (what == TIP_LIVE_CGROUPS)
+		*out = v;
+	else if (v.set)
+		tip_value_fmt(x, out, "%lld", (long long)v.i);
+}
+
 #define ALL TIP_CODES_ALL
 
 static const struct tip_field fields[] = {

@@ -18,7 +18,10 @@
 #define RES_FD              ARG("res", S_RES_FD, N(TIP_RESULT))
 #define FD                  ARG("fd", S_FD)
 #define UNKNOWN(name_)      ARG(name_, S_UNKNOWN)
-#define MEMORY              UNKNOWN("vm_size"), UNKNOWN("vm_rss"), UNKNOWN("vm_swap")
+#define LIVE(name_, what)   ARG(name_, TIP_ARG_LIVE, N(TIP_LIVE_##what))
+#define MEMORY              LIVE("vm_size", VM_SIZE), LIVE("vm_rss", VM_RSS), LIVE("vm_swap", VM_SWAP)
+/* In memory: where, and how it is shown. */
+#define WORD(name_, n_, as) ARG(name_, S_WORD, N(n_), .text = (as))
 
 #define ROWS(...) ((const struct tip_arg_row[]){__VA_ARGS__})
 #define CALL(call, ...)                                                                            \
@@ -47,13 +50,14 @@ static const struct {
 	CALL(close_range, RES, ARG("first", S_UINT, N(0)), ARG("last", S_UINT, N(1)),
 	     FLAGS("flags", 2, close_range)),
 	CALL(fsconfig, RES, FD, FLAGS("cmd", 1, fsconfig), ARG("key", S_TEXT),
-	     UNKNOWN("value_bytebuf"), UNKNOWN("value_charbuf"), ARG("aux", S_INT, N(4))),
+	     UNKNOWN("value_bytebuf"), ARG("value_charbuf", S_FS_VALUE), ARG("aux", S_INT, N(4))),
 	/* descriptors of the kernel's own */
 	CALL(eventfd, RES_FD, ARG("initval", S_UINT, N(0)), UNKNOWN("flags")),
 	CALL(eventfd2, RES_FD, FLAGS("flags", 1, file), ARG("initval", S_UINT, N(0))),
-	CALL(signalfd, RES_FD, ARG("fd", S_OTHER_FD, N(0)), UNKNOWN("mask"), UNKNOWN("flags")),
+	CALL(signalfd, RES_FD, ARG("fd", S_OTHER_FD, N(0)), WORD("mask", 0, S_HEX),
+	     UNKNOWN("flags")),
 	CALL(signalfd4, RES_FD, FLAGS("flags", 3, file), ARG("fd", S_OTHER_FD, N(0)),
-	     UNKNOWN("mask")),
+	     WORD("mask", 0, S_HEX)),
 	CALL(timerfd_create, RES_FD, ARG("clockid", S_INT, N(0)), ARG("flags", S_HEX, N(1))),
 	CALL(inotify_init, RES_FD, UNKNOWN("flags")),
 	CALL(inotify_init1, RES_FD, FLAGS("flags", 0, file)),
@@ -80,8 +84,8 @@ static const struct {
 	     ARG("val", S_UINT, N(2))),
 	/* sockets */
 	CALL(setsockopt, RES, FD, FLAGS("level", 1, sock_level),
-	     ARG("optname", S_SOCK_OPTION, N(2), .flags = &tip_flags_sock_option), UNKNOWN("val"),
-	     ARG("optlen", S_UINT, N(4))),
+	     ARG("optname", S_SOCK_OPTION, N(2), .flags = &tip_flags_sock_option),
+	     ARG("val", S_OPTION), ARG("optlen", S_UINT, N(4))),
 	CALL(getsockopt, RES, FD, FLAGS("level", 1, sock_level),
 	     ARG("optname", S_SOCK_OPTION, N(2), .flags = &tip_flags_sock_option), UNKNOWN("val"),
 	     UNKNOWN("optlen")),
@@ -130,11 +134,12 @@ const struct tip_arg_row *tip_args_other(uint32_t nr, size_t *count)
 	return calls[nr % TIP_SYSCALLS].rows;
 }
 
-bool tip_args_other_have(const char *name)
+bool tip_args_other_have(const char *name, bool in_memory)
 {
 	for (size_t i = 0; i < TIP_ARRAY_SIZE(calls); i++)
 		for (size_t j = 0; j < calls[i].count; j++)
-			if (strcmp(calls[i].rows[j].name, name) == 0)
+			if ((!in_memory || calls[i].rows[j].kind >= S_DATA) &&
+			    strcmp(calls[i].rows[j].name, name) == 0)
 				return true;
 	return false;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
@@ -49,9 +50,9 @@ static const struct tip_arg_row rows[] = {
 	{BIT(FINIT_MODULE), "fd", S_FD, 0, 0, NULL},
 	{TIP_CODES_MODULE, "uargs", S_TEXT, 0, 0, NULL},
 	{BIT(FINIT_MODULE), "flags", S_FLAGS, 2, 0, &tip_flags_finit_module},
-	{BIT(MMAP), "vm_size", S_UNKNOWN, 0, 0, NULL},
-	{BIT(MMAP), "vm_rss", S_UNKNOWN, 0, 0, NULL},
-	{BIT(MMAP), "vm_swap", S_UNKNOWN, 0, 0, NULL},
+	{BIT(MMAP), "vm_size", TIP_ARG_LIVE, TIP_LIVE_VM_SIZE, 0, NULL},
+	{BIT(MMAP), "vm_rss", TIP_ARG_LIVE, TIP_LIVE_VM_RSS, 0, NULL},
+	{BIT(MMAP), "vm_swap", TIP_ARG_LIVE, TIP_LIVE_VM_SWAP, 0, NULL},
 	{TIP_CODES_MMAP, "addr", S_HEX, 0, 0, NULL},
 	{TIP_CODES_MMAP, "length", S_NUMBER, 1, 0, NULL},
 	{TIP_CODES_MMAP, "prot", S_FLAGS, 2, 0, &tip_flags_prot},
@@ -149,7 +150,7 @@ static const struct tip_arg_row rows[] = {
 	{BIT(MEMFD_CREATE), "name", S_TEXT, 0, 0, NULL},
 	{BIT(MEMFD_CREATE), "flags", S_FLAGS, 1, 0, &tip_flags_memfd},
 	{BIT(PRCTL), "option", S_FLAGS, 0, 0, &tip_flags_prctl},
-	{BIT(PRCTL), "arg2_str", S_UNKNOWN, 0, 0, NULL},
+	{BIT(PRCTL), "arg2_str", S_NAME, 0, 0, NULL},
 	{BIT(PRCTL), "arg2_int", S_NUMBER, 1, 0, NULL},
 	{BIT(DELETE_MODULE), "name", S_TEXT, 0, 0, NULL},
 	{BIT(DELETE_MODULE), "flags", S_FLAGS, 1, 0, &tip_flags_module},
@@ -241,14 +242,58 @@ static void tell_mount(struct tip_extract *x, const struct tip_arg_row *row, uin
 	tip_flags_text(x, row->flags, (uint32_t)value, &t->shown);
 }
 
+/* Bytes of what the call points at, as far as they were gathered. */
+static bool in_memory(const struct tip_extract *x, size_t from, size_t len, void *to)
+{
+	const struct tip_event *ev = x->in->ev;
+
+	if (ev->call.data->text_len[TIP_TEXT_DATA] < from + len)
+		return false;
+	memcpy(to, ev->call.text[TIP_TEXT_DATA] + from, len);
+	return true;
+}
+
+static bool tell_memory(struct tip_extract *x, const struct tip_arg_row *row, struct tip_told *t)
+{
+	const struct tip_ev_call *d = x->in->ev->call.data;
+	const struct tip_arg_row as = {.kind = row->text, .flags = row->flags};
+	uint32_t word;
+
+	switch (row->kind) {
+	case S_DATA:
+		tip_tell_bytes(x, x->in->ev->call.text[TIP_TEXT_DATA], d->text_len[TIP_TEXT_DATA],
+			       t);
+		return true;
+	case S_WORD:
+		if (in_memory(x, row->n, sizeof(word), &word))
+			tip_tell_number(x, &as, word, t);
+		return true;
+	case S_OPTION:
+		if (d->args[4] == sizeof(word) && in_memory(x, 0, sizeof(word), &word))
+			tip_value_fmt(x, &t->raw, "%d", (int)word);
+		else if (d->text_len[TIP_TEXT_DATA])
+			tip_tell_bytes(x, x->in->ev->call.text[TIP_TEXT_DATA],
+				       d->text_len[TIP_TEXT_DATA], t);
+		return true;
+	default: return false;
+	}
+}
+
+/* The commands whose value is a text; the numbers are the kernel's. */
+static bool fs_value_is_text(uint64_t cmd)
+{
+	return cmd == 1 || cmd == 3 || cmd == 4;
+}
+
 static void tell(struct tip_extract *x, const struct tip_arg_row *row, struct tip_told *t)
 {
 	const struct tip_ev_call *d = x->in->ev->call.data;
 	int64_t ret = x->in->ev->hdr->ret;
 	const uint64_t value = row->n < TIP_RESULT ? d->args[row->n] : (uint64_t)ret;
-	const char *const *text = x->in->ev->call.text;
 	struct tip_value *raw = &t->raw;
 
+	if (tell_memory(x, row, t))
+		return;
 	switch (row->kind) {
 	case S_FD: tell_fd(x, row, about_fd(x), t); break;
 	case S_RES_FD:
@@ -274,7 +319,6 @@ static void tell(struct tip_extract *x, const struct tip_arg_row *row, struct ti
 	case S_PATH:
 		tip_tell_path(x, path_text(x, row->text, true), path_text(x, row->text, false), t);
 		break;
-	case S_DATA: tip_tell_bytes(x, text[TIP_TEXT_DATA], d->text_len[TIP_TEXT_DATA], t); break;
 	case S_SIZE: tip_value_fmt(x, raw, "%lld", (long long)(ret < 0 ? 0 : ret)); break;
 	case S_TUPLE:
 		if (d->sock.family)
@@ -284,6 +328,14 @@ static void tell(struct tip_extract *x, const struct tip_arg_row *row, struct ti
 		tip_value_fmt(x, raw, "%d", (int)value);
 		if ((int)d->args[row->n - 1] == SOL_SOCKET)
 			tip_flags_text(x, row->flags, (uint32_t)value, &t->shown);
+		break;
+	case S_NAME:
+		if (d->args[0] == PR_SET_NAME || d->args[0] == PR_GET_NAME)
+			tip_value_str(raw, path_text(x, 0, false));
+		break;
+	case S_FS_VALUE:
+		if (fs_value_is_text(d->args[1]))
+			tip_value_str(raw, path_text(x, 1, false));
 		break;
 	case S_FUTEX:
 		tip_value_fmt(x, raw, "%u", (uint32_t)value);
@@ -334,10 +386,20 @@ bool tip_syscall_args_named(const char *name, tip_codes codes,
 		out[(*count)++] =
 			(struct tip_syscall_arg){rows[i].codes & codes, arg_is(&rows[i]), &rows[i]};
 	}
-	if (!(codes & BIT(OTHER)) || !tip_args_other_have(name))
+	if (!(codes & BIT(OTHER)) || !tip_args_other_have(name, false))
 		return true;
 	if (*count == TIP_SYSCALL_ARGS_NAMED)
 		return false;
 	out[(*count)++] = (struct tip_syscall_arg){BIT(OTHER), TIP_SYSCALL_ARG_OTHER, NULL};
 	return true;
+}
+
+/* ---- for what is gathered ---- */
+
+bool tip_event_arg_in_memory(const char *name)
+{
+	for (size_t i = 0; i < TIP_ARRAY_SIZE(rows); i++)
+		if (rows[i].kind >= S_DATA && strcmp(rows[i].name, name) == 0)
+			return true;
+	return tip_args_other_have(name, true);
 }

@@ -229,6 +229,15 @@ static void index_searches(struct tip_rules *set)
 	free(w);
 }
 
+/* An argument by its number may be any. */
+static bool reads_memory(const struct tip_field_ref *ref)
+{
+	const bool arg = strcmp(ref->field->name, "evt.arg") == 0 ||
+			 strcmp(ref->field->name, "evt.rawarg") == 0;
+
+	return arg && (ref->index >= 0 || tip_event_arg_in_memory(ref->arg));
+}
+
 /* What the kernel gathers only for rules that read it. */
 static uint32_t wants_of(const struct tip_rules *set)
 {
@@ -238,8 +247,7 @@ static uint32_t wants_of(const struct tip_rules *set)
 	} readers[] = {
 		{"fd.path.real", TIP_WANT_REAL_PATH}, {"proc.env", TIP_WANT_ENV},
 		{"proc.aenv", TIP_WANT_ENV},          {"evt.arg.env", TIP_WANT_ENV},
-		{"evt.buffer", TIP_WANT_DATA},        {"evt.arg.data", TIP_WANT_DATA},
-		{"evt.arg[", TIP_WANT_DATA},          {"evt.args", TIP_WANT_DATA},
+		{"evt.buffer", TIP_WANT_DATA},        {"evt.args", TIP_WANT_DATA},
 		{"evt.info", TIP_WANT_DATA},          {"fd.path.host", TIP_WANT_HOST_PATH},
 	};
 	uint32_t wants = 0;
@@ -247,6 +255,9 @@ static uint32_t wants_of(const struct tip_rules *set)
 	for (size_t i = 0; i < TIP_ARRAY_SIZE(readers); i++)
 		if (tip_rules_use_field(set, readers[i].field))
 			wants |= readers[i].wants;
+	for (size_t i = 0; i < set->nrefs; i++)
+		if (set->refs[i].used && reads_memory(&set->refs[i]))
+			wants |= TIP_WANT_DATA;
 	return wants;
 }
 

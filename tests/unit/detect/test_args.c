@@ -67,7 +67,8 @@ static void other_calls(void **state)
 		 {4, 1, 0, 0, 0},
 		 0,
 		 "source",
-		 "res=0 fd=4(<f>/srv/file) cmd=1(FSCONFIG_SET_STRING) key=source aux=0"},
+		 "res=0 fd=4(<f>/srv/file) cmd=1(FSCONFIG_SET_STRING) key=source "
+		 "value_charbuf=second aux=0"},
 		/* the language has no arguments for it */
 		{__NR_getpriority, {1, 2}, 0, "", "ID=140(getpriority) nativeID=140"},
 	};
@@ -83,9 +84,81 @@ static void other_calls(void **state)
 		w.call.file_mode = S_IFREG;
 		w.ev.call.text[TIP_TEXT_PATH] = calls[i].path;
 		w.ev.call.text[TIP_TEXT_BASE] = "/srv";
+		w.ev.call.text[TIP_TEXT_PATH2] = "second";
 		w.ev.call.text[TIP_TEXT_FILE] = "/srv/file";
 		snprintf(json, sizeof(json), "\"%s\"", calls[i].shown);
 		check(&w, &(struct row){"evt.args", calls[i].shown, json});
+	}
+}
+
+/* What the call points at, as the kernel tells it in the event's data. */
+static void in_memory(void **state)
+{
+	static const int fds[] = {5, 6};
+	static const struct {
+		uint16_t nr;
+		uint64_t args[6];
+		const void *data;
+		uint16_t len;
+		const char *shown;
+	} calls[] = {
+		{__NR_signalfd4,
+		 {4, 0, 8, O_CLOEXEC},
+		 fds,
+		 8,
+		 "res=0 flags=524288(O_CLOEXEC) fd=4 mask=5"},
+		{__NR_signalfd4,
+		 {4, 0, 8, O_CLOEXEC},
+		 fds,
+		 0,
+		 "res=0 flags=524288(O_CLOEXEC) fd=4"},
+		{__NR_setsockopt,
+		 {4, SOL_SOCKET, SO_MARK, 0, 4},
+		 fds,
+		 4,
+		 "res=0 fd=4 level=1(SOL_SOCKET) optname=36(SO_MARK) val=5 optlen=4"},
+		{__NR_setsockopt,
+		 {4, SOL_SOCKET, SO_BINDTODEVICE, 0, 5},
+		 "eth0",
+		 5,
+		 "res=0 fd=4 level=1(SOL_SOCKET) optname=25(SO_BINDTODEVICE) val=eth0. optlen=5"},
+	};
+	struct world w;
+
+	world_init(&w);
+	for (size_t i = 0; i < TIP_ARRAY_SIZE(calls); i++) {
+		char json[256];
+
+		world_syscall(&w, calls[i].nr, calls[i].args, 0);
+		w.call.fd = 4;
+		w.call.text_len[TIP_TEXT_DATA] = calls[i].len;
+		w.ev.call.text[TIP_TEXT_DATA] = calls[i].data;
+		snprintf(json, sizeof(json), "\"%s\"", calls[i].shown);
+		check(&w, &(struct row){"evt.args", calls[i].shown, json});
+	}
+}
+
+/* They are gathered only where a rule reads them. */
+static void gathered(void **state)
+{
+	static const struct {
+		const char *condition;
+		bool wanted;
+	} rows[] = {
+		{"evt.type = setsockopt and evt.arg.val = 5", true},
+		{"evt.type = read and evt.rawarg.data contains x", true},
+		{"evt.type = lseek and evt.arg[1] = 5", true},
+		{"evt.type = setrlimit and evt.arg.resource = RLIMIT_CORE", false},
+	};
+
+	for (size_t i = 0; i < TIP_ARRAY_SIZE(rows); i++) {
+		struct tip_load_result res;
+		struct tip_rules *r = load_rule("", rows[i].condition, "x", &res);
+
+		assert_non_null(r);
+		assert_int_equal(!!(r->wanted.wants & TIP_WANT_DATA), rows[i].wanted);
+		tip_load_result_free(&res);
+		tip_rules_free(r);
 	}
 }
 
@@ -137,8 +210,9 @@ static void texts(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(other_calls),
-		cmocka_unit_test(by_number),
+		cmocka_unit_test(other_calls), cmocka_unit_test(in_memory),
+		cmocka_unit_test(gathered),    cmocka_unit_test(by_number),
+
 		cmocka_unit_test(texts),
 	};
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <asm/unistd_64.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 
@@ -145,6 +146,7 @@ static bool holds(const struct world *w, const char *condition)
 
 static void living_process(void **state)
 {
+	static const uint64_t none[6] = {0};
 	char condition[160];
 	struct rlimit limit;
 	struct world w;
@@ -159,8 +161,23 @@ static void living_process(void **state)
 	assert_true(holds(&w, condition));
 	assert_true(holds(&w, "proc.fdopencount > 2 and proc.fdusage > 0 and proc.fdusage < 100"));
 	assert_true(holds(&w, "thread.cgroups exists and thread.cgroup[cpu] startswith /"));
+	/* as arguments of events, but not in evt.args */
+	world_syscall(&w, __NR_munmap, none, 0);
+	assert_true(holds(
+		&w, "evt.type = munmap and evt.arg.vm_size exists and evt.arg.vm_rss exists"));
+	assert_true(holds(
+		&w,
+		"evt.type = munmap and evt.arg[3] exists and evt.args = 'res=0 addr=0 length=0'"));
+	w.hdr.type = TIP_EV_FORK;
+	w.ev.fork = &w.fork;
+	snprintf(condition, sizeof(condition), "evt.arg.fdlimit = %llu",
+		 (unsigned long long)limit.rlim_cur);
+	assert_true(holds(&w, condition));
+	assert_true(holds(&w, "evt.arg.pgft_min exists and evt.arg.cgroups contains '='"));
+	assert_false(holds(&w, "evt.args contains vm_rss"));
 	/* another process under that number */
 	w.hdr.proc.start_ns += 3000000000ull;
+	assert_false(holds(&w, "evt.arg.vm_rss exists or evt.arg.cgroups exists"));
 	assert_false(holds(&w, "proc.vmsize exists or proc.nthreads exists or proc.fdlimit exists "
 			       "or proc.fdopencount exists or proc.stdin.type exists or fd.types "
 			       "exists or thread.cgroups exists"));
