@@ -137,20 +137,20 @@ static __always_inline __u64 filter_current(const struct tip_filter *f, __u64 bi
 }
 
 /* Which of the clauses in `bits` do names leave that meet `meets`? */
-static __always_inline __u64 slots_met(const struct tip_filter *f, __u64 bits, const __u64 *meets,
-				       bool absolute)
+static __always_inline __u64 slots_met(const struct tip_filter_names *n, __u64 bits,
+				       const __u64 *meets, bool absolute)
 {
 	for (int i = 0; i < TIP_FILTER_SLOTS; i++) {
-		__u64 met = (meets[i] ^ f->negated[i]) | f->unnamed[i];
+		__u64 met = (meets[i] ^ n->negated[i]) | n->unnamed[i];
 
-		bits &= absolute ? met : met | f->vague[i];
+		bits &= absolute ? met : met | n->vague[i];
 	}
 	return bits;
 }
 
 /* Which of them does the name leave, `len` bytes of the record from `start` on? */
-static __always_inline __u64 filter_name(struct tip_scratch *s, const struct tip_filter *f,
-					 __u64 bits, __u32 group, __u32 generation,
+static __always_inline __u64 filter_name(struct tip_scratch *s, const struct tip_filter_names *n,
+					 __u64 bits, __u32 table, __u32 generation,
 					 const __u32 start, __u32 len)
 {
 	const struct tip_filter_match *m;
@@ -161,33 +161,33 @@ static __always_inline __u64 filter_name(struct tip_scratch *s, const struct tip
 	if (!len || len >= TIP_FILTER_TEXT || !name_plain(s, start, len))
 		return bits;
 	absolute = s->front.text[0] == '/';
-	if (absolute && (bits & f->prefixes)) {
+	if (absolute && (bits & n->prefixes)) {
 		opaque(end);
 		if (end >= TIP_FILTER_TEXT)
 			return bits;
 		s->front.text[end] = 0;
 		s->front.prefixlen = 64 + 8 * (end + 1);
 		s->front.generation = generation;
-		s->front.table = group;
+		s->front.table = table;
 		m = bpf_map_lookup_elem(&filter_names, &s->front);
 		for (int i = 0; m && i < TIP_FILTER_SLOTS; i++)
 			meets[i] = m->meets[i];
 	}
-	if (bits & (absolute ? f->suffixes : f->suffixes | f->nears)) {
+	if (bits & (absolute ? n->suffixes : n->suffixes | n->nears)) {
 		name_backwards(s, start, len, absolute);
 		s->back.generation = generation;
-		s->back.table = group | TIP_FILTER_BACKWARDS;
+		s->back.table = table | TIP_FILTER_BACKWARDS;
 		m = bpf_map_lookup_elem(&filter_names, &s->back);
 		for (int i = 0; m && i < TIP_FILTER_SLOTS; i++)
 			meets[i] |= absolute ? m->meets[i] : m->meets[i] | m->near[i];
 	}
-	return slots_met(f, bits, meets, absolute);
+	return slots_met(n, bits, meets, absolute);
 }
 
-/* Does some clause in `bits` ask for no name? */
-static __always_inline bool unnamed(const struct tip_filter *f, __u64 bits)
+/* Those of the clauses in `bits` that do not ask for the name. */
+static __always_inline __u64 unnamed(const struct tip_filter_names *n, __u64 bits)
 {
-	return bits & f->unnamed[0] & f->unnamed[1] & f->unnamed[2];
+	return bits & n->unnamed[0] & n->unnamed[1] & n->unnamed[2];
 }
 
 /*
@@ -225,11 +225,11 @@ __noinline int tip_filter_open(__u32 set, __u32 generation)
 	bits = filter_current(f, bits);
 	if (!bits)
 		return 0;
-	if (!o->name || unnamed(f, bits))
+	if (!o->name || unnamed(&f->path, bits))
 		return 1;
 	open_name(s);
-	return filter_name(s, f, bits, TIP_FILTER_OPEN, generation, sizeof(struct tip_open_rec),
-			   ev->name_len) != 0;
+	return filter_name(s, &f->path, bits, TIP_FILTER_OPEN, generation,
+			   sizeof(struct tip_open_rec), ev->name_len) != 0;
 }
 
 /* ---- sockets ---- */
@@ -297,7 +297,7 @@ static __always_inline __u64 filter_addr(struct tip_scratch *s, const struct tip
 	m = bpf_map_lookup_elem(&filter_names, &s->front);
 	for (int i = 0; m && i < TIP_FILTER_SLOTS; i++)
 		meets[i] = m->meets[i];
-	return slots_met(f, bits, meets, true);
+	return slots_met(&f->path, bits, meets, true);
 }
 
 /* May a rule match the connect, accept, bind or listen that is in the record? */
@@ -335,7 +335,7 @@ __noinline int tip_filter_sock(__u32 set, __u32 generation)
 	bits = filter_user(f, bits, rec->hdr.uid);
 	if (!bits)
 		return 0;
-	if (!is_inet(ev) || unnamed(f, bits))
+	if (!is_inet(ev) || unnamed(&f->path, bits))
 		return 1;
 	return filter_addr(s, f, bits, TIP_FILTER_SOCK, generation, remote ? ev->raddr : ev->laddr,
 			   ev->family == AF_INET6) != 0;
@@ -423,14 +423,38 @@ __noinline int tip_filter_call(__u32 set, __u32 generation)
 		bits &= allowed_port(f, server ? sock->lport : sock->rport);
 	if (!bits)
 		return 0;
-	if (unnamed(f, bits))
+	if (unnamed(&f->second, unnamed(&f->path, bits)))
 		return 1;
 	if (inet)
-		return filter_addr(s, f, bits, TIP_FILTER_CALL, generation,
-				   server ? sock->laddr : sock->raddr,
-				   sock->family == AF_INET6) != 0;
-	return filter_name(s, f, bits, TIP_FILTER_CALL, generation, sizeof(struct tip_call_rec),
-			   ev->text_len[TIP_TEXT_PATH]) != 0;
+		bits = filter_addr(s, f, bits, TIP_FILTER_CALL, generation,
+				   server ? sock->laddr : sock->raddr, sock->family == AF_INET6);
+	else
+		bits = filter_name(s, &f->path, bits, TIP_FILTER_CALL, generation,
+				   sizeof(struct tip_call_rec), ev->text_len[TIP_TEXT_PATH]);
+	s->called.left = bits;
+	return !bits ? 0 : unnamed(&f->second, bits) ? 1 : TIP_FILTER_ASK_SECOND;
+}
+
+/* Where no string of a call's record is by then: two paths are before it. */
+#define SECOND_AT (TIP_REC_MASK + 1 - 256)
+
+__noinline int tip_filter_second(__u32 set, __u32 generation, __u32 path)
+{
+	struct tip_scratch *s = scratch_get(set);
+	const __u32 at = TIP_FILTER_AT(generation, TIP_FILTER_CALL);
+	const struct tip_filter *f = bpf_map_lookup_elem(&filters, &at);
+	__u32 len;
+
+	if (!s || !f)
+		return 1;
+	len = ((const struct tip_call_rec *)s->rec)->ev.text_len[TIP_TEXT_PATH2];
+	opaque(len);
+	if (!len || len >= TIP_FILTER_TEXT)
+		return 1;
+	opaque(path);
+	bpf_probe_read_kernel(s->rec + SECOND_AT, len, &s->rec[path & TIP_REC_MASK]);
+	return filter_name(s, &f->second, s->called.left, TIP_FILTER_CALL | TIP_FILTER_SECOND,
+			   generation, SECOND_AT, len) != 0;
 }
 
 /* ---- kill, ptrace, mounts, modules, executable memory ---- */
@@ -560,14 +584,14 @@ __noinline int tip_filter_exec(__u32 set, __u32 generation, __u32 path)
 	bits = filter_user(f, bits, rec->hdr.uid);
 	if (!bits)
 		return 0;
-	if (unnamed(f, bits) || !rec->hdr.comm[0])
+	if (unnamed(&f->path, bits) || !rec->hdr.comm[0])
 		return 1;
 	if (bits & f->comms) {
 		__builtin_memcpy(s->front.text, rec->hdr.comm, TIP_FILTER_COMM_SIZE);
 		front_meets(s, generation, TIP_FILTER_EXEC | TIP_FILTER_COMM, TIP_FILTER_COMM_SIZE,
 			    meets);
 	}
-	if (bits & f->prefixes) {
+	if (bits & f->path.prefixes) {
 		len = rec->ev.exe_path_len;
 		opaque(len);
 		if (!len || len >= TIP_FILTER_TEXT)
@@ -576,7 +600,7 @@ __noinline int tip_filter_exec(__u32 set, __u32 generation, __u32 path)
 		bpf_probe_read_kernel(s->front.text, len + 1, &s->rec[path & TIP_REC_MASK]);
 		front_meets(s, generation, TIP_FILTER_EXEC, len + 1, meets);
 	}
-	return slots_met(f, bits, meets, true) != 0;
+	return slots_met(&f->path, bits, meets, true) != 0;
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -192,7 +192,8 @@ static __always_inline void other_tell(const struct tip_call *c, const struct ti
 	struct tip_called *d = &s->called;
 	struct tip_shape shape;
 	struct tip_given given;
-	__u32 nr = c->nr;
+	__u32 nr = c->nr, path2;
+	int told;
 
 	/* The verifier of 6.1 has forgotten by now that the number was compared. */
 	opaque(nr);
@@ -216,11 +217,15 @@ static __always_inline void other_tell(const struct tip_call *c, const struct ti
 		given.size = 0; /* nothing has come yet */
 	rec->ev.text_len[TIP_TEXT_PATH] = other_path(s, shape.path[0], !asked);
 	rec->ev.text_len[TIP_TEXT_FILE] = other_file(s, task_file(c->task, rec->ev.fd), &given);
-	if (st->filter_generation && !tip_filter_call(s->set, st->filter_generation)) {
+	told = st->filter_generation ? tip_filter_call(s->set, st->filter_generation) : 1;
+	path2 = s->text_pos;
+	rec->ev.text_len[TIP_TEXT_PATH2] = told ? other_path(s, shape.path[1], !asked) : 0;
+	if (told == TIP_FILTER_ASK_SECOND)
+		told = tip_filter_second(s->set, st->filter_generation, path2);
+	if (!told) {
 		count(TIP_CTR_PREFILTERED);
 		return;
 	}
-	rec->ev.text_len[TIP_TEXT_PATH2] = other_path(s, shape.path[1], !asked);
 	rec->ev.text_len[TIP_TEXT_DATA] = other_data(s, st, &given);
 	rec->ev.text_len[TIP_TEXT_BASE] = shape.path[0] && !(shape.flags & TIP_SHAPE_LINK)
 						  ? other_base(s, c->task, shape.dir[0])

@@ -117,17 +117,23 @@ enum tip_filter_group {
 #define TIP_FILTER_EXEC_UPPER (1u << 4)
 #define TIP_FILTER_EXEC_LOWER (1u << 5)
 
-/* Value of `filters` (array): for each group, by the lowest bit of the generation. */
-struct tip_filter {
-	__u64 digits[TIP_FILTER_DIGITS][TIP_FILTER_VALUES]; /* clauses that the value allows */
-	__u64 unnamed[TIP_FILTER_SLOTS]; /* clauses without a condition in that slot */
+/* What clauses ask of a name. */
+struct tip_filter_names {
+	__u64 unnamed[TIP_FILTER_SLOTS]; /* clauses without a condition on it in that slot */
 	__u64 negated[TIP_FILTER_SLOTS]; /* those that want none of the names there */
 	__u64 vague[TIP_FILTER_SLOTS];   /* those that a relative name alone cannot decide */
 	__u64 prefixes, suffixes;        /* clauses with names of that kind, whatever the slot */
 	__u64 nears;                     /* clauses with whole names */
-	__u64 comms;                     /* of execs: clauses with a comm */
-	__u64 kinds;                     /* clauses that do not allow every kind of descriptor */
-	__u64 users;                     /* clauses that do not allow every user */
+};
+
+/* Value of `filters` (array): for each group, by the lowest bit of the generation. */
+struct tip_filter {
+	__u64 digits[TIP_FILTER_DIGITS][TIP_FILTER_VALUES]; /* clauses that the value allows */
+	struct tip_filter_names path;
+	struct tip_filter_names second; /* of calls: their second path */
+	__u64 comms;                    /* of execs: clauses with a comm */
+	__u64 kinds;                    /* clauses that do not allow every kind of descriptor */
+	__u64 users;                    /* clauses that do not allow every user */
 };
 #define TIP_FILTER_AT(generation, group) (TIP_FILTER_GROUPS * ((generation) & 1) + (group))
 
@@ -139,11 +145,12 @@ struct tip_filter {
 #define TIP_FILTER_SUFFIX    64  /* longer ends are cut */
 #define TIP_FILTER_BACKWARDS (1u << 8)
 #define TIP_FILTER_COMM      (1u << 9)
-#define TIP_FILTER_COMM_SIZE 16 /* of comm, with its NUL */
+#define TIP_FILTER_SECOND    (1u << 10) /* it is the second path */
+#define TIP_FILTER_COMM_SIZE 16         /* of comm, with its NUL */
 struct tip_filter_key {
 	__u32 prefixlen; /* bits: 64 + 8 * length */
 	__u32 generation;
-	__u32 table; /* TIP_FILTER_*, with TIP_FILTER_BACKWARDS for ends, TIP_FILTER_COMM */
+	__u32 table; /* TIP_FILTER_*, with TIP_FILTER_BACKWARDS for ends, _COMM, _SECOND */
 	char text[TIP_FILTER_TEXT];
 };
 

@@ -240,9 +240,11 @@ def test_it_is_explained(world, daemon):
   condition: >
     (evt.type = kill and evt.arg.sig = SIGKILL and evt.failed = false) or (evt.type in (mmap, mprotect) and evt.arg.prot contains PROT_WRITE)
     or (evt.type = mount and evt.arg.flags contains BIND) or (evt.type = mmap and fd.type = file)
+    or (evt.type = rename and evt.arg.newpath startswith /bin/)
   output: x
   priority: Debug
 """)
     said = json.dumps(daemon.json("rules", "explain", "Explained", file))
-    for words_ in ("kill that succeeds, by its signal", "mmap/mprotect by its protection", "mount by its flags", "mmap of file"):
+    for words_ in ("kill that succeeds, by its signal", "mmap/mprotect by its protection", "mount by its flags", "mmap of file",
+                   "rename whose second name begins with /bin/"):
         assert words_ in said

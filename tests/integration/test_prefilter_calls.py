@@ -284,7 +284,7 @@ NEVER = """
   desc: what the acts of the test are not
   condition: >
     (evt.type = connect and fd.snet in (10.0.0.0/8)) or (evt.type in (unlink, unlinkat) and (evt.arg.path startswith /bin/ or evt.arg.name startswith /bin/))
-    or (evt.type = dup2 and evt.rawres in (0, 1, 2) and fd.type = ipv4)
+    or (evt.type = dup2 and evt.rawres in (0, 1, 2) and fd.type = ipv4) or (evt.type = rename and evt.arg.newpath startswith /bin/)
   output: far %evt.type
   priority: Notice
 """
@@ -297,10 +297,11 @@ def test_what_no_rule_can_match_is_not_told(world, daemon):
     daemon.cli("rules", "add", world.file("never.yaml", text=NEVER, mode=0o644), "--name", "random")
     before = daemon.status()["events"]
     socket_call = ("connect", ["127.0.0.1", 9, "udp", False], {"end": {}})
-    acts = [socket_call, ("unlink", [f"{tree}/none"], {}), ("dup2", ["udp", 200], {"end": {}})] * 300
+    acts = [socket_call, ("unlink", [f"{tree}/none"], {}), ("dup2", ["udp", 200], {"end": {}}),
+            ("rename", [f"{tree}/none", f"{tree}/new"], {})] * 300
     _, alerts = play(daemon, actor, tree, acts, "never")
     assert not [a for a in alerts if a["rule"] == "Far"]
-    until("the counters to be read", lambda: filtered(daemon) - before["prefiltered"] >= 900)
+    until("the counters to be read", lambda: filtered(daemon) - before["prefiltered"] >= len(acts))
     assert daemon.status()["events"]["activity_sent"] - before["activity_sent"] < 100
     daemon.cli("rules", "remove", "random")
     actor.close()

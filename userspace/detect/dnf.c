@@ -42,7 +42,7 @@ struct tip_dnf tip_dnf_names(struct tip_necessary *e, const struct tip_filter_na
 {
 	struct tip_dnf d = one(e);
 
-	d.clauses[0].slots[0] = (struct tip_filter_slot){names, count, negated};
+	d.clauses[0].slots[0] = (struct tip_filter_slot){names, count, negated, false};
 	d.clauses[0].nslots = 1;
 	return d;
 }
@@ -51,7 +51,7 @@ struct tip_dnf tip_dnf_names(struct tip_necessary *e, const struct tip_filter_na
 
 static bool same_slot(const struct tip_filter_slot *a, const struct tip_filter_slot *b)
 {
-	if (a->negated != b->negated || a->count != b->count)
+	if (a->negated != b->negated || a->second != b->second || a->count != b->count)
 		return false;
 	if (a->names == b->names)
 		return true;
@@ -116,7 +116,7 @@ static const struct tip_filter_slot *positive(const struct tip_filter_clause *c)
 static struct tip_filter_slot slot_or(struct tip_necessary *e, const struct tip_filter_slot *a,
 				      const struct tip_filter_slot *b)
 {
-	struct tip_filter_slot out = {.count = a->count};
+	struct tip_filter_slot out = {.count = a->count, .second = a->second};
 	struct tip_filter_name *names;
 
 	if (same_slot(a, b))
@@ -128,6 +128,14 @@ static struct tip_filter_slot slot_or(struct tip_necessary *e, const struct tip_
 		names[out.count++] = b->names[i];
 	out.names = names;
 	return out;
+}
+
+/* What both clauses want some name of; false: they want names of different paths, or none. */
+static bool of_one_path(const struct tip_filter_clause *a, const struct tip_filter_clause *b)
+{
+	const struct tip_filter_slot *x = positive(a), *y = positive(b);
+
+	return x && y && x->second == y->second;
 }
 
 /* Makes `a` the disjunction of both, if that is one clause. */
@@ -146,7 +154,7 @@ static bool unite(struct tip_necessary *e, struct tip_filter_clause *a,
 		digits_or(a, b);
 		return true;
 	}
-	if (apart == 0 && a->nslots == 1 && b->nslots == 1 && positive(a) && positive(b)) {
+	if (apart == 0 && a->nslots == 1 && b->nslots == 1 && of_one_path(a, b)) {
 		a->slots[0] = slot_or(e, &a->slots[0], &b->slots[0]);
 		return true;
 	}
@@ -239,19 +247,17 @@ static unsigned int cost(const struct tip_filter_clause *a, const struct tip_fil
 	for (size_t i = 0; i < TIP_FILTER_DIGITS; i++)
 		n += (unsigned int)__builtin_popcountll(a->digits[i] ^ b->digits[i]);
 	if (a->nslots || b->nslots)
-		n += positive(a) && positive(b) ? 8 * (unsigned int)(a->nslots + b->nslots - 2)
-						: 4 * TIP_FILTER_VALUES;
+		n += of_one_path(a, b) ? 8 * (unsigned int)(a->nslots + b->nslots - 2)
+				       : 4 * TIP_FILTER_VALUES;
 	return n;
 }
 
 static void join(struct tip_necessary *e, struct tip_filter_clause *a,
 		 const struct tip_filter_clause *b)
 {
-	const struct tip_filter_slot *x = positive(a), *y = positive(b);
-
 	digits_or(a, b);
-	if (x && y) {
-		a->slots[0] = slot_or(e, x, y);
+	if (of_one_path(a, b)) {
+		a->slots[0] = slot_or(e, positive(a), positive(b));
 		a->nslots = 1;
 	} else {
 		a->nslots = 0;

@@ -197,6 +197,8 @@ enum tip_syscall_arg_is {
 	TIP_SYSCALL_ARG_OTHER,
 	TIP_SYSCALL_ARG_PATH, /* the first path, made absolute */
 	TIP_SYSCALL_ARG_TEXT, /* the same as it was given */
+	TIP_SYSCALL_ARG_PATH2,
+	TIP_SYSCALL_ARG_TEXT2,
 	TIP_SYSCALL_ARG_MODE,
 	TIP_SYSCALL_ARG_FLAGS,
 	TIP_SYSCALL_ARG_NUMBER, /* the one that the kernel looks at as a whole */

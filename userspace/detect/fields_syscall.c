@@ -360,8 +360,11 @@ static enum tip_syscall_arg_is arg_is(const struct tip_arg_row *row)
 	const bool named = row->codes & TIP_CODES_NAMED;
 
 	switch (row->kind) {
-	case S_PATH: return row->text ? TIP_SYSCALL_ARG_OTHER : TIP_SYSCALL_ARG_PATH;
-	case S_TEXT: return !named || row->text ? TIP_SYSCALL_ARG_OTHER : TIP_SYSCALL_ARG_TEXT;
+	case S_PATH: return row->text ? TIP_SYSCALL_ARG_PATH2 : TIP_SYSCALL_ARG_PATH;
+	case S_TEXT:
+		if (!named)
+			return TIP_SYSCALL_ARG_OTHER;
+		return row->text ? TIP_SYSCALL_ARG_TEXT2 : TIP_SYSCALL_ARG_TEXT;
 	case S_MODE: return TIP_SYSCALL_ARG_MODE;
 	case S_MOUNT: return TIP_SYSCALL_ARG_FLAGS;
 	case S_SIGNAL: return TIP_SYSCALL_ARG_NUMBER;

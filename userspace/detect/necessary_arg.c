@@ -114,6 +114,18 @@ static struct tip_dnf number(struct tip_necessary *e, const struct tip_ast *n,
 
 /* ---- what an argument is ---- */
 
+/* A path, the first or the second, or what stands in its place. */
+static struct tip_dnf path(struct tip_necessary *e, const struct tip_ast *n,
+			   enum tip_name_part part, bool second, bool negated)
+{
+	const struct tip_dnf d = tip_necessary_name(e, n, part, negated);
+
+	for (size_t i = 0; i < d.count; i++)
+		for (size_t k = 0; k < d.clauses[i].nslots; k++)
+			d.clauses[i].slots[k].second = second;
+	return d;
+}
+
 static struct tip_dnf check(struct tip_necessary *e, const struct tip_ast *n,
 			    const struct tip_field_ref *ref, const struct tip_syscall_arg *arg,
 			    bool raw, bool negated)
@@ -125,8 +137,12 @@ static struct tip_dnf check(struct tip_necessary *e, const struct tip_ast *n,
 
 	switch (arg->what) {
 	case TIP_SYSCALL_ARG_PATH:
-		return tip_necessary_name(e, n, raw ? TIP_NAME_RAW : TIP_NAME_WHOLE, negated);
-	case TIP_SYSCALL_ARG_TEXT: return tip_necessary_name(e, n, TIP_NAME_RAW, negated);
+	case TIP_SYSCALL_ARG_PATH2:
+		return path(e, n, raw ? TIP_NAME_RAW : TIP_NAME_WHOLE,
+			    arg->what == TIP_SYSCALL_ARG_PATH2, negated);
+	case TIP_SYSCALL_ARG_TEXT:
+	case TIP_SYSCALL_ARG_TEXT2:
+		return path(e, n, TIP_NAME_RAW, arg->what == TIP_SYSCALL_ARG_TEXT2, negated);
 	case TIP_SYSCALL_ARG_MODE:
 		return raw ? tip_dnf_true(e) : bits(e, n, arg->row->flags, &mode, negated);
 	case TIP_SYSCALL_ARG_FLAGS:

@@ -357,7 +357,10 @@ static void add_act(struct tip_buf *b, enum tip_filter_group group,
 		add_ports(b, start, &c->digits[TIP_FILTER_PORT]);
 	add_uids(b, start, c);
 	for (size_t i = 0; i < c->nslots; i++)
-		add_slot(b, start, &c->slots[i], path ? "name" : "address");
+		add_slot(b, start, &c->slots[i],
+			 c->slots[i].second ? "second name"
+			 : path             ? "name"
+					    : "address");
 	if (b->len == start)
 		tip_buf_adds(b, "of any kind");
 }

@@ -88,40 +88,58 @@ static void add_comm(struct plan *p, uint32_t group, const struct tip_filter_nam
 			->match.meets[slot] = bit;
 }
 
-static void add_name(struct plan *p, uint32_t group, const struct tip_filter_name *n, size_t slot,
-		     uint64_t bit)
+static void add_path(struct plan *p, struct tip_filter_names *f, uint32_t table,
+		     const struct tip_filter_name *n, size_t slot, uint64_t bit)
 {
-	struct tip_filter *f = &p->filters[group];
-
-	if (n->how == TIP_FILTER_COMM_WHOLE || n->how == TIP_FILTER_COMM_PREFIX) {
-		add_comm(p, group, n, slot, bit);
-		return;
-	}
 	/* Longer than any name that is compared: no name meets it. */
 	if (n->how != TIP_FILTER_END && n->len >= TIP_FILTER_TEXT)
 		return;
 	switch (n->how) {
 	case TIP_FILTER_WHOLE:
-		add_front(p, group, n->text, n->len, true)->match.meets[slot] = bit;
-		add_near(p, group, n->text, n->len)->match.near[slot] = bit;
+		add_front(p, table, n->text, n->len, true)->match.meets[slot] = bit;
+		add_near(p, table, n->text, n->len)->match.near[slot] = bit;
 		f->prefixes |= bit;
 		f->nears |= bit;
 		break;
 	case TIP_FILTER_PREFIX:
-		add_front(p, group, n->text, n->len, false)->match.meets[slot] = bit;
+		add_front(p, table, n->text, n->len, false)->match.meets[slot] = bit;
 		f->prefixes |= bit;
 		f->vague[slot] |= bit;
 		break;
 	case TIP_FILTER_END:
 	default:
-		add_end(p, group, n->text, n->len)->match.meets[slot] = bit;
+		add_end(p, table, n->text, n->len)->match.meets[slot] = bit;
 		f->suffixes |= bit;
 		/* Of more than one component a relative name may have only the last. */
 		if (n->len > 1 && memchr(n->text + 1, '/', n->len - 1)) {
-			add_near(p, group, n->text, n->len)->match.near[slot] = bit;
+			add_near(p, table, n->text, n->len)->match.near[slot] = bit;
 			f->nears |= bit;
 		}
 		break;
+	}
+}
+
+/* The conditions of a slot: each is on one of two names, and says nothing of the other. */
+static void add_slot(struct plan *p, uint32_t group, const struct tip_filter_slot *slot, size_t i,
+		     uint64_t bit)
+{
+	struct tip_filter *f = &p->filters[group];
+	struct tip_filter_names *of = slot->second ? &f->second : &f->path;
+	struct tip_filter_names *other = slot->second ? &f->path : &f->second;
+	const uint32_t table = slot->second ? group | TIP_FILTER_SECOND : group;
+
+	other->unnamed[i] |= bit;
+	if (slot->negated) {
+		of->negated[i] |= bit;
+		of->vague[i] |= bit;
+	}
+	for (size_t k = 0; k < slot->count; k++) {
+		const struct tip_filter_name *n = &slot->names[k];
+
+		if (n->how == TIP_FILTER_COMM_WHOLE || n->how == TIP_FILTER_COMM_PREFIX)
+			add_comm(p, group, n, i, bit);
+		else
+			add_path(p, of, table, n, i, bit);
 	}
 }
 
@@ -145,15 +163,11 @@ static void add_clause(struct plan *p, uint32_t group, const struct tip_filter_c
 		/* What there is no place for counts as met. */
 		if (i >= c->nslots || slot->count > NAMES_MAX / 2 ||
 		    p->count + 2 * slot->count > NAMES_MAX) {
-			f->unnamed[i] |= bit;
-			continue;
+			f->path.unnamed[i] |= bit;
+			f->second.unnamed[i] |= bit;
+		} else {
+			add_slot(p, group, slot, i, bit);
 		}
-		if (slot->negated) {
-			f->negated[i] |= bit;
-			f->vague[i] |= bit;
-		}
-		for (size_t k = 0; k < slot->count; k++)
-			add_name(p, group, &slot->names[k], i, bit);
 	}
 }
 

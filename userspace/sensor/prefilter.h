@@ -35,6 +35,7 @@ struct tip_filter_slot {
 	const struct tip_filter_name *names;
 	size_t count;
 	bool negated;
+	bool second; /* it is the second path of a call */
 };
 
 struct tip_filter_clause {

@@ -73,9 +73,15 @@ static inline void see_uid(uint32_t *digits, uint32_t uid)
 	digits[TIP_FILTER_UID + 2] = uid >> 12 < 63 ? uid >> 12 : 63;
 }
 
+static inline bool slot_passes(const char *name, const struct tip_filter_slot *slot)
+{
+	return !plain(name) || slot_met(name, slot);
+}
+
 /* `looked_at`: 1 << digit, of those that this act has. */
 static inline bool clauses_pass(const struct tip_prefilter *f, enum tip_filter_group group,
-				const uint32_t *digits, uint32_t looked_at, const char *name)
+				const uint32_t *digits, uint32_t looked_at, const char *name,
+				const char *second)
 {
 	for (size_t i = 0; i < f->groups[group].count; i++) {
 		const struct tip_filter_clause *c = &f->groups[group].clauses[i];
@@ -85,7 +91,7 @@ static inline bool clauses_pass(const struct tip_prefilter *f, enum tip_filter_g
 			if (looked_at >> d & 1)
 				met = met && (c->digits[d] >> digits[d] & 1);
 		for (size_t k = 0; k < c->nslots && met; k++)
-			met = !plain(name) || slot_met(name, &c->slots[k]);
+			met = slot_passes(c->slots[k].second ? second : name, &c->slots[k]);
 		if (met)
 			return true;
 	}

@@ -27,7 +27,7 @@ static bool passes(const struct tip_prefilter *f, const struct world *w)
 	if (w->hdr.flags & TIP_EVF_DIRECT)
 		return true;
 	see_uid(digits, w->hdr.uid);
-	return clauses_pass(f, TIP_FILTER_OPEN, digits, 0x70f, w->ev.open.name);
+	return clauses_pass(f, TIP_FILTER_OPEN, digits, 0x70f, w->ev.open.name, "");
 }
 
 static bool told(struct tip_rules *const *sets, size_t count, const struct world *w)

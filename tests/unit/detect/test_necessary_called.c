@@ -69,7 +69,7 @@ static bool passes(const struct tip_prefilter *f, const struct world *w)
 	};
 
 	see_uid(digits, w->hdr.uid);
-	return clauses_pass(f, TIP_FILTER_CALLED, digits, 0x7fd, "");
+	return clauses_pass(f, TIP_FILTER_CALLED, digits, 0x7fd, "", "");
 }
 
 /* ---- acts ---- */

@@ -134,7 +134,7 @@ static bool passes(const struct tip_prefilter *f, const struct world *w)
 	s.digits[TIP_FILTER_RESULT] = result_of(w->hdr.ret);
 	see_uid(s.digits, w->hdr.uid);
 	return clauses_pass(f, call ? TIP_FILTER_CALL : TIP_FILTER_SOCK, s.digits, s.looked_at,
-			    s.name);
+			    s.name, call ? w->ev.call.text[TIP_TEXT_PATH2] : "");
 }
 
 /* ---- acts ---- */
@@ -289,6 +289,21 @@ static void paths(void **state)
 		{"evt.type = unlink and fd.type = file", false},
 		{"evt.type = chmod and evt.arg.mode contains S_ISUID", false},
 	};
+	static const struct row second[] = {
+		{"evt.type = rename and evt.arg.newpath = /srv/new", true},
+		{"evt.type = rename and evt.arg.newpath startswith /etc/", false},
+		{"evt.type = rename and not evt.arg.newpath startswith /srv/", false},
+		{"evt.type = rename and evt.rawarg.newpath endswith .pem", false},
+		{"evt.type = rename and evt.arg.oldpath endswith x and evt.arg.newpath in (/a, /b)",
+		 false},
+		{"evt.type = rename and (evt.arg.oldpath endswith .y or evt.arg.newpath = "
+		 "/srv/new)",
+		 true},
+		{"evt.type = rename and (evt.arg.oldpath endswith .y or evt.arg.newpath = /srv/y)",
+		 false},
+		{"evt.type = rename and evt.arg.oldpath startswith /x and evt.arg.newpath = /y",
+		 false},
+	};
 	struct world w;
 
 	act_path(&w, __NR_unlink, "/srv/app", "/etc/shadow", 0, 0);
@@ -302,7 +317,15 @@ static void paths(void **state)
 	act_path(&w, __NR_symlink, "", "/etc/shadow", 0, 0);
 	assert_true(told("evt.type = symlink and evt.arg.target in (/etc/shadow, /etc/x)", &w));
 	assert_false(told("evt.type = symlink and evt.arg.target in (/etc/passwd)", &w));
-	assert_true(told("evt.type = symlink and evt.arg.linkpath = /x", &w));
+	assert_false(told("evt.type = symlink and evt.arg.linkpath = /x", &w));
+	assert_true(told("evt.type = symlink and evt.arg.linkpath = /srv/new", &w));
+	act_path(&w, __NR_rename, "/srv", "x", 0, 0);
+	run(second, TIP_ARRAY_SIZE(second), &w);
+	w.ev.call.text[TIP_TEXT_PATH2] = "../new";
+	assert_true(told("evt.type = rename and evt.arg.newpath startswith /etc/", &w));
+	w.ev.call.text[TIP_TEXT_PATH2] = "new";
+	assert_true(told("evt.type = rename and evt.arg.newpath startswith /etc/", &w));
+	assert_false(told("evt.type = rename and evt.arg.newpath endswith .pem", &w));
 	act_path(&w, __NR_fchmodat, "/srv", "x", 04755, 0);
 	assert_true(told("evt.type in (chmod, fchmodat) and evt.arg.mode contains S_ISUID", &w));
 	assert_false(told("evt.type in (chmod, fchmodat) and evt.arg.mode contains S_ISGID", &w));
@@ -472,6 +495,7 @@ static void random_act(struct world *w)
 	static const uint32_t modes[] = {0, S_IFREG, S_IFDIR, S_IFIFO};
 	static const int64_t rets[] = {0, 1, 3, 61, 5000, -ENOENT, -EINPROGRESS};
 	static const uint64_t args[] = {0, 1, 2, 17, 64, 0x10000000, (uint64_t)-1};
+	const char *const second = PICK(names);
 	const int family = pick(3) ? AF_INET : pick(2) ? AF_INET6 : AF_UNIX;
 	const char *local = family == AF_INET6 ? PICK(addrs6) : PICK(addrs4);
 	const char *remote = family == AF_INET6 ? PICK(addrs6) : PICK(addrs4);
@@ -486,6 +510,8 @@ static void random_act(struct world *w)
 	case 1:
 		act_path(w, PICK(with_path), pick(2) ? "/etc" : "", PICK(names), pick(010000),
 			 PICK(rets));
+		w->ev.call.text[TIP_TEXT_PATH2] = second;
+		w->ev.call.text[TIP_TEXT_BASE2] = pick(2) ? "/srv" : "";
 		return;
 	default:
 		act_desc(w, PICK(with_fd), PICK(args), PICK(modes), PICK(rets));
