@@ -136,6 +136,19 @@ static __always_inline __u64 filter_current(const struct tip_filter *f, __u64 bi
 	return filter_user(f, bits, ids.uid);
 }
 
+/* Clauses that the letters of an absolute name in s->front, `len` bytes, allow an open. */
+static __always_inline __u64 allowed_letters(const struct tip_scratch *s,
+					     const struct tip_filter *f, __u32 len)
+{
+	__u32 last = len - 1;
+
+	opaque(last);
+	if (last >= TIP_FILTER_TEXT)
+		return ~0ull;
+	return allowed(f, TIP_FILTER_OPEN_SECOND, s->front.text[1]) |
+	       allowed(f, TIP_FILTER_OPEN_LAST, s->front.text[last]);
+}
+
 /* Which of the clauses in `bits` do names leave that meet `meets`? */
 static __always_inline __u64 slots_met(const struct tip_filter_names *n, __u64 bits,
 				       const __u64 *meets, bool absolute)
@@ -148,10 +161,13 @@ static __always_inline __u64 slots_met(const struct tip_filter_names *n, __u64 b
 	return bits;
 }
 
-/* Which of them does the name leave, `len` bytes of the record from `start` on? */
+/*
+ * Which of them does the name leave, `len` bytes of the record from `start` on? `opens`: whose
+ * digits have its letters, NULL: it is no open's.
+ */
 static __always_inline __u64 filter_name(struct tip_scratch *s, const struct tip_filter_names *n,
-					 __u64 bits, __u32 table, __u32 generation,
-					 const __u32 start, __u32 len)
+					 const struct tip_filter *opens, __u64 bits, __u32 table,
+					 __u32 generation, const __u32 start, __u32 len)
 {
 	const struct tip_filter_match *m;
 	__u64 meets[TIP_FILTER_SLOTS] = {};
@@ -161,6 +177,8 @@ static __always_inline __u64 filter_name(struct tip_scratch *s, const struct tip
 	if (!len || len >= TIP_FILTER_TEXT || !name_plain(s, start, len))
 		return bits;
 	absolute = s->front.text[0] == '/';
+	if (absolute && opens)
+		bits &= allowed_letters(s, opens, len);
 	if (absolute && (bits & n->prefixes)) {
 		opaque(end);
 		if (end >= TIP_FILTER_TEXT)
@@ -228,7 +246,7 @@ __noinline int tip_filter_open(__u32 set, __u32 generation)
 	if (!o->name || unnamed(&f->path, bits))
 		return 1;
 	open_name(s);
-	return filter_name(s, &f->path, bits, TIP_FILTER_OPEN, generation,
+	return filter_name(s, &f->path, f, bits, TIP_FILTER_OPEN, generation,
 			   sizeof(struct tip_open_rec), ev->name_len) != 0;
 }
 
@@ -429,7 +447,7 @@ __noinline int tip_filter_call(__u32 set, __u32 generation)
 		bits = filter_addr(s, f, bits, TIP_FILTER_CALL, generation,
 				   server ? sock->laddr : sock->raddr, sock->family == AF_INET6);
 	else
-		bits = filter_name(s, &f->path, bits, TIP_FILTER_CALL, generation,
+		bits = filter_name(s, &f->path, NULL, bits, TIP_FILTER_CALL, generation,
 				   sizeof(struct tip_call_rec), ev->text_len[TIP_TEXT_PATH]);
 	s->called.left = bits;
 	return !bits ? 0 : unnamed(&f->second, bits) ? 1 : TIP_FILTER_ASK_SECOND;
@@ -453,7 +471,7 @@ __noinline int tip_filter_second(__u32 set, __u32 generation, __u32 path)
 		return 1;
 	opaque(path);
 	bpf_probe_read_kernel(s->rec + SECOND_AT, len, &s->rec[path & TIP_REC_MASK]);
-	return filter_name(s, &f->second, s->called.left, TIP_FILTER_CALL | TIP_FILTER_SECOND,
+	return filter_name(s, &f->second, NULL, s->called.left, TIP_FILTER_CALL | TIP_FILTER_SECOND,
 			   generation, SECOND_AT, len) != 0;
 }
 

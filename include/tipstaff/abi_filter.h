@@ -50,6 +50,13 @@ enum tip_filter_group {
 #define TIP_FILTER_OPEN_DIGITS  4
 
 /*
+ * Behind them, two of an absolute name, so that hardly a name is looked up: six bits of a letter
+ * each. A clause is left if either allows it: the first by names as they begin, the other by ends.
+ */
+#define TIP_FILTER_OPEN_SECOND 4 /* the letter behind the slash that it begins with */
+#define TIP_FILTER_OPEN_LAST   5
+
+/*
  * The digits of the other groups. What an event has not is not looked at. Their
  * names are paths, or an address as text: '/', '4' or '6', and hex.
  */

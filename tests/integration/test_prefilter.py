@@ -113,6 +113,8 @@ def random_acts(r, tree, count):
             folder = str(tree / r.choice(("etc", "home", "a..b")))
         if r.randrange(20) == 0:
             name = f"{tree}/" + "long/" * 60 + "name"
+        elif r.randrange(10) == 0:
+            name, folder = r.choice(("/etc/shadow", "/none")), None
         flags = r.choice((os.O_RDONLY, os.O_RDONLY, os.O_WRONLY, os.O_RDWR))
         for extra in (os.O_CLOEXEC, os.O_CREAT, os.O_TRUNC, os.O_APPEND):
             flags |= extra if r.randrange(4) == 0 else 0

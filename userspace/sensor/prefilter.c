@@ -143,6 +143,42 @@ static void add_slot(struct plan *p, uint32_t group, const struct tip_filter_slo
 	}
 }
 
+static void narrow(struct tip_filter *f, size_t digit, uint64_t values, uint64_t bit)
+{
+	for (size_t v = 0; v < TIP_FILTER_VALUES; v++)
+		if (!(values >> v & 1))
+			f->digits[digit][v] &= ~bit;
+}
+
+/* The values of a digit that a letter of a name allows. There may be none: then it may be any. */
+static uint64_t letter(const struct tip_filter_name *n, size_t at)
+{
+	return at < n->len ? 1ull << (n->text[at] & (TIP_FILTER_VALUES - 1)) : UINT64_MAX;
+}
+
+/* The letters of a slot's names, of which the clause wants one; any where it does without. */
+static void narrow_letters(struct tip_filter *f, const struct tip_filter_clause *c, uint64_t bit)
+{
+	const struct tip_filter_slot *named = NULL;
+	uint64_t second = 0, last = 0;
+
+	for (size_t i = 0; i < c->nslots && !named; i++)
+		if (!c->slots[i].negated && !(f->path.unnamed[i] & bit))
+			named = &c->slots[i];
+	for (size_t i = 0; named && i < named->count; i++) {
+		const struct tip_filter_name *n = &named->names[i];
+
+		if (n->how == TIP_FILTER_END)
+			last |= letter(n, n->len - 1);
+		else
+			second |= letter(n, 1);
+	}
+	if (!named)
+		return;
+	narrow(f, TIP_FILTER_OPEN_SECOND, second, bit);
+	narrow(f, TIP_FILTER_OPEN_LAST, last, bit);
+}
+
 static void add_clause(struct plan *p, uint32_t group, const struct tip_filter_clause *c,
 		       uint64_t bit)
 {
@@ -169,6 +205,8 @@ static void add_clause(struct plan *p, uint32_t group, const struct tip_filter_c
 			add_slot(p, group, slot, i, bit);
 		}
 	}
+	if (group == TIP_FILTER_OPEN)
+		narrow_letters(f, c, bit);
 }
 
 static int by_text(const void *a, const void *b)
