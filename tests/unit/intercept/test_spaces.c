@@ -415,27 +415,32 @@ static pid_t unsharer(int *ask, int *told)
 
 static void namespaces_of_a_user(void **state)
 {
+	int held[TIP_NETNS_OWNED_MAX + 10], ask, told;
 	struct fake w = {0};
+	size_t count = 0;
 	char path[64], c;
 	pid_t pid;
-	int ask, told;
 
 	fake_open(&w, NULL);
 	pid = unsharer(&ask, &told);
 	snprintf(path, sizeof(path), "/proc/%d/ns/net", (int)pid);
-	for (size_t i = 0; i < TIP_NETNS_OWNED_MAX + 10; i++) {
+	/* All of them are held: the next one could have the number of one that is gone. */
+	while (count < TIP_ARRAY_SIZE(held)) {
 		struct stat st;
 
-		c = i == 1 ? 'u' : 'n';
+		c = count == 1 ? 'u' : 'n';
 		assert_int_equal(write(ask, &c, 1), 1);
 		if (read(told, &c, 1) != 1)
 			break;
-		assert_int_equal(stat(path, &st), 0);
+		held[count] = open(path, O_RDONLY | O_CLOEXEC);
+		assert_int_equal(fstat(held[count++], &st), 0);
 		tip_intercept_process(w.ic, pid, (uint32_t)st.st_ino);
 	}
 	close(ask);
 	close(told);
 	waitpid(pid, NULL, 0);
+	while (count > 0)
+		close(held[--count]);
 	/* Not every machine lets users have namespaces. */
 	if (tip_map_count(w.ic->spaces) > 0)
 		assert_int_equal(tip_map_count(w.ic->spaces), TIP_NETNS_OWNED_MAX);
