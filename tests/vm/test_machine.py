@@ -33,6 +33,13 @@ def test_a_panic_is_a_failure_and_is_shown():
     assert status == 125, errors
     assert output == "before\n"
     assert "the kernel failed" in errors and "sysrq triggered crash" in errors and "Call Trace" in errors
+    assert "started again" not in errors
+
+
+def test_a_kernel_that_does_not_come_up_is_started_thrice():
+    status, output, errors = guest.run("echo", "never", options=["--append", "rdinit=/nothing root=/dev/nothing"])
+    assert status == 125 and not output, errors
+    assert errors.count("the kernel failed") == 3 and errors.count("started again") == 2, errors
 
 
 def test_a_hang_ends():

@@ -24,6 +24,9 @@ from . import VmError
 
 # As timeout(1) says it; and what is neither the command's failure nor its success.
 STATUS_TIME, STATUS_MACHINE = 124, 125
+# How often a guest is started whose kernel fails before it has run anything of ours: while it patches its own code at boot, an
+# emulated processor can meet the breakpoint that it uses for that ("Oops: int3").
+BOOTS = 3
 
 KERNEL_ARGUMENTS = (
     "console=ttyS0 quiet loglevel=4 "
@@ -156,10 +159,20 @@ def bring_back(archive, keep):
         print(f"vm: note: the command left no {name}", file=sys.stderr)
 
 
-def run(processor, vmlinuz, initramfs, *, shell=False, append="", memory=2048, cpus=2, icount=False, timeout=600.0, keep=None):
-    """Boots, runs what the initramfs says, and returns the exit status for the caller's caller."""
+def run(processor, vmlinuz, initramfs, **options):
+    """Boots, runs what the initramfs says, and returns the exit status for the caller's caller. `options`: see start()."""
     if not shutil.which("qemu-system-x86_64"):
         raise VmError("qemu-system-x86_64 is missing (Debian: qemu-system-x86): sudo tools/install-deps vm")
+    for boot in range(1, BOOTS + 1):
+        status, begun = start(processor, vmlinuz, initramfs, **options)
+        if status != STATUS_MACHINE or begun or boot == BOOTS:
+            break
+        print(f"vm: note: it had not come up; it is started again ({boot + 1} of {BOOTS})", file=sys.stderr)
+    return status
+
+
+def start(processor, vmlinuz, initramfs, *, shell=False, append="", memory=2048, cpus=2, icount=False, timeout=600.0, keep=None):
+    """One guest, to its end: the exit status, and whether the command had begun."""
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="tipstaff-vm-"))
         with open(f"{folder}/initramfs", "wb") as f:
@@ -187,7 +200,7 @@ def run(processor, vmlinuz, initramfs, *, shell=False, append="", memory=2048, c
             bring_back(archive, keep)
         with open(f"{folder}/console", encoding="utf-8", errors="replace") as f:
             console = f.read()
-        return judge(outcome, console, in_time, timeout, qemu.returncode)
+        return judge(outcome, console, in_time, timeout, qemu.returncode), outcome.started
 
 
 def end(qemu):
