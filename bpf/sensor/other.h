@@ -93,15 +93,18 @@ static __always_inline void other_given(const struct tip_call *c, const struct t
 		iovec_read(at, other_narrow(c), g);
 	} else {
 		g->data = at;
-		g->size = other_arg(d, shape.data + 1);
+		g->size = shape.flags & TIP_SHAPE_FIXED ? shape.addr : other_arg(d, shape.data + 1);
+		if (shape.flags & TIP_SHAPE_ARRAY)
+			g->size *= shape.addr;
 	}
 	if (shape.flags & TIP_SHAPE_IN) {
 		if (d->ret < 0)
 			g->size = 0;
-		else if (g->size > d->ret)
+		else if (g->size > d->ret && !(shape.flags & TIP_SHAPE_FIXED))
 			g->size = d->ret;
 	}
-	if (!shape.addr || (c->args_at && call_is_short(c)))
+	if (!shape.addr || (shape.flags & (TIP_SHAPE_FIXED | TIP_SHAPE_ARRAY)) ||
+	    (c->args_at && call_is_short(c)))
 		return;
 	g->addr = other_arg(d, shape.addr);
 	g->addr_len = other_arg(d, shape.addr + 1);
@@ -158,6 +161,22 @@ static __always_inline __u16 other_file(struct tip_scratch *s, struct file *file
 	return text_none(s);
 }
 
+/* The descriptor that the call is about, -1: none. `asked`: its result is not known. */
+static __always_inline void other_fd(struct tip_call_rec *rec, const struct tip_called *d, __u8 fd,
+				     bool asked)
+{
+	rec->ev.fd = -1;
+	if (!fd || (asked && fd >= TIP_SHAPE_RESULT))
+		return;
+	if (fd < TIP_SHAPE_RESULT)
+		rec->ev.fd = other_arg(d, fd);
+	else if (fd == TIP_SHAPE_RESULT)
+		rec->ev.fd = d->ret;
+	else if (d->ret >= 0)
+		bpf_probe_read_user(&rec->ev.fd, sizeof(rec->ev.fd),
+				    (void *)other_arg(d, fd - TIP_SHAPE_PAIR(0)));
+}
+
 /* The folder that a path starts from. `dir` is what the shape says. */
 static __always_inline __u16 other_base(struct tip_scratch *s, struct task_struct *task, __u8 dir)
 {
@@ -207,9 +226,7 @@ static __always_inline void other_tell(const struct tip_call *c, const struct ti
 			rec->ev.args[i] = 0; /* the kernel's addresses stay there */
 	rec->ev.call = TIP_CALL_SYSCALL;
 	rec->ev.nr = c->nr;
-	rec->ev.fd = !shape.fd || (asked && shape.fd == TIP_SHAPE_RESULT) ? -1
-		     : shape.fd == TIP_SHAPE_RESULT                       ? c->ret
-									  : other_arg(d, shape.fd);
+	other_fd(rec, d, shape.fd, asked);
 	forget();
 	text_begin(s, sizeof(*rec));
 	other_given(c, d, shape, &given);

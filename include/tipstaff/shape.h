@@ -28,14 +28,16 @@ enum tip_handler {
  * What a system call takes, for those that one program tells of: `fd` ... are numbers of arguments,
  * counted from 1; 0: it has none.
  */
-#define TIP_SHAPE_RESULT 7 /* `fd`: the result */
+#define TIP_SHAPE_RESULT  7         /* `fd`: the result */
+#define TIP_SHAPE_PAIR(n) (8 + (n)) /* `fd`: the first of those that argument `n` points at */
 struct tip_shape {
 	__u8 fd;      /* the descriptor that the call is about */
 	__u8 path[2]; /* paths */
 	__u8 dir[2];  /* the folders that they start from, 0: the working directory */
 	__u8 data;    /* what is read or written: its address, or that of an iovec or msghdr */
-	__u8 addr;    /* an address of a socket; its length is the next argument */
-	__u8 flags;   /* TIP_SHAPE_* */
+	/* An address of a socket; its length is the next argument. Or, by the flags, a size. */
+	__u8 addr;
+	__u8 flags; /* TIP_SHAPE_* */
 };
 #define TIP_SHAPE_IN             (1u << 0) /* data comes in: there is as much of it as the result says */
 #define TIP_SHAPE_IOV            (1u << 1)  /* `data` is an array of iovec */
@@ -43,6 +45,8 @@ struct tip_shape {
 #define TIP_SHAPE_LINK           (1u << 3)  /* path[0] is a text that is not looked up */
 #define TIP_SHAPE_MODE(n)        ((n) << 4) /* argument `n`, 2 or 3, is a mode; 0: none is */
 #define TIP_SHAPE_MODE_OF(flags) ((flags) >> 4 & 3)
+#define TIP_SHAPE_FIXED          (1u << 6) /* `data` is `addr` bytes */
+#define TIP_SHAPE_ARRAY          (1u << 7) /* `data` is elements of `addr` bytes; how many is next */
 
 /*
  * Strings of TIP_CALL_SYSCALL. There are two paths and two folders, or a file and data: four of

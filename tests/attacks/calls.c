@@ -8,9 +8,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/bpf.h>
+#include <linux/capability.h>
 #include <linux/futex.h>
 #include <linux/io_uring.h>
 #include <linux/openat2.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdint.h>
@@ -204,13 +206,28 @@ static void named(int dir)
 /* Those that say most of it in memory. */
 static void pointing(void)
 {
-	int size = 4096, s = socket(AF_INET, SOCK_STREAM, 0);
+	struct timespec moment = {0, 2000000};
+	struct rlimit core = {0, 4096};
+	struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+	struct __user_cap_data_struct caps[2];
+	int pair[2], size = 4096, s = socket(AF_INET, SOCK_STREAM, 0);
+	struct pollfd polled[2] = {{.events = POLLIN}, {.fd = 700, .events = POLLIN}};
 	uint64_t mask = 1 << (SIGUSR1 - 1);
 
+	CALL(socketpair, AF_UNIX, SOCK_STREAM, 0, pair);
+	polled[0].fd = pair[0];
+	if (write(pair[1], "x", 1) != 1)
+		die("write: %m");
+	CALL(poll, polled, 2, 0);
+	CALL(nanosleep, &moment, NULL);
+	CALL(setrlimit, RLIMIT_CORE, &core);
 	CALL(signalfd4, -1, &mask, sizeof(mask), SFD_CLOEXEC);
 	CALL(setsockopt, s, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
 	CALL(prctl, PR_SET_NAME, "calls", 0, 0, 0);
 	CALL(fsconfig, 900, 1, "source", "overlay", 0);
+	if (syscall(SYS_capget, &header, caps))
+		die("capget: %m");
+	CALL(capset, &header, caps);
 }
 
 /* One descriptor of each kind, and each is duplicated. */
@@ -231,7 +248,7 @@ static void kinds(void)
 	CALL(dup, signalfd(-1, &none, 0));
 	CALL(dup, timerfd_create(CLOCK_MONOTONIC, 0));
 	CALL(dup, inotify_init1(IN_CLOEXEC));
-	CALL(dup, syscall(SYS_io_uring_setup, 1, &ring));
+	CALL(dup, CALL(io_uring_setup, 1, &ring));
 	CALL(dup, syscall(SYS_userfaultfd, O_CLOEXEC));
 	CALL(dup, syscall(SYS_bpf, BPF_MAP_CREATE, &map, sizeof(map)));
 	CALL(dup, memfd_create("memory", 0));

@@ -14,11 +14,11 @@ CALLS = """link linkat symlink symlinkat rename renameat renameat2 unlink unlink
     fchownat chdir fchdir write pread close socket sendto sendmsg recvfrom recvmsg dup dup2 dup3 setns unshare setsid bpf
     userfaultfd memfd_create prctl pipe2 open openat openat2 creat mknod fcntl kill tgkill ptrace mount umount2 mprotect bind listen connect accept
     lseek stat newfstatat access flock getcwd eventfd2 epoll_create1 pidfd_open futex setsockopt munlock getrlimit keyctl close_range getuid
-    process_vm_writev signalfd4 fsconfig getpriority""".split()
+    process_vm_writev socketpair poll nanosleep setrlimit signalfd4 capset fsconfig io_uring_setup getpriority""".split()
 # Told although no rule names them.
 ALWAYS = "open openat openat2 creat kill tgkill ptrace mount umount2 mprotect bind listen connect accept".split()
 NAMED = set(CALLS) - set(ALWAYS)
-FIELDS = """evt.type evt.res evt.rawres evt.args evt.buffer evt.is_io fd.num fd.name fd.type fd.typechar fd.l4proto fd.sip fd.sport fd.cip
+FIELDS = """evt.type evt.res evt.rawres evt.args evt.buffer evt.is_io fd.num fd.name fd.type fd.typechar fdlist.nums fdlist.names fd.l4proto fd.sip fd.sport fd.cip
     fd.is_server fd.name_changed evt.category fs.path.name fs.path.nameraw fs.path.source fs.path.sourceraw fs.path.target
     fs.path.targetraw evt.abspath evt.abspath.src evt.abspath.dst evt.arg[1] evt.rawarg[1] proc.pid""".split()
 RULES = f"""
@@ -201,7 +201,7 @@ def test_calls_without_a_code_of_their_own(done):
     assert re.fullmatch(r"res=0 addr=[0-9A-F]+ op=129\(FUTEX_PRIVATE_FLAG\|FUTEX_WAKE\) val=1", args(done, "futex", -1))
     assert args(done, "setsockopt", -2).endswith("level=1(SOL_SOCKET) optname=2(SO_REUSEADDR) val=1 optlen=4")
     assert re.fullmatch(r"res=0 addr=[0-9A-F]+ len=64", args(done, "munlock"))
-    assert args(done, "getrlimit", -1) == "res=0 resource=7(RLIMIT_NOFILE)"
+    assert re.fullmatch(r"res=0 cur=\d+ max=\d+ resource=7\(RLIMIT_NOFILE\)", args(done, "getrlimit", -1))
     assert args(done, "keyctl").endswith("operation=0(KEYCTL_GET_KEYRING_ID) arg2=-3 arg3=0 arg4=0 arg5=0")
     assert args(done, "close_range", -1) == "res=0 first=5000 last=5001 flags=0"
     assert args(done, "getuid", -1) == "uid=0(root)"
@@ -209,9 +209,21 @@ def test_calls_without_a_code_of_their_own(done):
 
 
 def test_what_calls_point_at(done):
+    pair = re.fullmatch(r"res=0 fd1=(\d+)\(<u>\) fd2=\d+\(<u>\) domain=1\(AF_UNIX\) type=1 proto=0", args(done, "socketpair"))
+    assert pair, args(done, "socketpair")
+    assert args(done, "poll", -1) == f"res=2 fds={pair[1]}:?1 700:?20 timeout=0"
+    polled = [a for a in done["alerts"]("Calls") if a["evt.type"] == "poll"][-1]
+    assert polled["fdlist.nums"] == f"{pair[1]},700"
+    # The process may have ended by the time that the rule asks.
+    assert polled["fdlist.names"] is None or re.fullmatch(r"socket:\[\d+\],<NA>|<NA>,<NA>", polled["fdlist.names"])
+    assert args(done, "nanosleep", -1) == "res=0 interval=2000000(0.002s)"
+    assert args(done, "setrlimit") == "res=0 cur=0 max=4096 resource=4(RLIMIT_CORE)"
     assert re.fullmatch(r"res=\d+\(<s>.*\) flags=524288\(O_CLOEXEC\) fd=-1 mask=200", args(done, "signalfd4"))
     assert args(done, "setsockopt", -1).endswith("optname=8(SO_RCVBUF) val=4096 optlen=4")
     assert args(done, "fsconfig") == "res=-9(EBADF) fd=900 cmd=1(FSCONFIG_SET_STRING) key=source value_charbuf=overlay aux=0"
+    assert re.fullmatch(r"res=0 cap_inheritable=[0-9A-F]+ cap_permitted=([0-9A-F]+) cap_effective=\1", args(done, "capset"))
+    assert re.match(r"res=\d+ entries=1 sq_entries=1 cq_entries=2 flags=0 sq_thread_cpu=0 sq_thread_idle=0 features=\d+\(IORING_FEAT_SINGLE_MMAP\|",
+                    args(done, "io_uring_setup"))
 
 
 def test_kinds_of_descriptors(done):
@@ -228,7 +240,7 @@ def test_others(done):
     assert args(done, "memfd_create").endswith("name=sensor-memory flags=1(MFD_CLOEXEC)")
     assert args(done, "prctl", -1) == "res=0 option=15(PR_SET_NAME) arg2_str=calls arg2_int=" + args(done, "prctl", -1).rsplit("=", 1)[1]
     assert "res=0 option=38(PR_SET_NO_NEW_PRIVS) arg2_int=1" in [a["evt.args"] for a in done["alerts"]("Calls") if a["evt.type"] == "prctl"]
-    assert args(done, "pipe2") == "res=0 flags=524288(O_CLOEXEC)"
+    assert re.fullmatch(r"res=0 fd1=\d+\(<p>\) fd2=\d+\(<p>\) ino=\d+ flags=524288\(O_CLOEXEC\)", args(done, "pipe2"))
     assert args(done, "getpriority") == "ID=140(getpriority) nativeID=140"
 
 

@@ -71,13 +71,19 @@ enum tip_call_arg_kind {
 	S_SOCK_FLAGS,
 	S_SOCK_OPTION, /* its level is the argument before */
 	S_FUTEX,
-	S_ID,       /* which call it is */
+	S_ID, /* which call it is */
+	S_INO,
 	S_NAME,     /* the text that some options of prctl() take or fill */
 	S_FS_VALUE, /* the text that some commands of fsconfig() take */
 	/* from here on: in the memory that the call points at */
 	S_DATA,
-	S_WORD,   /* four bytes from `n` on, as a TIP_ARG_* that `text` says */
-	S_OPTION, /* the value of a socket's option */
+	S_WORD,     /* four bytes from `n` on, as a TIP_ARG_* that `text` says */
+	S_LONG,     /* eight bytes, likewise */
+	S_END,      /* a descriptor, four bytes from `n` on, of two that the call made */
+	S_CAPS,     /* of struct __user_cap_data_struct, twice: word `n` of both */
+	S_INTERVAL, /* struct timespec */
+	S_OPTION,   /* the value of a socket's option */
+	S_POLLED,   /* struct pollfd */
 };
 #define S_RES      TIP_ARG_RES
 #define S_INT      TIP_ARG_INT

@@ -105,6 +105,7 @@ extern const struct tip_field_table tip_fields_live;
 extern const struct tip_field_table tip_fields_env;
 extern const struct tip_field_table tip_fields_net;
 extern const struct tip_field_table tip_fields_path;
+extern const struct tip_field_table tip_fields_poll;
 extern const struct tip_field_table tip_fields_container;
 /* True of a field that only a container runtime can fill. */
 bool tip_field_of_container(const struct tip_field *f);

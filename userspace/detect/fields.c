@@ -28,9 +28,9 @@ static int cmp_name(const void *a, const void *b)
 static void sort_fields(void)
 {
 	static const struct tip_field_table *const tables[] = {
-		&tip_fields_evt,       &tip_fields_proc,    &tip_fields_fd,  &tip_fields_user,
-		&tip_fields_live,      &tip_fields_env,     &tip_fields_net, &tip_fields_path,
-		&tip_fields_container, &tip_fields_unserved};
+		&tip_fields_evt,  &tip_fields_proc,      &tip_fields_fd,      &tip_fields_user,
+		&tip_fields_live, &tip_fields_env,       &tip_fields_net,     &tip_fields_path,
+		&tip_fields_poll, &tip_fields_container, &tip_fields_unserved};
 
 	for (size_t t = 0; t < TIP_ARRAY_SIZE(tables); t++)
 		for (size_t i = 0; i < tables[t]->count && nfields < FIELDS_MAX; i++)
@@ -65,6 +65,8 @@ static void describe(const struct tip_field *f, struct tip_field_info *out)
 	for (int c = 0; f->get && !out->everywhere && c < TIP_CODE_OTHER; c++)
 		if (f->codes & TIP_CODE_BIT(c))
 			events[n++] = tip_code_name((enum tip_code)c);
+	for (size_t i = 0; f->calls && f->calls[i]; i++)
+		events[n++] = f->calls[i];
 	events[n] = NULL;
 }
 

@@ -22,6 +22,7 @@
 #define MEMORY              LIVE("vm_size", VM_SIZE), LIVE("vm_rss", VM_RSS), LIVE("vm_swap", VM_SWAP)
 /* In memory: where, and how it is shown. */
 #define WORD(name_, n_, as) ARG(name_, S_WORD, N(n_), .text = (as))
+#define LONG(name_, n_)     ARG(name_, S_LONG, N(n_), .text = S_NUMBER)
 
 #define ROWS(...) ((const struct tip_arg_row[]){__VA_ARGS__})
 #define CALL(call, ...)                                                                            \
@@ -67,19 +68,21 @@ static const struct {
 	     FLAGS("flags", 1, pidfd)),
 	CALL(pidfd_getfd, ARG("fd", S_RES_FD, N(TIP_RESULT)), ARG("pid_fd", S_OTHER_FD, N(0)),
 	     ARG("target_fd", S_OTHER_FD, N(1)), ARG("flags", S_HEX, N(2))),
-	CALL(io_uring_setup, RES, ARG("entries", S_UINT, N(0)), UNKNOWN("sq_entries"),
-	     UNKNOWN("cq_entries"), UNKNOWN("flags"), UNKNOWN("sq_thread_cpu"),
-	     UNKNOWN("sq_thread_idle"), UNKNOWN("features")),
+	CALL(io_uring_setup, RES, ARG("entries", S_UINT, N(0)), WORD("sq_entries", 0, S_UINT),
+	     WORD("cq_entries", 4, S_UINT),
+	     ARG("flags", S_WORD, N(8), .text = S_FLAGS, .flags = &tip_flags_uring_setup),
+	     WORD("sq_thread_cpu", 12, S_UINT), WORD("sq_thread_idle", 16, S_UINT),
+	     ARG("features", S_WORD, N(20), .text = S_FLAGS, .flags = &tip_flags_uring_features)),
 	CALL(io_uring_enter, RES, FD, ARG("to_submit", S_UINT, N(1)),
 	     ARG("min_complete", S_UINT, N(2)), FLAGS("flags", 3, uring_enter), UNKNOWN("sig")),
 	CALL(io_uring_register, RES, FD, FLAGS("opcode", 1, uring_register),
 	     ARG("arg", S_HEX, N(2)), ARG("nr_args", S_UINT, N(3))),
 	/* waiting */
 	CALL(epoll_wait, RES, ARG("maxevents", S_INT, N(2))),
-	CALL(poll, RES, UNKNOWN("fds"), ARG("timeout", S_INT, N(2))),
-	CALL(ppoll, RES, UNKNOWN("fds"), UNKNOWN("timeout"), UNKNOWN("sigmask")),
+	CALL(poll, RES, ARG("fds", S_POLLED), ARG("timeout", S_INT, N(2))),
+	CALL(ppoll, RES, ARG("fds", S_POLLED), UNKNOWN("timeout"), UNKNOWN("sigmask")),
 	CALL(select, RES),
-	CALL(nanosleep, RES, UNKNOWN("interval")),
+	CALL(nanosleep, RES, ARG("interval", S_INTERVAL)),
 	CALL(futex, RES, ARG("addr", S_HEX, N(0)), ARG("op", S_FUTEX, N(1)),
 	     ARG("val", S_UINT, N(2))),
 	/* sockets */
@@ -109,12 +112,12 @@ static const struct {
 	CALL(getegid, ARG("egid", S_GID, N(TIP_RESULT))),
 	CALL(getresuid, RES, UNKNOWN("ruid"), UNKNOWN("euid"), UNKNOWN("suid")),
 	CALL(getresgid, RES, UNKNOWN("rgid"), UNKNOWN("egid"), UNKNOWN("sgid")),
-	CALL(capset, RES, UNKNOWN("cap_inheritable"), UNKNOWN("cap_permitted"),
-	     UNKNOWN("cap_effective")),
+	CALL(capset, RES, ARG("cap_inheritable", S_CAPS, N(2)), ARG("cap_permitted", S_CAPS, N(1)),
+	     ARG("cap_effective", S_CAPS, N(0))),
 	CALL(seccomp, RES, ARG("op", S_NUMBER, N(0)), ARG("flags", S_HEX, N(1))),
-	CALL(getrlimit, RES, UNKNOWN("cur"), UNKNOWN("max"), FLAGS("resource", 0, rlimit)),
-	CALL(setrlimit, RES, UNKNOWN("cur"), UNKNOWN("max"), FLAGS("resource", 0, rlimit)),
-	CALL(prlimit64, RES, UNKNOWN("newcur"), UNKNOWN("newmax"), UNKNOWN("oldcur"),
+	CALL(getrlimit, RES, LONG("cur", 0), LONG("max", 8), FLAGS("resource", 0, rlimit)),
+	CALL(setrlimit, RES, LONG("cur", 0), LONG("max", 8), FLAGS("resource", 0, rlimit)),
+	CALL(prlimit64, RES, LONG("newcur", 0), LONG("newmax", 8), UNKNOWN("oldcur"),
 	     UNKNOWN("oldmax"), ARG("pid", S_INT, N(0)), FLAGS("resource", 1, rlimit)),
 	/* keys and semaphores */
 	CALL(keyctl, RES, FLAGS("operation", 0, keyctl), ARG("arg2", S_INT, N(1)),

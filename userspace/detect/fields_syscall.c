@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <poll.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "detect/args.h"
 
@@ -107,11 +110,11 @@ static const struct tip_arg_row rows[] = {
 	{TIP_CODES_DUP, "oldfd", S_SAME_FD, 0, 0, NULL},
 	{BIT(DUP2) | BIT(DUP3), "newfd", S_SAME_FD, 1, 0, NULL},
 	{BIT(DUP3), "flags", S_FLAGS, 2, 0, &tip_flags_file},
-	{TWO_FDS, "fd1", S_UNKNOWN, 0, 0, NULL},
-	{TWO_FDS, "fd2", S_UNKNOWN, 0, 0, NULL},
+	{TWO_FDS, "fd1", S_END, 0, 0, NULL},
+	{TWO_FDS, "fd2", S_END, 4, 0, NULL},
 	{BIT(SOCKETPAIR), "source", S_UNKNOWN, 0, 0, NULL},
 	{BIT(SOCKETPAIR), "peer", S_UNKNOWN, 0, 0, NULL},
-	{BIT(PIPE) | BIT(PIPE2), "ino", S_UNKNOWN, 0, 0, NULL},
+	{BIT(PIPE) | BIT(PIPE2), "ino", S_INO, 0, 0, NULL},
 	{BIT(SOCKET) | BIT(SOCKETPAIR), "domain", S_FLAGS, 0, 0, &tip_flags_family},
 	{BIT(SOCKET) | BIT(SOCKETPAIR), "type", S_SOCK_TYPE, 1, 0, NULL},
 	{BIT(SOCKET) | BIT(SOCKETPAIR), "proto", S_UINT, 2, 0, NULL},
@@ -253,11 +256,58 @@ static bool in_memory(const struct tip_extract *x, size_t from, size_t len, void
 	return true;
 }
 
+/* fd1 and fd2 of pipe() and socketpair(). */
+static void tell_end(struct tip_extract *x, int fd, struct tip_told *t)
+{
+	const bool sockets = x->code == TIP_CODE_SOCKETPAIR;
+
+	tip_value_fmt(x, &t->raw, "%d", fd);
+	if (!sockets || x->in->ev->call.data->args[0] == AF_UNIX)
+		tip_value_str(&t->shown, sockets ? "<u>" : "<p>");
+}
+
+static void tell_caps(struct tip_extract *x, uint8_t word, struct tip_told *t)
+{
+	uint32_t w[6];
+
+	if (in_memory(x, 0, sizeof(w), w))
+		tip_value_fmt(x, &t->raw, "%llX",
+			      (unsigned long long)w[word] | (unsigned long long)w[word + 3] << 32);
+}
+
+static void tell_interval(struct tip_extract *x, struct tip_told *t)
+{
+	int64_t spec[2], ns;
+
+	if (!in_memory(x, 0, sizeof(spec), spec))
+		return;
+	ns = (int64_t)((uint64_t)spec[0] * TIP_NSEC_PER_SEC + (uint64_t)spec[1]);
+	tip_value_fmt(x, &t->raw, "%lld", (long long)ns);
+	tip_value_fmt(x, &t->shown, "%lgs", (double)ns / (double)TIP_NSEC_PER_SEC);
+}
+
+/* Number, and what came of it; of what kind it is nobody looked. */
+static void tell_polled(struct tip_extract *x, struct tip_told *t)
+{
+	struct pollfd p;
+	char text[TIP_DATA_MAX / sizeof(p) * 24];
+	size_t n = 0;
+
+	for (size_t at = 0; at < TIP_DATA_MAX && in_memory(x, at, sizeof(p), &p); at += sizeof(p))
+		n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%d:?%x", n ? " " : "", p.fd,
+				      (uint16_t)p.revents);
+	if (n)
+		tip_value_fmt(x, &t->raw, "%s", text);
+}
+
+/* What a 32-bit program has in its memory has other sizes. */
 static bool tell_memory(struct tip_extract *x, const struct tip_arg_row *row, struct tip_told *t)
 {
 	const struct tip_ev_call *d = x->in->ev->call.data;
 	const struct tip_arg_row as = {.kind = row->text, .flags = row->flags};
+	const bool narrow = x->in->ev->hdr->flags & TIP_EVF_COMPAT;
 	uint32_t word;
+	uint64_t wide;
 
 	switch (row->kind) {
 	case S_DATA:
@@ -268,6 +318,19 @@ static bool tell_memory(struct tip_extract *x, const struct tip_arg_row *row, st
 		if (in_memory(x, row->n, sizeof(word), &word))
 			tip_tell_number(x, &as, word, t);
 		return true;
+	case S_LONG:
+		if (!narrow && in_memory(x, row->n, sizeof(wide), &wide))
+			tip_tell_number(x, &as, wide, t);
+		return true;
+	case S_END:
+		if (in_memory(x, row->n, sizeof(word), &word))
+			tell_end(x, (int)word, t);
+		return true;
+	case S_CAPS: tell_caps(x, row->n, t); return true;
+	case S_INTERVAL:
+		if (!narrow)
+			tell_interval(x, t);
+		return true;
 	case S_OPTION:
 		if (d->args[4] == sizeof(word) && in_memory(x, 0, sizeof(word), &word))
 			tip_value_fmt(x, &t->raw, "%d", (int)word);
@@ -275,6 +338,7 @@ static bool tell_memory(struct tip_extract *x, const struct tip_arg_row *row, st
 			tip_tell_bytes(x, x->in->ev->call.text[TIP_TEXT_DATA],
 				       d->text_len[TIP_TEXT_DATA], t);
 		return true;
+	case S_POLLED: tell_polled(x, t); return true;
 	default: return false;
 	}
 }
@@ -328,6 +392,10 @@ static void tell(struct tip_extract *x, const struct tip_arg_row *row, struct ti
 		tip_value_fmt(x, raw, "%d", (int)value);
 		if ((int)d->args[row->n - 1] == SOL_SOCKET)
 			tip_flags_text(x, row->flags, (uint32_t)value, &t->shown);
+		break;
+	case S_INO:
+		if (d->ino)
+			tip_value_fmt(x, raw, "%llu", (unsigned long long)d->ino);
 		break;
 	case S_NAME:
 		if (d->args[0] == PR_SET_NAME || d->args[0] == PR_GET_NAME)

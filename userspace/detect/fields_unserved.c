@@ -23,7 +23,7 @@
 #define LATENCY   "the time between the two events of a call: there is one event for each"
 #define SCHEDULER "needs an event for each switch of tasks, which would cost more than all others"
 #define SHARE     "a share of CPU time needs two readings, and a rule has one event"
-#define POLL      "of the descriptors in poll() and select(), which are not sensed"
+#define POLL      "of the sockets in poll(): only their numbers are gathered"
 #define CLUSTER   "only the API server of Kubernetes knows it, and that is not asked"
 
 static const struct tip_field fields[] = {
@@ -45,8 +45,6 @@ static const struct tip_field fields[] = {
 	D("thread.cpu.user", SHARE),
 	D("thread.cpu.system", SHARE),
 	/* fdlist */
-	S("fdlist.nums", POLL),
-	S("fdlist.names", POLL),
 	S("fdlist.cips", POLL),
 	S("fdlist.sips", POLL),
 	S("fdlist.cports", POLL),

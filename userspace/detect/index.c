@@ -248,7 +248,8 @@ static uint32_t wants_of(const struct tip_rules *set)
 		{"fd.path.real", TIP_WANT_REAL_PATH}, {"proc.env", TIP_WANT_ENV},
 		{"proc.aenv", TIP_WANT_ENV},          {"evt.arg.env", TIP_WANT_ENV},
 		{"evt.buffer", TIP_WANT_DATA},        {"evt.args", TIP_WANT_DATA},
-		{"evt.info", TIP_WANT_DATA},          {"fd.path.host", TIP_WANT_HOST_PATH},
+		{"evt.info", TIP_WANT_DATA},          {"fdlist.", TIP_WANT_DATA},
+		{"fd.path.host", TIP_WANT_HOST_PATH},
 	};
 	uint32_t wants = 0;
 

@@ -143,6 +143,7 @@ static const uint16_t socketcalls[] = {
 
 /* What is looked at for each. A call that is not here is told with its numbers alone. */
 #define NR(name) [__NR_##name]
+#define FILLED   (TIP_SHAPE_FIXED | TIP_SHAPE_IN)
 static const struct tip_shape shapes[TIP_SYSCALLS] = {
 	NR(read) = {.fd = 1, .data = 2, .flags = TIP_SHAPE_IN},
 	NR(pread64) = {.fd = 1, .data = 2, .flags = TIP_SHAPE_IN},
@@ -195,7 +196,10 @@ static const struct tip_shape shapes[TIP_SYSCALLS] = {
 	NR(inotify_init1) = {.fd = TIP_SHAPE_RESULT},
 	NR(epoll_create) = {.fd = TIP_SHAPE_RESULT},
 	NR(epoll_create1) = {.fd = TIP_SHAPE_RESULT},
-	NR(io_uring_setup) = {.fd = TIP_SHAPE_RESULT},
+	NR(io_uring_setup) = {.fd = TIP_SHAPE_RESULT,
+			      .data = 2,
+			      .addr = 24,
+			      .flags = TIP_SHAPE_FIXED},
 	NR(io_uring_enter) = {.fd = 1},
 	NR(io_uring_register) = {.fd = 1},
 	NR(sendfile) = {.fd = 1},
@@ -203,6 +207,16 @@ static const struct tip_shape shapes[TIP_SYSCALLS] = {
 	NR(process_vm_readv) = {.data = 2, .flags = TIP_SHAPE_IN | TIP_SHAPE_IOV},
 	NR(process_vm_writev) = {.data = 2, .flags = TIP_SHAPE_IOV},
 	NR(fsconfig) = {.fd = 1, .path = {3, 4}, .flags = TIP_SHAPE_LINK},
+	NR(pipe) = {.fd = TIP_SHAPE_PAIR(1), .data = 1, .addr = 8, .flags = FILLED},
+	NR(pipe2) = {.fd = TIP_SHAPE_PAIR(1), .data = 1, .addr = 8, .flags = FILLED},
+	NR(socketpair) = {.fd = TIP_SHAPE_PAIR(4), .data = 4, .addr = 8, .flags = FILLED},
+	NR(getrlimit) = {.data = 2, .addr = 16, .flags = FILLED},
+	NR(setrlimit) = {.data = 2, .addr = 16, .flags = TIP_SHAPE_FIXED},
+	NR(prlimit64) = {.data = 3, .addr = 16, .flags = TIP_SHAPE_FIXED},
+	NR(nanosleep) = {.data = 1, .addr = 16, .flags = TIP_SHAPE_FIXED},
+	NR(capset) = {.data = 2, .addr = 24, .flags = TIP_SHAPE_FIXED},
+	NR(poll) = {.data = 1, .addr = 8, .flags = TIP_SHAPE_ARRAY},
+	NR(ppoll) = {.data = 1, .addr = 8, .flags = TIP_SHAPE_ARRAY},
 	NR(prctl) = {.path = {2}, .flags = TIP_SHAPE_LINK},
 	NR(getcwd) = {.path = {1}, .flags = TIP_SHAPE_LINK},
 	NR(link) = {.path = {1, 2}},

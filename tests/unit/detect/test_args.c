@@ -2,6 +2,7 @@
 #include "rows.h"
 
 #include <asm/unistd_64.h>
+#include <poll.h>
 #include <sys/resource.h>
 
 /* Arguments of the system calls that have no code of their own. */
@@ -95,47 +96,122 @@ static void other_calls(void **state)
 static void in_memory(void **state)
 {
 	static const int fds[] = {5, 6};
+	static const uint64_t limits[] = {1024, (uint64_t)-1};
+	static const uint64_t moment[] = {1, 500000000};
+	static const uint32_t caps[] = {1, 2, 3, 4, 5, 6}, ring[] = {8, 16, 2, 0, 0, 1};
+	static const struct pollfd polled[] = {{3, POLLIN, POLLIN}, {-1, POLLIN, 0}};
 	static const struct {
 		uint16_t nr;
 		uint64_t args[6];
 		const void *data;
 		uint16_t len;
-		const char *shown;
+		const char *shown, *narrow; /* the same of a 32-bit program; NULL: equal */
 	} calls[] = {
-		{__NR_signalfd4,
-		 {4, 0, 8, O_CLOEXEC},
+		{__NR_pipe2,
+		 {0, O_CLOEXEC},
 		 fds,
-		 8,
-		 "res=0 flags=524288(O_CLOEXEC) fd=4 mask=5"},
-		{__NR_signalfd4,
-		 {4, 0, 8, O_CLOEXEC},
+		 sizeof(fds),
+		 "res=0 fd1=5(<p>) fd2=6(<p>) ino=42 flags=524288(O_CLOEXEC)",
+		 NULL},
+		{__NR_socketpair,
+		 {AF_UNIX, SOCK_STREAM},
 		 fds,
+		 sizeof(fds),
+		 "res=0 fd1=5(<u>) fd2=6(<u>) domain=1(AF_UNIX) type=1 proto=0",
+		 NULL},
+		{__NR_setrlimit,
+		 {RLIMIT_NOFILE},
+		 limits,
+		 sizeof(limits),
+		 "res=0 cur=1024 max=-1 resource=7(RLIMIT_NOFILE)",
+		 "res=0 resource=7(RLIMIT_NOFILE)"},
+		{__NR_setrlimit,
+		 {RLIMIT_NOFILE},
+		 limits,
 		 0,
-		 "res=0 flags=524288(O_CLOEXEC) fd=4"},
+		 "res=0 resource=7(RLIMIT_NOFILE)",
+		 NULL},
+		{__NR_nanosleep,
+		 {0},
+		 moment,
+		 sizeof(moment),
+		 "res=0 interval=1500000000(1.5s)",
+		 "res=0"},
+		{__NR_capset,
+		 {0},
+		 caps,
+		 sizeof(caps),
+		 "res=0 cap_inheritable=600000003 cap_permitted=500000002 cap_effective=400000001",
+		 NULL},
+		{__NR_io_uring_setup,
+		 {8},
+		 ring,
+		 sizeof(ring),
+		 "res=0 entries=8 sq_entries=8 cq_entries=16 flags=2(IORING_SETUP_SQPOLL) "
+		 "sq_thread_cpu=0 "
+		 "sq_thread_idle=0 features=1(IORING_FEAT_SINGLE_MMAP)",
+		 NULL},
 		{__NR_setsockopt,
 		 {4, SOL_SOCKET, SO_MARK, 0, 4},
 		 fds,
 		 4,
-		 "res=0 fd=4 level=1(SOL_SOCKET) optname=36(SO_MARK) val=5 optlen=4"},
+		 "res=0 fd=4 level=1(SOL_SOCKET) optname=36(SO_MARK) val=5 optlen=4",
+		 NULL},
 		{__NR_setsockopt,
 		 {4, SOL_SOCKET, SO_BINDTODEVICE, 0, 5},
 		 "eth0",
 		 5,
-		 "res=0 fd=4 level=1(SOL_SOCKET) optname=25(SO_BINDTODEVICE) val=eth0. optlen=5"},
+		 "res=0 fd=4 level=1(SOL_SOCKET) optname=25(SO_BINDTODEVICE) val=eth0. optlen=5",
+		 NULL},
+		{__NR_poll,
+		 {0, 2, 10},
+		 polled,
+		 sizeof(polled),
+		 "res=0 fds=3:?1 -1:?0 timeout=10",
+		 NULL},
 	};
 	struct world w;
 
 	world_init(&w);
-	for (size_t i = 0; i < TIP_ARRAY_SIZE(calls); i++) {
+	for (size_t i = 0; i < 2 * TIP_ARRAY_SIZE(calls); i++) {
+		const bool narrow = i % 2 && calls[i / 2].narrow;
+		const char *shown = narrow ? calls[i / 2].narrow : calls[i / 2].shown;
 		char json[256];
 
-		world_syscall(&w, calls[i].nr, calls[i].args, 0);
+		world_syscall(&w, calls[i / 2].nr, calls[i / 2].args, 0);
+		w.hdr.flags = i % 2 ? TIP_EVF_COMPAT : 0;
 		w.call.fd = 4;
-		w.call.text_len[TIP_TEXT_DATA] = calls[i].len;
-		w.ev.call.text[TIP_TEXT_DATA] = calls[i].data;
-		snprintf(json, sizeof(json), "\"%s\"", calls[i].shown);
-		check(&w, &(struct row){"evt.args", calls[i].shown, json});
+		w.call.ino = calls[i / 2].nr == __NR_pipe2 ? 42 : 0;
+		w.call.text_len[TIP_TEXT_DATA] = calls[i / 2].len;
+		w.ev.call.text[TIP_TEXT_DATA] = calls[i / 2].data;
+		snprintf(json, sizeof(json), "\"%s\"", shown);
+		check(&w, &(struct row){"evt.args", shown, json});
 	}
+}
+
+static void descriptors_polled(void **state)
+{
+	static const uint64_t args[6] = {0};
+	static const struct pollfd polled[] = {{1000000, POLLIN, POLLIN}, {-1, POLLIN, 0}};
+	static const struct row rows[] = {
+		{"fdlist.nums", "1000000,-1", "\"1000000,-1\""},
+		{"fdlist.cips", "<NA>", "null"},
+	};
+	static const struct row none[] = {
+		{"fdlist.nums", "<NA>", "null"},
+		{"fdlist.names", "<NA>", "null"},
+	};
+	struct world w;
+
+	world_init(&w);
+	world_syscall(&w, __NR_ppoll, args, 1);
+	w.call.text_len[TIP_TEXT_DATA] = sizeof(polled);
+	w.ev.call.text[TIP_TEXT_DATA] = (const char *)polled;
+	RUN(rows, &w);
+	w.call.nr = __NR_nanosleep;
+	RUN(none, &w);
+	world_syscall(&w, __NR_poll, args, 0);
+	RUN(none, &w);
 }
 
 /* They are gathered only where a rule reads them. */
@@ -145,9 +221,11 @@ static void gathered(void **state)
 		const char *condition;
 		bool wanted;
 	} rows[] = {
-		{"evt.type = setsockopt and evt.arg.val = 5", true},
+		{"evt.type = setrlimit and evt.arg.max > 5", true},
+		{"evt.type = poll and evt.rawarg.fds contains 5", true},
 		{"evt.type = read and evt.rawarg.data contains x", true},
 		{"evt.type = lseek and evt.arg[1] = 5", true},
+		{"evt.type = poll and fdlist.nums = 5", true},
 		{"evt.type = setrlimit and evt.arg.resource = RLIMIT_CORE", false},
 	};
 
@@ -210,10 +288,9 @@ static void texts(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(other_calls), cmocka_unit_test(in_memory),
-		cmocka_unit_test(gathered),    cmocka_unit_test(by_number),
-
-		cmocka_unit_test(texts),
+		cmocka_unit_test(other_calls),        cmocka_unit_test(in_memory),
+		cmocka_unit_test(descriptors_polled), cmocka_unit_test(gathered),
+		cmocka_unit_test(by_number),          cmocka_unit_test(texts),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
