@@ -32,13 +32,13 @@ static __always_inline int anonymous_kind(struct dentry *dentry)
  * Which TIP_KIND_* the file is. A function of its own for the verifier, and for the stack: those
  * that ask have none left on 6.1.
  */
-__noinline int tip_file_kind(__u64 at)
+__noinline int tip_file_kind(__u64 file)
 {
-	struct file *file = (void *)at;
-	struct dentry *dentry = BPF_CORE_READ(file, f_path.dentry);
-	unsigned long magic = BPF_CORE_READ(file, f_inode, i_sb, s_magic);
+	struct file *f = (void *)file;
+	struct dentry *dentry = BPF_CORE_READ(f, f_path.dentry);
+	unsigned long magic = BPF_CORE_READ(f, f_inode, i_sb, s_magic);
 
-	if ((BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT) == S_IFIFO)
+	if ((BPF_CORE_READ(f, f_inode, i_mode) & S_IFMT) == S_IFIFO)
 		return TIP_KIND_PIPE;
 	if (magic == ANON_INODE_FS_MAGIC)
 		return anonymous_kind(dentry);

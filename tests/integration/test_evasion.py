@@ -434,7 +434,7 @@ os.write(fd, open(sys.argv[1], "rb").read())
 os.execve(fd, ["sshd", "openat", "/etc/hostname"], {})
 """, tool())
     f = seen("Program from memory")
-    assert f["proc.exepath"] == "/memfd:innocent" and "EXE_FROM_MEMFD" in f["evt.arg.flags"]
+    assert f["proc.exepath"] == "memfd:innocent" and "EXE_FROM_MEMFD" in f["evt.arg.flags"]
 
 
 def test_exec_by_a_thread(world, run, tool, seen):
