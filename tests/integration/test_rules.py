@@ -350,7 +350,7 @@ def test_explain_parts_the_kernel_from_userspace(world):
   condition: (fd.name startswith /etc/ and not proc.pname in (apt, dpkg))
 - rule: Parted
   desc: d
-  condition: evt.type in (open, openat) and known and (user.uid = 0 or fd.num >= 0) and evt.is_open_write = true
+  condition: evt.type in (open, openat) and known and (user.name = root or fd.num >= 0) and evt.is_open_write = true
   output: o
   priority: NOTICE
 - rule: Of another kind too
@@ -367,9 +367,9 @@ def test_explain_parts_the_kernel_from_userspace(world):
 
     details = json.loads(explained("Parted", "--json"))["details"]
     assert details["kernel"] == ["open by open/openat, for writing or both, whose name begins with /etc/"]
-    assert details["userspace"] == ["not proc.pname in (apt, dpkg)", "(user.uid = 0 or fd.num >= 0)"]
+    assert details["userspace"] == ["not proc.pname in (apt, dpkg)", "(user.name = root or fd.num >= 0)"]
     lines = [line.split(maxsplit=1) for line in explained("Parted").splitlines()]
-    assert ["userspace", "not proc.pname in (apt, dpkg)"] in lines and ["and", "(user.uid = 0 or fd.num >= 0)"] in lines
+    assert ["userspace", "not proc.pname in (apt, dpkg)"] in lines and ["and", "(user.name = root or fd.num >= 0)"] in lines
     # Of opens the kernel decides it, of the other event nothing.
     assert json.loads(explained("Of another kind too", "--json"))["details"]["userspace"] == ["fd.name startswith /etc/"]
 
