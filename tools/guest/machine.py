@@ -24,9 +24,10 @@ from . import VmError
 
 # As timeout(1) says it; and what is neither the command's failure nor its success.
 STATUS_TIME, STATUS_MACHINE = 124, 125
-# How often a guest is started whose kernel fails before it has run anything of ours: while it patches its own code at boot, an
-# emulated processor can meet the breakpoint that it uses for that ("Oops: int3").
+# How often a guest is started whose kernel fails before it has run anything of ours, or by the emulator's fault: while a kernel
+# patches its own code, an emulated processor can meet the breakpoint that guards the place after it is gone.
 BOOTS = 3
+EMULATOR = re.compile(r"\bOops: int3:")
 
 KERNEL_ARGUMENTS = (
     "console=ttyS0 quiet loglevel=4 "
@@ -164,15 +165,15 @@ def run(processor, vmlinuz, initramfs, **options):
     if not shutil.which("qemu-system-x86_64"):
         raise VmError("qemu-system-x86_64 is missing (Debian: qemu-system-x86): sudo tools/install-deps vm")
     for boot in range(1, BOOTS + 1):
-        status, begun = start(processor, vmlinuz, initramfs, **options)
-        if status != STATUS_MACHINE or begun or boot == BOOTS:
+        status, again = start(processor, vmlinuz, initramfs, **options)
+        if not again or boot == BOOTS:
             break
-        print(f"vm: note: it had not come up; it is started again ({boot + 1} of {BOOTS})", file=sys.stderr)
+        print(f"vm: note: {again}; it is started again ({boot + 1} of {BOOTS})", file=sys.stderr)
     return status
 
 
 def start(processor, vmlinuz, initramfs, *, shell=False, append="", memory=2048, cpus=2, icount=False, timeout=600.0, keep=None):
-    """One guest, to its end: the exit status, and whether the command had begun."""
+    """One guest, to its end: the exit status, and why it says nothing of the command ("": it does)."""
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="tipstaff-vm-"))
         with open(f"{folder}/initramfs", "wb") as f:
@@ -200,7 +201,15 @@ def start(processor, vmlinuz, initramfs, *, shell=False, append="", memory=2048,
             bring_back(archive, keep)
         with open(f"{folder}/console", encoding="utf-8", errors="replace") as f:
             console = f.read()
-        return judge(outcome, console, in_time, timeout, qemu.returncode), outcome.started
+        status = judge(outcome, console, in_time, timeout, qemu.returncode)
+        return status, useless(outcome, console) if status == STATUS_MACHINE else ""
+
+
+def useless(outcome, console):
+    """Why a machine that failed is no reason to fail, "": it is one."""
+    if not outcome.started:
+        return "it had not come up"
+    return "that is a fault of the emulator's" if EMULATOR.search(trouble(console)) else ""
 
 
 def end(qemu):
