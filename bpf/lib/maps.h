@@ -414,7 +414,8 @@ struct tip_called {
 	__s64 ret;
 	__u64 text[TIP_TEXT_DATA]; /* addresses; 0: none */
 	__u64 file;                /* struct file, 0: none */
-	__u64 left;                /* clauses of the prefilter that may still be met */
+	__u64 left;                /* clauses of the prefilter that may still be met, and ... */
+	__u32 generation;          /* ... whose they are */
 	__u32 in_kernel;           /* 1 << i: text[i] is in the kernel's memory */
 	__u32 type;                /* enum tip_event_type */
 	__u32 call;                /* TIP_CALL_* */

@@ -406,10 +406,10 @@ static __always_inline bool call_is_server(const struct tip_ev_sock *ev, __u8 fl
 	return ev->sock_type == SOCK_STREAM ? ev->lport < ev->rport : flags & TIP_SHAPE_IN;
 }
 
-static __always_inline __u32 file_kind(const struct tip_ev_call *ev)
+/* `kind`: TIP_KIND_*. */
+static __always_inline __u32 file_digit(__u32 mode, __u32 kind)
 {
-	return (ev->file_mode & S_IFMT) == S_IFDIR ? TIP_FILTER_IS_FOLDER
-						   : TIP_FILTER_OF_KIND(ev->file_kind);
+	return (mode & S_IFMT) == S_IFDIR ? TIP_FILTER_IS_FOLDER : TIP_FILTER_OF_KIND(kind);
 }
 
 __noinline int tip_filter_call(__u32 set, __u32 generation)
@@ -433,7 +433,7 @@ __noinline int tip_filter_call(__u32 set, __u32 generation)
 	if (sock->sock_ino)
 		kind = sock_kind(sock) | (sock->rport ? TIP_FILTER_CONNECTED : 0);
 	else if (ev->ino)
-		kind = file_kind(ev);
+		kind = file_digit(ev->file_mode, ev->file_kind);
 	bits = call_numbers(s, f, flags) & allowed(f, TIP_FILTER_KIND, kind);
 	bits = filter_user(f, bits, ((const struct tip_call_rec *)s->rec)->hdr.uid);
 	server = call_is_server(sock, flags);
@@ -450,15 +450,17 @@ __noinline int tip_filter_call(__u32 set, __u32 generation)
 		bits = filter_name(s, &f->path, NULL, bits, TIP_FILTER_CALL, generation,
 				   sizeof(struct tip_call_rec), ev->text_len[TIP_TEXT_PATH]);
 	s->called.left = bits;
+	s->called.generation = generation;
 	return !bits ? 0 : unnamed(&f->second, bits) ? 1 : TIP_FILTER_ASK_SECOND;
 }
 
 /* Where no string of a call's record is by then: two paths are before it. */
 #define SECOND_AT (TIP_REC_MASK + 1 - 256)
 
-__noinline int tip_filter_second(__u32 set, __u32 generation, __u32 path)
+__noinline int tip_filter_second(__u32 set, __u32 path)
 {
 	struct tip_scratch *s = scratch_get(set);
+	const __u32 generation = s ? s->called.generation : 0;
 	const __u32 at = TIP_FILTER_AT(generation, TIP_FILTER_CALL);
 	const struct tip_filter *f = bpf_map_lookup_elem(&filters, &at);
 	__u32 len;
@@ -525,9 +527,7 @@ static __always_inline __u32 called_kind(const struct tip_called *d)
 	inode = BPF_CORE_READ(file, f_inode);
 	if (!BPF_CORE_READ(inode, i_ino))
 		return TIP_FILTER_IS_NOTHING;
-	return (BPF_CORE_READ(inode, i_mode) & S_IFMT) == S_IFDIR
-		       ? TIP_FILTER_IS_FOLDER
-		       : TIP_FILTER_OF_KIND(tip_file_kind((unsigned long)file));
+	return file_digit(BPF_CORE_READ(inode, i_mode), tip_file_kind((unsigned long)file));
 }
 
 __noinline int tip_filter_called(__u32 set, __u32 generation)

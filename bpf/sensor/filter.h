@@ -31,9 +31,12 @@ int tip_filter_open(__u32 set, __u32 generation);
 int tip_filter_sock(__u32 set, __u32 generation);
 int tip_filter_call_begin(__u32 set, __u32 generation);
 int tip_filter_call(__u32 set, __u32 generation);
-/* What it says where the second path may decide; that begins at `path` in the record. */
+/*
+ * What it says where the second path may decide; that begins at `path` in the record, and is held
+ * against the same generation, whichever is in force by then.
+ */
 #define TIP_FILTER_ASK_SECOND 2
-int tip_filter_second(__u32 set, __u32 generation, __u32 path);
+int tip_filter_second(__u32 set, __u32 path);
 /* Of s->called by its numbers, before any of its texts is read. */
 int tip_filter_called(__u32 set, __u32 generation);
 /* `path`: where the path of the executable begins in the record. */

@@ -238,7 +238,7 @@ static __always_inline void other_tell(const struct tip_call *c, const struct ti
 	path2 = s->text_pos;
 	rec->ev.text_len[TIP_TEXT_PATH2] = told ? other_path(s, shape.path[1], !asked) : 0;
 	if (told == TIP_FILTER_ASK_SECOND)
-		told = tip_filter_second(s->set, st->filter_generation, path2);
+		told = tip_filter_second(s->set, path2);
 	if (!told) {
 		count(TIP_CTR_PREFILTERED);
 		return;
