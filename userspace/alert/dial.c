@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "alert/dial.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <signal.h>
@@ -14,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/address.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -26,36 +25,14 @@
 #define COMPLAIN_NS   (60 * TIP_NSEC_PER_SEC)
 #define POLL_MS       100
 
-union address {
-	struct sockaddr sa;
-	struct sockaddr_in in;
-	struct sockaddr_in6 in6;
-};
-
 struct tip_dialler {
 	char *host, *resolver;
 	uint16_t port;
 	bool literal; /* the host is an address itself */
-	union address list[ADDRESSES_MAX];
+	union tip_address list[ADDRESSES_MAX];
 	size_t count, next;
 	uint64_t resolved_ns, complained_ns;
 };
-
-static bool parse(const char *text, uint16_t port, union address *out)
-{
-	*out = (union address){0};
-	if (inet_pton(AF_INET, text, &out->in.sin_addr) == 1) {
-		out->in.sin_family = AF_INET;
-		out->in.sin_port = htons(port);
-		return true;
-	}
-	if (inet_pton(AF_INET6, text, &out->in6.sin6_addr) == 1) {
-		out->in6.sin6_family = AF_INET6;
-		out->in6.sin6_port = htons(port);
-		return true;
-	}
-	return false;
-}
 
 static void complain(struct tip_dialler *d, const char *what, const char *why)
 {
@@ -111,7 +88,7 @@ static void take_answer(struct tip_dialler *d, char *line)
 
 	d->count = d->next = 0;
 	while (word && d->count < ADDRESSES_MAX && (word = strtok_r(NULL, " \n", &save)))
-		d->count += parse(word, d->port, &d->list[d->count]);
+		d->count += tip_address_parse(word, d->port, &d->list[d->count]);
 }
 
 static void resolve(struct tip_dialler *d, bool (*late)(void *ctx), void *ctx)
@@ -146,28 +123,20 @@ static void resolve(struct tip_dialler *d, bool (*late)(void *ctx), void *ctx)
 
 int tip_dialler_connect(struct tip_dialler *d, bool (*late)(void *ctx), void *ctx)
 {
-	const union address *to;
 	const int one = 1;
-	socklen_t len;
-	int fd, error;
+	int fd;
 
 	if (!d->literal && (!d->count || tip_clock_monotonic() - d->resolved_ns > FRESH_NS))
 		resolve(d, late, ctx);
 	if (!d->count)
 		return -1;
-	to = &d->list[d->next];
-	len = to->sa.sa_family == AF_INET ? sizeof(to->in) : sizeof(to->in6);
-	fd = socket(to->sa.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	fd = tip_address_connect(&d->list[d->next]);
 	if (fd >= 0) {
 		/* A request is written at once; what is left of it must not wait for an ACK. */
 		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-		if (connect(fd, &to->sa, len) == 0 || errno == EINPROGRESS)
-			return fd;
+		return fd;
 	}
-	error = errno;
-	complain(d, "cannot be reached", strerror(error));
-	if (fd >= 0)
-		close(fd);
+	complain(d, "cannot be reached", strerror(errno));
 	tip_dialler_failed(d);
 	return -1;
 }
@@ -190,7 +159,7 @@ struct tip_dialler *tip_dialler_new(const char *host, uint16_t port, const char 
 	d->host = tip_strdup(host);
 	d->resolver = tip_strdup(resolver);
 	d->port = port;
-	d->literal = parse(host, port, &d->list[0]);
+	d->literal = tip_address_parse(host, port, &d->list[0]);
 	d->count = d->literal;
 	return d;
 }

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tipstaffd/config_read.h"
 
-#include <arpa/inet.h>
 #include <string.h>
 #include <syslog.h>
 
+#include "base/address.h"
 #include "base/version.h"
 #include "policy/spiffe_id.h"
 
@@ -165,7 +165,7 @@ static int check_kubelet(const reading *r, const struct tip_yaml *root)
 {
 	struct tip_config *c = r->c;
 	const struct tip_yaml *n = tip_yaml_get(value_at(root, "containers"), "kubelet"), *url;
-	unsigned char address[sizeof(struct in6_addr)];
+	union tip_address address;
 	const char *why;
 
 	if (!n)
@@ -177,8 +177,7 @@ static int check_kubelet(const reading *r, const struct tip_yaml *root)
 	url = value_at(n, "url");
 	if (tip_url_parse(c->kubelet_url, &c->kubelet_at, &why) < 0)
 		return tip_config_bad(r, url, "containers.kubelet.url", why);
-	if (inet_pton(AF_INET, c->kubelet_at.host, address) != 1 &&
-	    inet_pton(AF_INET6, c->kubelet_at.host, address) != 1)
+	if (!tip_address_parse(c->kubelet_at.host, c->kubelet_at.port, &address))
 		return tip_config_bad(r, url, "containers.kubelet.url",
 				      "the host must be an address; a name that its certificate "
 				      "is for goes into server_name");

@@ -1,15 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tipstaffd/keeper.h"
 
-#include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
-#include <netinet/in.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/address.h"
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
@@ -42,30 +40,14 @@ static void complain(struct tip_keeper *k, const struct tip_error *why)
 /* A socket that is connecting, or -1 with `err`. */
 static int connect_to(const struct tip_url *at, struct tip_error *err)
 {
-	union {
-		struct sockaddr sa;
-		struct sockaddr_in in;
-		struct sockaddr_in6 in6;
-	} to = {0};
-	socklen_t len = sizeof(to.in);
-	int fd;
+	union tip_address to;
+	int fd = -1;
 
-	if (inet_pton(AF_INET, at->host, &to.in.sin_addr) == 1) {
-		to.in.sin_family = AF_INET;
-		to.in.sin_port = htons(at->port);
-	} else {
-		inet_pton(AF_INET6, at->host, &to.in6.sin6_addr);
-		to.in6.sin6_family = AF_INET6;
-		to.in6.sin6_port = htons(at->port);
-		len = sizeof(to.in6);
-	}
-	fd = socket(to.sa.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (fd >= 0 && (connect(fd, &to.sa, len) == 0 || errno == EINPROGRESS))
-		return fd;
-	tip_error_set(err, "%s: %s", at->authority, strerror(errno));
-	if (fd >= 0)
-		close(fd);
-	return -1;
+	if (tip_address_parse(at->host, at->port, &to))
+		fd = tip_address_connect(&to);
+	if (fd < 0)
+		tip_error_set(err, "%s: %s", at->authority, strerror(errno));
+	return fd;
 }
 
 /* The file may be another by now: tokens last an hour. Text without what stands around it. */

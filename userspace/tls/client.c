@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tls/client.h"
 
-#include <arpa/inet.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +9,7 @@
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
 
+#include "base/address.h"
 #include "base/mem.h"
 #include "mtls/trust.h"
 #include "policy/spiffe_id.h"
@@ -37,22 +37,16 @@ struct tip_tls_client {
 	size_t shown_len;
 };
 
-static bool is_address(const char *host)
-{
-	unsigned char buf[sizeof(struct in6_addr)];
-
-	return inet_pton(AF_INET, host, buf) == 1 || inet_pton(AF_INET6, host, buf) == 1;
-}
-
 struct tip_tls_client *tip_tls_client_new(const char *host, const char *server_id)
 {
 	struct tip_tls_client *t = tip_alloc(sizeof(*t));
+	union tip_address address;
 	const char *domain;
 	size_t len;
 
 	OPENSSL_init_ssl(OPENSSL_INIT_NO_LOAD_CONFIG, NULL);
 	t->host = tip_strdup(host);
-	t->address = is_address(host);
+	t->address = tip_address_parse(host, 0, &address);
 	t->server_id = tip_strdup(server_id);
 	t->bundles = tip_bundles_new();
 	if (*server_id) {
