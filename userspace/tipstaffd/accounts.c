@@ -79,6 +79,8 @@ void tip_accounts_begin(struct tip_keeper *k)
 	a->events_seen = a->metrics_events = t.events;
 	a->tokens = k->config->drops_burst;
 	a->metrics_at = tip_clock_monotonic();
+	if (!k->config->metrics || !k->config->metrics_resources)
+		return;
 	tip_usage_read("/proc", &u);
 	a->metrics_host_busy = u.host_busy;
 	a->metrics_host_ticks = u.host_ticks;
